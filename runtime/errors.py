@@ -1,0 +1,34 @@
+"""The runtime's own exceptions and warnings, under one base class for the whole package.
+
+Leans on nothing. Each error also derives from the built-in class a caller would expect.
+"""
+
+from __future__ import annotations
+
+
+class KernelwrightError(Exception):
+    """Base of every error Kernelwright raises on purpose."""
+
+
+class RuntimeShapeError(KernelwrightError, ValueError):
+    """An array's shape does not fit the program it was given to."""
+
+
+class IndexLimitError(KernelwrightError, ValueError):
+    """An integer input holds a value outside the range it indexes."""
+
+
+class LayoutError(KernelwrightError, ValueError):
+    """A state's physical order was fixed by one executable and another asks for a different one."""
+
+
+class ProgramError(KernelwrightError, ValueError):
+    """A compiled program that contradicts itself: the fault is the compiler's, not the user's."""
+
+
+class LoadError(KernelwrightError, RuntimeError):
+    """Object code that cannot be linked into this process."""
+
+
+class CacheWarning(UserWarning):
+    """The kernel cache dropped a damaged entry or cannot write; the program still runs."""

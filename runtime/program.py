@@ -1,0 +1,131 @@
+"""The artefact the compiler makes and the runtime runs: buffers, kernels in order, and their object code.
+
+Leans on `sizes` only. Plain frozen data that pickles, so that a second process loads a program instead of
+compiling it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from .errors import ProgramError
+from .sizes import Poly, single_symbol, symbols
+
+Kind = Literal["input", "output", "state", "constant", "temp"]
+
+
+@dataclass(frozen=True, eq=False)
+class BufferSpec:
+    """One array of a program.
+
+    `order` lists the logical axes from outermost to innermost in memory; inputs and outputs keep the logical order.
+    `first` and `last` are the first and last kernel that use it: temps share memory when these do not overlap.
+    `data` is a constant's logical value.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[Poly, ...]
+    order: tuple[int, ...]
+    kind: Kind
+    first: int = 0
+    last: int = 0
+    data: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class BufferArg:
+    """A table slot that holds a buffer's address."""
+
+    buffer: int
+
+
+@dataclass(frozen=True)
+class SizeArg:
+    """A table slot that holds a size, evaluated once per set of input shapes."""
+
+    poly: Poly
+
+
+Arg = BufferArg | SizeArg
+
+
+@dataclass(frozen=True)
+class KernelSpec:
+    """One call of `void symbol(int64* table, int64 thread, int64 threads)` with one table slot per argument.
+
+    `key` is the content hash of its object code; `barrier` says that threads meet before the next kernel starts
+    (they always meet at the end of a step).
+    """
+
+    name: str
+    key: str
+    symbol: str
+    args: tuple[Arg, ...]
+    barrier: bool = True
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class IndexCheck:
+    """Every value of the input at position `input` must lie in [0, limit); `what` says what it indexes."""
+
+    input: int
+    limit: int
+    what: str
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """Everything an executable needs. `inputs`, `outputs` and `states` are positions in `buffers`."""
+
+    name: str
+    buffers: tuple[BufferSpec, ...]
+    kernels: tuple[KernelSpec, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    states: tuple[int, ...] = ()
+    checks: tuple[IndexCheck, ...] = ()
+    objects: dict[str, bytes] = field(default_factory=dict)
+
+    def verify(self) -> None:
+        """Raise `ProgramError` where the program contradicts itself."""
+        for kind, positions in (("input", self.inputs), ("output", self.outputs), ("state", self.states)):
+            for position in positions:
+                found = self.buffers[position].kind
+                _require(found == kind, f"buffer {position} is listed as {kind} but is of kind {found}")
+        _require(len(set(self.inputs)) == len(self.inputs), "an input is listed twice")
+        listed = {*self.inputs, *self.outputs, *self.states}
+        bound = {single_symbol(size) for position in self.inputs for size in self.buffers[position].shape}
+        for position, buffer in enumerate(self.buffers):
+            _verify_buffer(buffer, position in listed, bound)
+        for kernel in self.kernels:
+            _require(kernel.key in self.objects, f"kernel {kernel.name} has no object code")
+            for arg in kernel.args:
+                if isinstance(arg, BufferArg):
+                    _require(0 <= arg.buffer < len(self.buffers), f"kernel {kernel.name} uses an unknown buffer")
+                else:
+                    _require(symbols(arg.poly) <= bound, f"kernel {kernel.name} uses a size that no input binds")
+        for check in self.checks:
+            _require(0 <= check.input < len(self.inputs), f"a check of {check.what} names an unknown input")
+
+
+def _verify_buffer(buffer: BufferSpec, listed: bool, bound: set[str | None]) -> None:
+    identity = tuple(range(len(buffer.shape)))
+    _require(tuple(sorted(buffer.order)) == identity, f"{buffer.name}: order {buffer.order} is not a permutation")
+    if buffer.kind in ("input", "output"):
+        _require(tuple(buffer.order) == identity, f"{buffer.name}: an {buffer.kind} keeps its logical order")
+    if buffer.kind in ("input", "output", "state"):
+        _require(listed, f"{buffer.name}: of kind {buffer.kind} but not listed as one")
+    if buffer.kind == "constant":
+        _require(buffer.data is not None, f"{buffer.name}: a constant without data")
+    for size in buffer.shape:
+        _require(symbols(size) <= bound, f"{buffer.name}: its shape has a symbol that no input binds")
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ProgramError(message)
