@@ -1,1 +1,63 @@
-"""The public face of Kernelwright."""
+"""Kernelwright: a symbolic compiler from Python to optimized deep-learning kernels you can read.
+
+    import kernelwright as kw
+"""
+
+from __future__ import annotations
+
+from .compiler import errors, functions
+from .compiler.autodiff import grad, hvp, vjp
+from .compiler.errors import CompileError, DTypeError, GradientError, InputError, ShapeError
+from .compiler.functions import (
+    cross_entropy,
+    gelu,
+    layer_norm,
+    local_response_norm,
+    log_softmax,
+    softmax,
+    softplus,
+)
+from .compiler.graph import scope, toposort
+from .compiler.ops.contract import conv, conv_transpose, matmul
+from .compiler.ops.elementwise import (
+    ceil,
+    clip,
+    cos,
+    equal,
+    erf,
+    exp,
+    expm1,
+    floor,
+    log,
+    log1p,
+    maximum,
+    minimum,
+    not_equal,
+    relu,
+    rsqrt,
+    sigmoid,
+    sign,
+    sin,
+    sqrt,
+    stop_gradient,
+    tanh,
+    where,
+    zeros,
+)
+from .compiler.ops.elementwise import abs_ as abs
+from .compiler.ops.elementwise import round_ as round
+from .compiler.ops.indexing import gather, one_hot, scatter_add
+from .compiler.ops.movement import concat, expand_dims, flatten, flip, pad, reshape, squeeze, stack, transpose
+from .compiler.ops.random import Generator
+from .compiler.ops.reduce import argmax, mean, prod
+from .compiler.ops.reduce import max_ as max
+from .compiler.ops.reduce import min_ as min
+from .compiler.ops.reduce import sum_ as sum
+from .compiler.ops.source import iota
+from .compiler.ops.window import avg_pool, max_pool, sum_pool
+from .compiler.pipeline import Compiled, compile
+from .compiler.tensor import Tensor, as_tensor, broadcast_to, cast, input
+from .compiler.variable import get_value, set_value, variable
+from .runtime.errors import KernelwrightError
+
+__all__ = [name for name in dir() if not name.startswith("_") and name not in ("annotations", "compiler", "runtime")]

@@ -1,0 +1,42 @@
+"""Element types by their NumPy names, and how they promote.
+
+Promotion follows PyTorch: a float and an integer give the float; Python numbers are weak and take the
+type of the tensor they meet (a Python float with an integer tensor gives the default float).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .errors import DTypeError
+
+BOOL, UINT8, INT32, UINT32, INT64 = "bool", "uint8", "int32", "uint32", "int64"
+FLOAT32, FLOAT64 = "float32", "float64"
+DEFAULT_FLOAT, DEFAULT_INT = FLOAT32, INT32
+
+_ORDER = (BOOL, UINT8, INT32, UINT32, INT64, FLOAT32, FLOAT64)
+ITEMSIZE = {BOOL: 1, UINT8: 1, INT32: 4, UINT32: 4, INT64: 8, FLOAT32: 4, FLOAT64: 8}
+
+
+def check(dtype: object) -> str:
+    """The dtype's name, from a name, a NumPy dtype or a NumPy scalar type."""
+    try:
+        name = np.dtype(dtype).name  # type: ignore[call-overload]
+    except TypeError:
+        name = str(dtype)
+    if name not in ITEMSIZE:
+        raise DTypeError(f"dtype {name!r} is not supported; use one of {', '.join(_ORDER)}")
+    return name
+
+
+def is_float(dtype: str) -> bool:
+    return dtype in (FLOAT32, FLOAT64)
+
+
+def is_integer(dtype: str) -> bool:
+    return dtype in (UINT8, INT32, UINT32, INT64)
+
+
+def promote(a: str, b: str) -> str:
+    """The smallest of the supported types that holds both, floats before integers."""
+    return a if _ORDER.index(a) >= _ORDER.index(b) else b

@@ -1,0 +1,191 @@
+"""The tensor graph: frozen, interned nodes, where the user wrote each, and walks that never recurse.
+
+Two nodes with the same op, inputs and attributes are the same object, so equality is identity and common
+subexpressions are shared as they are written. What is not part of a node's identity (the user's line, a
+name) lives in side tables. Leans on `ops.registry` for what an op is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import networkx as nx
+
+from .shapes import Shape, show
+
+if TYPE_CHECKING:
+    from .ops.registry import Op
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_COMPILER = os.path.join(_PACKAGE, "compiler") + os.sep
+
+
+class Attrs:
+    """An op's static parameters: immutable, hashable, read as attributes."""
+
+    __slots__ = ("_hash", "_items")
+
+    def __init__(self, **items: Any):
+        object.__setattr__(self, "_items", tuple(sorted(items.items())))
+        object.__setattr__(self, "_hash", hash(self._items))
+
+    def __getattr__(self, name: str) -> Any:
+        for key, item in self._items:
+            if key == name:
+                return item
+        raise AttributeError(name)
+
+    def items(self) -> tuple[tuple[str, Any], ...]:
+        return self._items
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Attrs) and self._items == other._items
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __repr__(self) -> str:
+        return ", ".join(f"{k}={show(v) if k == 'shape' else v}" for k, v in self._items)
+
+
+@dataclass(frozen=True)
+class Location:
+    """Where the user wrote an expression: file, line, and the layer scope it was built in."""
+
+    file: str
+    line: int
+    scope: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+class Node:
+    """One operation's result. Make nodes with `tensor.apply`, never directly."""
+
+    __slots__ = ("__weakref__", "attrs", "dtype", "inputs", "op", "shape")
+
+    op: Op
+    inputs: tuple[Any, ...]
+    attrs: Attrs
+    shape: Shape
+    dtype: str
+
+    _interned: weakref.WeakValueDictionary[tuple[Any, ...], Node] = weakref.WeakValueDictionary()
+
+    @classmethod
+    def intern(cls, op: Op, inputs: tuple[Any, ...], attrs: Attrs, shape: Shape, dtype: str) -> Any:
+        """The one node with this op, these inputs and attributes; made now where it does not exist yet."""
+        key = (op.name, tuple(map(id, inputs)), attrs, dtype)
+        node = cls._interned.get(key)
+        if node is None:
+            node = object.__new__(cls)
+            node.op, node.inputs, node.attrs, node.shape, node.dtype = op, inputs, attrs, shape, dtype
+            cls._interned[key] = node
+            _LOCATIONS[node] = user_location()
+        return node
+
+    @property
+    def rank(self) -> int:
+        return len(self.shape)
+
+    def brief(self) -> str:
+        """One line for messages: op, shape and dtype."""
+        return f"{self.op.name}{show(self.shape)} {self.dtype}"
+
+
+_LOCATIONS: weakref.WeakKeyDictionary[Node, Location] = weakref.WeakKeyDictionary()
+_NAMES: weakref.WeakKeyDictionary[Node, str] = weakref.WeakKeyDictionary()
+_SCOPE: ContextVar[str] = ContextVar("scope", default="")
+
+
+@contextlib.contextmanager
+def scope(name: str) -> Iterator[None]:
+    """Nodes made inside belong to the layer `name`; nested scopes join with a dot."""
+    outer = _SCOPE.get()
+    token = _SCOPE.set(f"{outer}.{name}" if outer else name)
+    try:
+        yield
+    finally:
+        _SCOPE.reset(token)
+
+
+def user_location() -> Location:
+    """The innermost frame outside this package, or failing that outside its compiler."""
+    frame, fallback = sys._getframe(1), None
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if not file.startswith(_COMPILER):
+            fallback = fallback or (file, frame.f_lineno)
+            if not file.startswith(_PACKAGE + os.sep) or file.startswith(os.path.join(_PACKAGE, "tests")):
+                return Location(file, frame.f_lineno, _SCOPE.get())
+        frame = frame.f_back  # type: ignore[assignment]
+    return Location(*(fallback or ("<unknown>", 0)), _SCOPE.get())
+
+
+def location(node: Node) -> Location:
+    """Where the user wrote `node`."""
+    return _LOCATIONS[node]
+
+
+def inherit_location(new: Node, old: Node) -> None:
+    """A node made by the compiler in place of `old` keeps the user's line (unless it has one of theirs)."""
+    if new is not old and old in _LOCATIONS and not _LOCATIONS[new].scope:
+        _LOCATIONS[new] = _LOCATIONS[old]
+
+
+def set_name(node: Node, name: str) -> None:
+    _NAMES[node] = name
+
+
+def name_of(node: Node) -> str | None:
+    """The user's name for the node, if any."""
+    return _NAMES.get(node)
+
+
+def toposort(outputs: Iterable[Node], leaf: Callable[[Node], bool] | None = None) -> list[Any]:
+    """Every node that the outputs need, inputs first, in a deterministic order. Does not look past leaves."""
+    order: list[Node] = []
+    done: set[Node] = set()
+    for root in outputs:
+        stack: list[tuple[Node, int]] = [(root, 0)]
+        while stack:
+            node, i = stack.pop()
+            if node in done:
+                continue
+            children: Sequence[Node] = () if leaf is not None and leaf(node) else node.inputs
+            while i < len(children) and children[i] in done:
+                i += 1
+            if i < len(children):
+                stack.append((node, i + 1))
+                stack.append((children[i], 0))
+            else:
+                done.add(node)
+                order.append(node)
+    return order
+
+
+def consumers(order: Sequence[Node]) -> dict[Any, list[Any]]:
+    """For each node of a topological order, the nodes that read it (once each, in order)."""
+    users: dict[Node, list[Node]] = {node: [] for node in order}
+    for node in order:
+        for child in dict.fromkeys(node.inputs):
+            if child in users:
+                users[child].append(node)
+    return users
+
+
+def to_networkx(outputs: Iterable[Node]) -> nx.DiGraph:
+    """The graph as a networkx digraph (edges from producer to consumer), for analysis and drawing."""
+    graph = nx.DiGraph()
+    for node in toposort(outputs):
+        graph.add_node(node, op=node.op.name, shape=node.shape, dtype=node.dtype, name=name_of(node))
+        graph.add_edges_from((child, node) for child in node.inputs)
+    return graph

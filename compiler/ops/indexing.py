@@ -1,0 +1,130 @@
+"""Reading and adding at positions that are data: gather and scatter-add, each the other's gradient.
+
+An index outside the axis reads zero and adds nothing in the loop form (never out of bounds); where the
+index is a program input it is checked before the run. Leans on `elementwise.check_range`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import dtypes, loops
+from ..errors import DTypeError, ShapeError
+from ..graph import user_location
+from ..shapes import Dim, show
+from ..tensor import Tensor, apply
+from .elementwise import check_range, equal
+from .registry import Bad, Op, Sample, register
+from .source import iota
+
+
+def _infer_gather(inputs: Sequence[Tensor], attrs: Any) -> tuple[Any, str]:
+    x, at = inputs
+    if at.dtype not in (dtypes.INT32, dtypes.INT64):
+        raise DTypeError(f"positions must be int32 or int64, not {at.dtype}")
+    if not 0 <= attrs.axis < x.rank:
+        raise ShapeError(f"axis {attrs.axis} does not fit {show(x.shape)}")
+    return x.shape[: attrs.axis] + at.shape + x.shape[attrs.axis + 1 :], x.dtype
+
+
+def _lower_gather(node: Tensor, index: Any, read: Any, axis: Any) -> Any:
+    x, at = node.inputs
+    a = node.attrs.axis
+    position = read(1, tuple(index[a : a + at.rank]))
+    place = loops.Index([(loops.Dynamic(position), 1)])
+    value = read(0, (*index[:a], place, *index[a + at.rank :]))
+    return loops.guard([loops.Within(place, x.shape[a])], value, loops.const(0, node.dtype))
+
+
+def _gather_gradient(node: Tensor, g: Tensor) -> Sequence[Any]:
+    x, at = node.inputs
+    return apply("scatter_add", (g, at), axis=node.attrs.axis, size=x.shape[node.attrs.axis]), None
+
+
+register(
+    Op(
+        "gather",
+        "index",
+        _infer_gather,
+        lambda node, env, x, at: np.take(x, at, node.attrs.axis),
+        _lower_gather,
+        vjp=_gather_gradient,
+        samples=(
+            Sample(((3, 4), (5,)), {"axis": 0}, dtypes=(None, "int32")),
+            Sample(((4, 3), (2, 3)), {"axis": 1}, dtypes=(None, "int32")),
+            Sample(((3,), ()), {"axis": 0}, dtypes=(None, "int64")),
+        ),
+        bad=(Bad(((3, 4), (5,)), {"axis": 0}, dtypes=("float32", "float32"), says=("int32",)),),
+    )
+)
+
+
+def _infer_scatter(inputs: Sequence[Tensor], attrs: Any) -> tuple[Any, str]:
+    x, at = inputs
+    a = attrs.axis
+    if x.shape[a : a + at.rank] != at.shape:
+        raise ShapeError(f"values {show(x.shape)} do not fit positions {show(at.shape)} at axis {a}")
+    return x.shape[:a] + (attrs.size,) + x.shape[a + at.rank :], x.dtype
+
+
+def _scatter_reference(node: Tensor, env: Any, x: np.ndarray, at: np.ndarray) -> np.ndarray:
+    from .source import concrete
+
+    a = node.attrs.axis
+    out = np.zeros(concrete(node.shape, env), node.dtype)
+    np.add.at(out, (slice(None),) * a + (at,), x)
+    return out
+
+
+def _lower_scatter(node: Tensor, index: Any, read: Any, axis: Any) -> Any:
+    """Each place sums what is sent to it: no atomics, the same bits on any number of threads."""
+    x, at = node.inputs
+    a = node.attrs.axis
+    red = [axis(d) for d in at.shape]
+    inner = tuple(loops.at(r) for r in red)
+    hit = loops.call("eq", [read(1, inner), loops.index_value(index[a], at.dtype)], dtypes.BOOL)
+    value = read(0, (*index[:a], *inner, *index[a + 1 :]))
+    body = loops.call("where", [hit, value, loops.const(0, node.dtype)], node.dtype)
+    return loops.reduction("sum", red, body, node.dtype)
+
+
+register(
+    Op(
+        "scatter_add",
+        "reduce",
+        _infer_scatter,
+        _scatter_reference,
+        _lower_scatter,
+        vjp=lambda n, g: (apply("gather", (g, n.inputs[1]), axis=n.attrs.axis), None),
+        samples=(
+            Sample(((5, 4), (5,)), {"axis": 0, "size": 3}, dtypes=(None, "int32")),
+            Sample(((4, 6), (6,)), {"axis": 1, "size": 3}, dtypes=(None, "int32")),
+        ),
+        bad=(Bad(((5, 4), (3,)), {"axis": 0, "size": 3}, dtypes=("float32", "int32"), says=("(5, 4)", "(3,)")),),
+    )
+)
+
+
+def gather(x: Tensor, positions: Tensor, axis: int = 0) -> Tensor:
+    """`x` at integer positions along one axis (numpy.take). Positions must lie in [0, size)."""
+    a = axis % x.rank if x.rank else 0
+    if positions.dtype in (dtypes.INT32, dtypes.INT64) and x.rank and isinstance(x.shape[a], int):
+        positions = check_range(positions, x.shape[a], "position")
+    return apply("gather", (x, positions), axis=a)
+
+
+def scatter_add(values: Tensor, positions: Tensor, size: Dim, axis: int = 0) -> Tensor:
+    """Zeros of `size` along `axis`, with `values` added at the positions (repeated positions add up)."""
+    return apply("scatter_add", (values, positions), axis=axis, size=size)
+
+
+def one_hot(labels: Tensor, classes: int, dtype: str = dtypes.DEFAULT_FLOAT) -> Tensor:
+    """1 at the label, 0 elsewhere: labels (...,) -> (..., classes). Labels must lie in [0, classes)."""
+    if not dtypes.is_integer(labels.dtype):
+        raise DTypeError(f"one_hot: labels must be integers, not {labels.dtype} (at {user_location()})")
+    checked = check_range(labels, classes)
+    row = iota(classes, labels.dtype).reshape((1,) * labels.rank + (classes,))
+    return equal(checked.reshape(*labels.shape, 1), row).astype(dtype)

@@ -1,0 +1,160 @@
+"""Reductions over any axes: sum, max, min, prod, argmax; mean is composed.
+
+Results drop the reduced axes; `keepdims` puts them back as size 1. Leans on `movement` for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import dtypes, loops
+from ..errors import DTypeError, ShapeError
+from ..tensor import Tensor, apply, dim_of, full, normalize_axes
+from . import elementwise as ew
+from .registry import Bad, Op, Sample, register
+from .source import size_of
+
+
+def _infer(inputs: Sequence[Tensor], attrs: Any) -> tuple[Any, str]:
+    (x,) = inputs
+    if x.dtype == dtypes.BOOL:
+        raise DTypeError("cannot reduce bool; cast it first, as in (x > 0).astype('int32').sum()")
+    return tuple(d for i, d in enumerate(x.shape) if i not in attrs.axes), x.dtype
+
+
+def _infer_order(inputs: Sequence[Tensor], attrs: Any) -> tuple[Any, str]:
+    shape, dtype = _infer(inputs, attrs)
+    for a in attrs.axes:
+        if inputs[0].shape[a] == 0:
+            raise ShapeError("the extreme of no elements does not exist: a reduced axis has size 0")
+    return shape, dtype
+
+
+def _lower(kind: str) -> Callable[..., Any]:
+    def lower(node: Tensor, index: Any, read: Any, axis: Any) -> Any:
+        x, axes = node.inputs[0], node.attrs.axes
+        fresh = {a: axis(x.shape[a]) for a in axes}
+        kept = iter(index)
+        full_index = tuple(loops.at(fresh[i]) if i in fresh else next(kept) for i in range(x.rank))
+        return loops.reduction(kind, [fresh[a] for a in axes], read(0, full_index), node.dtype)
+
+    return lower
+
+
+def _back(node: Tensor, g: Tensor) -> Tensor:
+    """`g`, of the reduced shape, spread over the operand's shape."""
+    from .movement import expand_dims, spread
+
+    return spread(expand_dims(g, node.attrs.axes), node.inputs[0].shape)
+
+
+def _extreme_gradient(node: Tensor, g: Tensor) -> Sequence[Any]:
+    """Equal shares to all places that hold the extreme, as PyTorch's amax does."""
+    (x,) = node.inputs
+    hits = ew.equal(x, _back(node, node)).astype(x.dtype)
+    count = apply("sum", (hits,), axes=node.attrs.axes)
+    return (hits * _back(node, g / count),)
+
+
+def _prod_gradient(node: Tensor, g: Tensor) -> Sequence[Any]:
+    """The product of the others: the quotient where x != 0; where x == 0, the product of the rest if it is the only
+    zero. Differentiable once more only where x has no zeros."""
+    (x,) = node.inputs
+    axes = node.attrs.axes
+    is_zero = ew.equal(x, 0)
+    zero_count = _back(node, apply("sum", (is_zero.astype(x.dtype),), axes=axes))
+    rest = _back(node, apply("prod", (ew.where(is_zero, 1.0, x),), axes=axes))
+    others = ew.where(is_zero, ew.where(ew.equal(zero_count, 1), rest, 0.0), _back(node, node) / ew.where(is_zero, 1.0, x))
+    return (_back(node, g) * others,)
+
+
+_SAMPLES = (
+    Sample(((3, 5),), {"axes": (1,)}),
+    Sample(((3, 5),), {"axes": (0,)}),
+    Sample(((2, 3, 7),), {"axes": (0, 2)}),
+    Sample(((2, 3, 7),), {"axes": (0, 1, 2)}),
+    Sample(((1, 1),), {"axes": (0,)}),
+    Sample(((17, 33),), {"axes": (1,)}),
+)
+_EMPTY = (Sample(((0, 3),), {"axes": (0,)}), Sample(((3, 0),), {"axes": (0,)}))
+_BAD = (Bad(((2, 3),), {"axes": (1,)}, dtypes=("bool",), says=("bool",)),)
+
+
+def _row(name: str, numpy: Any, vjp: Any, infer: Any = _infer, extra: tuple[Sample, ...] = ()) -> None:
+    def reference(node: Tensor, env: Any, x: np.ndarray) -> np.ndarray:
+        return np.asarray(numpy(x, axis=node.attrs.axes)).astype(node.dtype, copy=False)
+
+    register(Op(name, "reduce", infer, reference, _lower(name), vjp=vjp, samples=_SAMPLES + extra, bad=_BAD))
+
+
+_row("sum", np.sum, lambda n, g: (_back(n, g),), extra=_EMPTY)
+_row("prod", np.prod, _prod_gradient, extra=_EMPTY)
+_row("max", np.max, _extreme_gradient, _infer_order)
+_row("min", np.min, _extreme_gradient, _infer_order)
+
+register(
+    Op(
+        "argmax",
+        "reduce",
+        lambda inputs, attrs: (_infer_order(inputs, attrs)[0], dtypes.INT32),
+        lambda node, env, x: np.asarray(np.argmax(x, axis=node.attrs.axes[0]), "int32"),
+        _lower("argmax"),
+        vjp=lambda n, g: (None,),
+        zero_gradient=True,
+        samples=(Sample(((3, 5),), {"axes": (1,)}), Sample(((4, 3),), {"axes": (0,)}), Sample(((2, 3, 4),), {"axes": (1,)})),
+    )
+)
+
+
+def _reduce(name: str, x: Tensor, axis: Any, keepdims: bool) -> Tensor:
+    from .movement import expand_dims
+
+    axes = normalize_axes(axis, x.rank)
+    if not axes:
+        return x
+    out = apply(name, (x,), axes=axes)
+    return expand_dims(out, axes) if keepdims else out
+
+
+def sum_(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """The sum over `axis` (an int, several, or None for all)."""
+    return _reduce("sum", x, axis, keepdims)
+
+
+def prod(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """The product over `axis`."""
+    return _reduce("prod", x, axis, keepdims)
+
+
+def max_(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """The greatest element over `axis`; NaN where there is one. Raises ShapeError over no elements."""
+    return _reduce("max", x, axis, keepdims)
+
+
+def min_(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """The least element over `axis`; NaN where there is one. Raises ShapeError over no elements."""
+    return _reduce("min", x, axis, keepdims)
+
+
+def mean(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """The mean over `axis`. Floats (integers become float32)."""
+    if not dtypes.is_float(x.dtype):
+        x = x.astype(dtypes.DEFAULT_FLOAT)
+    axes = normalize_axes(axis, x.rank)
+    count = dim_of(x, axes)
+    total = sum_(x, axes, keepdims)
+    if isinstance(count, int):
+        return total * full((), 1.0 / count if count else float("nan"), x.dtype)
+    return total / size_of(count, x.dtype)
+
+
+def argmax(x: Tensor, axis: int | None = None) -> Tensor:
+    """The position of the first greatest element, int32, over one axis (None: of the flattened tensor)."""
+    from .movement import reshape
+
+    if axis is None:
+        x, axis = reshape(x, (-1,)), 0
+    return apply("argmax", (x,), axes=normalize_axes(axis, x.rank))

@@ -1,0 +1,172 @@
+"""Sizes and shapes: a dimension is an `int` or a `Size`, a polynomial in named symbols.
+
+`None` in a user's shape means the symbol `batch`. A `Size` is immutable and hashable; arithmetic gives
+back an `int` whenever the result is one, so static shapes never see this class. Leans on nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
+from typing import TypeAlias, Union
+
+from ..runtime.sizes import Poly, evaluate
+from .errors import ShapeError
+
+Monomial: TypeAlias = tuple[str, ...]
+
+
+class Size:
+    """A polynomial with integer coefficients in size symbols, such as `784*batch`."""
+
+    __slots__ = ("_hash", "terms")
+
+    def __init__(self, terms: Mapping[Monomial, int]):
+        self.terms: tuple[tuple[Monomial, int], ...] = tuple(sorted((m, c) for m, c in terms.items() if c))
+        self._hash = hash(self.terms)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Size) and self.terms == other.terms
+
+    def __add__(self, other: Dim) -> Dim:
+        terms = dict(self.terms)
+        for monomial, coefficient in poly(other):
+            terms[monomial] = terms.get(monomial, 0) + coefficient
+        return _normal(terms)
+
+    __radd__ = __add__
+
+    def __neg__(self) -> Dim:
+        return self * -1
+
+    def __sub__(self, other: Dim) -> Dim:
+        return self + other * -1
+
+    def __rsub__(self, other: Dim) -> Dim:
+        return self * -1 + other
+
+    def __mul__(self, other: Dim) -> Dim:
+        terms: dict[Monomial, int] = {}
+        for m1, c1 in self.terms:
+            for m2, c2 in poly(other):
+                m = tuple(sorted(m1 + m2))
+                terms[m] = terms.get(m, 0) + c1 * c2
+        return _normal(terms)
+
+    __rmul__ = __mul__
+
+    def __repr__(self) -> str:
+        def one(monomial: Monomial, c: int) -> str:
+            symbols = "*".join(monomial)
+            return symbols if c == 1 and symbols else f"{c}*{symbols}" if symbols else str(c)
+
+        return " + ".join(one(m, c) for m, c in reversed(self.terms))
+
+
+Dim = Union[int, Size]
+Shape = tuple[Dim, ...]
+
+
+def _normal(terms: Mapping[Monomial, int]) -> Dim:
+    size = Size(terms)
+    if not size.terms:
+        return 0
+    if len(size.terms) == 1 and size.terms[0][0] == ():
+        return size.terms[0][1]
+    return size
+
+
+def symbol(name: str) -> Size:
+    """The size symbol called `name`."""
+    return Size({(name,): 1})
+
+
+BATCH = symbol("batch")
+
+
+def poly(size: Dim) -> Poly:
+    """The size as the runtime's plain data."""
+    if isinstance(size, Size):
+        return size.terms
+    return (((), size),) if size else ()
+
+
+def value(size: Dim, env: Mapping[str, int]) -> int:
+    """The size as a number, for given values of its symbols."""
+    return size if isinstance(size, int) else evaluate(size.terms, dict(env))
+
+
+def product(sizes: Iterable[Dim]) -> Dim:
+    """The number of elements of a shape."""
+    one: Dim = 1
+    return reduce(lambda a, b: a * b, sizes, one)
+
+
+def divide(a: Dim, b: Dim) -> Dim | None:
+    """`a / b` where it is exact for every value of the symbols, else None."""
+    if isinstance(b, int):
+        if b == 0:
+            return None
+        if isinstance(a, int):
+            return a // b if a % b == 0 else None
+        if any(c % b for _, c in a.terms):
+            return None
+        return _normal({m: c // b for m, c in a.terms})
+    if a == 0:
+        return 0
+    if isinstance(a, int) or len(b.terms) != 1:
+        return 1 if a == b else None
+    (bm, bc), out = b.terms[0], {}
+    for m, c in a.terms:
+        rest = list(m)
+        for s in bm:
+            if s not in rest:
+                return None
+            rest.remove(s)
+        if c % bc:
+            return None
+        out[tuple(rest)] = c // bc
+    return _normal(out)
+
+
+def from_user(shape: Sequence[object] | int) -> Shape:
+    """A user's shape, with `None` for the batch, as a `Shape`."""
+    items = (shape,) if isinstance(shape, int) else tuple(shape)
+    out: list[Dim] = []
+    for item in items:
+        if item is None:
+            out.append(BATCH)
+        elif isinstance(item, str):
+            out.append(symbol(item))
+        elif isinstance(item, Size):
+            out.append(item)
+        elif hasattr(item, "__index__") and (n := item.__index__()) >= 0:
+            out.append(n)
+        else:
+            raise ShapeError(f"a size must be None, a name or an integer of at least 0, not {item!r} in {shape!r}")
+    return tuple(out)
+
+
+def show(shape: Sequence[Dim]) -> str:
+    """The shape as people write it: `(batch, 784)`."""
+    return "(" + ", ".join(str(d) for d in shape) + ("," if len(shape) == 1 else "") + ")"
+
+
+def broadcast(*shapes: Shape) -> Shape | None:
+    """The shape that all broadcast to under NumPy's rules, or None where they do not."""
+    rank = max((len(s) for s in shapes), default=0)
+    out: list[Dim] = []
+    for i in range(rank):
+        dim: Dim = 1
+        for shape in shapes:
+            j = i - rank + len(shape)
+            if j < 0 or shape[j] == 1:
+                continue
+            if dim != 1 and dim != shape[j]:
+                return None
+            dim = shape[j]
+        out.append(dim)
+    return tuple(out)

@@ -1,0 +1,330 @@
+"""The DSL's expressions: tensors with NumPy's operators, checked for shape and dtype where they are written.
+
+`apply` is the only way to make a node. Leans on `graph` (what a node is) and the op table (what is legal).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias, Union
+
+import numpy as np
+
+from . import dtypes
+from .errors import DTypeError, KernelwrightError, ShapeError
+from .graph import Attrs, Node, location, name_of, set_name, user_location
+from .ops.registry import OPS
+from .shapes import Dim, Shape, broadcast, show
+
+Number: TypeAlias = Union[bool, int, float]
+
+
+class Tensor(Node):
+    """A value of static rank and dtype in a computation graph. Immutable; equal expressions are one object."""
+
+    __slots__ = ()
+
+    # -------------------------------------------------------- arithmetic
+    def __add__(self, other: Like) -> Tensor:
+        return elementwise("add", self, other)
+
+    def __radd__(self, other: Like) -> Tensor:
+        return elementwise("add", other, self)
+
+    def __sub__(self, other: Like) -> Tensor:
+        return elementwise("sub", self, other)
+
+    def __rsub__(self, other: Like) -> Tensor:
+        return elementwise("sub", other, self)
+
+    def __mul__(self, other: Like) -> Tensor:
+        return elementwise("mul", self, other)
+
+    def __rmul__(self, other: Like) -> Tensor:
+        return elementwise("mul", other, self)
+
+    def __truediv__(self, other: Like) -> Tensor:
+        return elementwise("div", self, other)
+
+    def __rtruediv__(self, other: Like) -> Tensor:
+        return elementwise("div", other, self)
+
+    def __pow__(self, other: Like) -> Tensor:
+        return elementwise("pow", self, other)
+
+    def __rpow__(self, other: Like) -> Tensor:
+        return elementwise("pow", other, self)
+
+    def __neg__(self) -> Tensor:
+        return elementwise("neg", self)
+
+    def __abs__(self) -> Tensor:
+        return elementwise("abs", self)
+
+    def __matmul__(self, other: Tensor) -> Tensor:
+        from .ops.contract import matmul
+
+        return matmul(self, other)
+
+    def __invert__(self) -> Tensor:
+        return elementwise("logical_not", self)
+
+    def __and__(self, other: Like) -> Tensor:
+        return elementwise("logical_and", self, other)
+
+    def __or__(self, other: Like) -> Tensor:
+        return elementwise("logical_or", self, other)
+
+    # -------------------------------------------------------- comparison (== stays identity: nodes are interned)
+    def __lt__(self, other: Like) -> Tensor:
+        return elementwise("lt", self, other)
+
+    def __le__(self, other: Like) -> Tensor:
+        return elementwise("le", self, other)
+
+    def __gt__(self, other: Like) -> Tensor:
+        return elementwise("lt", other, self)
+
+    def __ge__(self, other: Like) -> Tensor:
+        return elementwise("le", other, self)
+
+    # -------------------------------------------------------- shape
+    def __getitem__(self, key: Any) -> Tensor:
+        from .ops.movement import getitem
+
+        return getitem(self, key)
+
+    def __len__(self) -> int:
+        if not self.shape or not isinstance(self.shape[0], int):
+            raise TypeError(f"{self.brief()} has no length")
+        return self.shape[0]
+
+    def __iter__(self) -> Any:
+        return (self[i] for i in range(len(self)))
+
+    def __bool__(self) -> bool:
+        raise TypeError(
+            f"the truth of {self.brief()} is not known while the graph is built ({user_location()}); "
+            "use kw.where, or & | ~ for logic"
+        )
+
+    def reshape(self, *shape: Any) -> Tensor:
+        from .ops.movement import reshape
+
+        return reshape(self, shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape)
+
+    def transpose(self, *axes: int) -> Tensor:
+        from .ops.movement import transpose
+
+        return transpose(self, axes or None)
+
+    @property
+    def T(self) -> Tensor:
+        return self.transpose()
+
+    def astype(self, dtype: Any) -> Tensor:
+        return cast(self, dtype)
+
+    def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        from .ops.reduce import sum_
+
+        return sum_(self, axis, keepdims)
+
+    def mean(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        from .ops.reduce import mean
+
+        return mean(self, axis, keepdims)
+
+    def max(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        from .ops.reduce import max_
+
+        return max_(self, axis, keepdims)
+
+    def min(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        from .ops.reduce import min_
+
+        return min_(self, axis, keepdims)
+
+    # -------------------------------------------------------- names and printing
+    @property
+    def name(self) -> str | None:
+        return name_of(self) or getattr(self.attrs, "name", None) if self.op.kind == "source" else name_of(self)
+
+    def named(self, name: str) -> Tensor:
+        """Give the value a name, which kernels and messages then use. Returns the tensor."""
+        set_name(self, name)
+        return self
+
+    def __repr__(self) -> str:
+        return f"<{self.name + ': ' if self.name else ''}{self.brief()} at {location(self)}>"
+
+
+Like: TypeAlias = Union[Tensor, Number, np.ndarray]
+
+
+def apply(op_name: str, inputs: Sequence[Any], **attrs: Any) -> Any:
+    """The node for `op_name` over `inputs`: infers shape and dtype, and raises the user's error if it cannot."""
+    op = OPS[op_name]
+    frozen = Attrs(**attrs)
+    try:
+        shape, dtype = op.infer(tuple(inputs), frozen)
+    except KernelwrightError as error:
+        if getattr(error, "located", False):
+            raise
+        operands = ", ".join(i.brief() if not i.name else f"{i.name}{show(i.shape)} {i.dtype}" for i in inputs)
+        wrapped = type(error)(f"{op_name}: {error}\n  operands: {operands}\n  at {user_location()}")
+        wrapped.located = True  # type: ignore[attr-defined]
+        raise wrapped from None
+    return Tensor.intern(op, tuple(inputs), frozen, shape, dtype)
+
+
+class ArrayConstant:
+    """An array inside a graph, hashed and compared by content."""
+
+    __slots__ = ("_key", "array")
+
+    def __init__(self, array: np.ndarray):
+        self.array = np.ascontiguousarray(array).copy()
+        self.array.flags.writeable = False
+        self._key = (self.array.dtype.str, self.array.shape, self.array.tobytes())
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ArrayConstant) and self._key == other._key
+
+    def __lt__(self, other: ArrayConstant) -> bool:
+        return self._key < other._key
+
+    def __repr__(self) -> str:
+        return f"array{self.array.shape}"
+
+
+def full(shape: Shape, value: Number, dtype: str) -> Tensor:
+    """A tensor with the same number everywhere."""
+    if dtypes.is_float(dtype):
+        value = float(value)
+    elif dtype == dtypes.BOOL:
+        value = bool(value)
+    else:
+        value = int(value)
+    return apply("full", (), shape=tuple(shape), value=repr(value), dtype=dtype)
+
+
+def full_value(node: Tensor) -> Number | None:
+    """The number a `full` node holds, None for other nodes."""
+    if node.op.name != "full":
+        return None
+    text = node.attrs.value
+    return {"True": True, "False": False}[text] if node.dtype == "bool" else (
+        float(text) if dtypes.is_float(node.dtype) else int(text)
+    )
+
+
+def zeros_like(x: Tensor) -> Tensor:
+    return full(x.shape, 0, x.dtype)
+
+
+def as_tensor(value: Any, dtype: str | None = None) -> Tensor:
+    """A tensor from a tensor, a number, or an array (which becomes a constant of the graph)."""
+    if isinstance(value, Tensor):
+        return value
+    if isinstance(value, (bool, int, float, np.bool_, np.integer, np.floating)):
+        scalar = value.item() if isinstance(value, np.generic) else value
+        kind = dtypes.BOOL if isinstance(scalar, bool) else (
+            dtypes.DEFAULT_INT if isinstance(scalar, int) else dtypes.DEFAULT_FLOAT
+        )
+        return full((), scalar, dtype or kind)
+    try:
+        array = np.asarray(value)
+        checked = dtypes.check(dtype or (dtypes.DEFAULT_FLOAT if array.dtype.kind == "f" and not isinstance(
+            value, np.ndarray) else array.dtype))
+    except (DTypeError, ValueError):
+        raise DTypeError(f"cannot use {type(value).__name__} as a tensor (at {user_location()})") from None
+    return apply("array", (), value=ArrayConstant(array.astype(checked)))
+
+
+def cast(x: Tensor, dtype: Any) -> Tensor:
+    """`x` converted to `dtype`; the same tensor where it has it already."""
+    name = dtypes.check(dtype)
+    return x if x.dtype == name else apply("cast", (x,), dtype=name)
+
+
+def broadcast_to(x: Tensor, shape: Shape) -> Tensor:
+    """`x` repeated to `shape` under NumPy's rules; the same tensor where it has it already."""
+    if x.shape == tuple(shape):
+        return x
+    number = full_value(x)
+    if number is not None and broadcast(x.shape, tuple(shape)) == tuple(shape):
+        return full(tuple(shape), number, x.dtype)
+    return apply("broadcast_to", (x,), shape=tuple(shape))
+
+
+FLOAT_OPS = frozenset("div exp expm1 log log1p sqrt rsqrt tanh sigmoid erf sin cos".split())
+LOGICAL_OPS = frozenset("logical_and logical_or logical_not".split())
+
+
+def elementwise(op: str, *operands: Like) -> Tensor:
+    """An elementwise op with NumPy broadcasting, promotion, and weak Python numbers."""
+    tensors = [x for x in operands if isinstance(x, Tensor) or not _is_number(x)]
+    strong = [as_tensor(x).dtype for x in tensors]
+    if op == "where":
+        strong = [as_tensor(x).dtype for x in operands[1:] if not _is_number(x)]
+    dtype = strong[0] if strong else dtypes.DEFAULT_INT
+    for other in strong[1:]:
+        dtype = dtypes.promote(dtype, other)
+    numbers = [x for x in operands if _is_number(x)]
+    if not dtypes.is_float(dtype) and any(isinstance(x, (float, np.floating)) for x in numbers):
+        dtype = dtypes.DEFAULT_FLOAT
+    if dtype == dtypes.BOOL and op not in LOGICAL_OPS and any(not isinstance(x, bool) for x in numbers):
+        dtype = dtypes.DEFAULT_INT
+    if op in FLOAT_OPS and not dtypes.is_float(dtype):
+        dtype = dtypes.DEFAULT_FLOAT
+    converted = []
+    for i, x in enumerate(operands):
+        if op == "where" and i == 0:
+            converted.append(as_tensor(x, dtypes.BOOL if _is_number(x) else None))
+        elif op in LOGICAL_OPS:
+            converted.append(as_tensor(x))
+        else:
+            converted.append(as_tensor(x, dtype) if _is_number(x) else cast(as_tensor(x), dtype))
+    shape = broadcast(*(x.shape for x in converted))
+    if shape is None:
+        shapes = " and ".join(f"{x.name or 'operand'} {show(x.shape)}" for x in converted)
+        error = ShapeError(
+            f"{op}: shapes {shapes} do not broadcast: from the right, sizes must be equal or 1\n  at {user_location()}"
+        )
+        error.located = True  # type: ignore[attr-defined]
+        raise error
+    return apply(op, [broadcast_to(x, shape) for x in converted])
+
+
+def _is_number(x: Any) -> bool:
+    return isinstance(x, (bool, int, float, np.bool_, np.integer, np.floating))
+
+
+def input(name: str, shape: Any, dtype: Any = dtypes.DEFAULT_FLOAT) -> Tensor:
+    """A value given at each call. `None` in the shape is the batch size, any number at run time.
+
+    Raises ShapeError or DTypeError for a shape or dtype that cannot be.
+    """
+    from .shapes import from_user
+
+    return apply("input", (), name=name, shape=from_user(shape), dtype=dtypes.check(dtype))
+
+
+def normalize_axes(axis: int | Sequence[int] | None, rank: int) -> tuple[int, ...]:
+    """Axes as sorted non-negative integers. Raises ShapeError for an axis that is out of range or repeated."""
+    axes = tuple(range(rank)) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
+    out = tuple(sorted(a + rank if a < 0 else a for a in axes))
+    if any(a < 0 or a >= rank for a in out) or len(set(out)) != len(out):
+        raise ShapeError(f"axis {axis} does not fit a tensor of rank {rank} (at {user_location()})")
+    return out
+
+
+def dim_of(x: Tensor, axes: Sequence[int]) -> Dim:
+    """The number of elements along `axes`."""
+    from .shapes import product
+
+    return product(x.shape[a] for a in axes)
