@@ -1,0 +1,63 @@
+"""Memory for programs: aligned, padded arrays, and one arena that temporaries share.
+
+Leans on NumPy. Every buffer starts on a cache line and is followed by 64 bytes, so that a kernel may read (never write)
+a whole vector at a tail.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+ALIGN = 64
+PAD = 64
+PAGE = 4096
+
+
+def allocate(shape: tuple[int, ...], dtype: np.dtype[Any], nbytes: int) -> tuple[np.ndarray, int]:
+    """An uninitialised aligned and padded array of `nbytes`, and its address."""
+    raw = np.empty(nbytes + ALIGN + PAD, np.uint8)
+    start = ctypes.addressof(ctypes.c_char.from_buffer(raw))
+    offset = -start % ALIGN
+    return np.ndarray(shape, dtype, raw, offset), start + offset
+
+
+def address_of(array: np.ndarray) -> int:
+    """Where the first element lies; the quick way serves arrays that are contiguous, writable and not empty."""
+    try:
+        return ctypes.addressof(ctypes.c_char.from_buffer(array))
+    except (TypeError, ValueError, BufferError):
+        return array.ctypes.data
+
+
+def readable_past(end: int) -> bool:
+    """Whether `PAD` bytes from address `end` may be read because the byte before is on the same page."""
+    return (end - 1) // PAGE == (end + PAD - 1) // PAGE
+
+
+def plan(sizes: Sequence[int], lifetimes: Sequence[tuple[int, int]]) -> tuple[list[int], int]:
+    """Offsets in one arena for buffers of `sizes` bytes in use from the first to the last kernel, and its size.
+
+    Buffers share memory only where their lifetimes do not overlap. Largest first, each at the lowest offset that is
+    free for its whole life.
+    """
+    offsets = [0] * len(sizes)
+    placed: list[tuple[int, int, int, int]] = []
+    total = 0
+    for index in sorted(range(len(sizes)), key=lambda index: -sizes[index]):
+        first, last = lifetimes[index]
+        room = -(-(sizes[index] + PAD) // ALIGN) * ALIGN
+        offset = 0
+        for start, end, since, until in placed:
+            if since <= last and first <= until:
+                if offset + room <= start:
+                    break
+                offset = max(offset, end)
+        offsets[index] = offset
+        placed.append((offset, offset + room, first, last))
+        placed.sort()
+        total = max(total, offset + room)
+    return offsets, total

@@ -1,0 +1,206 @@
+"""Compiled kernels and programs on disk, addressed by the hash of what they were made from.
+
+Leans on the standard library and platformdirs. One file per entry, which holds named parts: text (compressed) and
+bytes (as they are). A file is written beside its place and renamed into it, so that concurrent writers and readers never
+see half of one; a checksum finds what a disk or a crash spoiled. Nothing here stops a program: a damaged entry is a miss
+and an unwritable folder means memory only, each with a warning.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickle
+import re
+import tempfile
+import threading
+import warnings
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from .errors import CacheWarning
+
+MAGIC = b"KWCACHE1"
+SUFFIX = ".kw"
+DIGEST = 16
+_KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+
+Part = bytes | str
+
+
+@dataclass(frozen=True)
+class CacheEntry:
+    """One entry on disk: its key, its size in bytes, and when it was written (seconds since the epoch)."""
+
+    key: str
+    size: int
+    modified: float
+
+
+class Parts(Mapping[str, Part]):
+    """An entry's parts by name, each decoded only when it is asked for."""
+
+    def __init__(self, index: dict[str, tuple[str, int, int]], payload: memoryview) -> None:
+        self._index = index
+        self._payload = payload
+
+    def __getitem__(self, name: str) -> Part:
+        kind, start, length = self._index[name]
+        stored = self._payload[start : start + length]
+        return zlib.decompress(stored).decode() if kind == "text" else bytes(stored)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._index)
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+
+class KernelCache:
+    """Entries in `folder`: by default `$KERNELWRIGHT_CACHE` or else the user's cache folder."""
+
+    def __init__(self, folder: str | os.PathLike[str] | None = None) -> None:
+        default = os.environ.get("KERNELWRIGHT_CACHE") or platformdirs.user_cache_dir("kernelwright")
+        self.folder = Path(folder if folder is not None else default)
+        self.hits = 0
+        self.misses = 0
+        self._memory: dict[str, bytes] = {}
+        self._warned = False
+        self._lock = threading.Lock()
+
+    def get(self, key: str) -> Parts | None:
+        """The parts stored under `key`, or None."""
+        parts = self._read(key)
+        with self._lock:
+            self.hits += parts is not None
+            self.misses += parts is None
+        return parts
+
+    def put(self, key: str, parts: Mapping[str, Part]) -> None:
+        """Store `parts` under `key`, in place of what was there."""
+        data = _encode(parts)
+        path = self._path(key)
+        try:
+            self._write(path, data)
+        except OSError as error:
+            self._memory[key] = data
+            if not self._warned:
+                self._warned = True
+                message = f"the kernel cache cannot write to {self.folder} ({error}); what is compiled now is not kept"
+                warnings.warn(message, CacheWarning, stacklevel=2)
+
+    def load(self, key: str) -> Any:
+        """The object stored under `key` by `store`, or None; one that no longer unpickles is dropped."""
+        parts = self.get(key)
+        if parts is None:
+            return None
+        try:
+            pickled = parts["pickle"]
+            assert isinstance(pickled, bytes)
+            return pickle.loads(pickled)
+        except Exception as error:
+            self._drop(key, f"it does not unpickle: {error!r}")
+            return None
+
+    def store(self, key: str, value: Any) -> None:
+        """Pickle `value` (a whole program, say) under `key`."""
+        self.put(key, {"pickle": pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)})
+
+    def entries(self) -> list[CacheEntry]:
+        """What is on disk, by key."""
+        found = []
+        for path in self._files(SUFFIX):
+            try:
+                status = path.stat()
+            except OSError:
+                continue
+            found.append(CacheEntry(path.name.removesuffix(SUFFIX), status.st_size, status.st_mtime))
+        return sorted(found, key=lambda entry: entry.key)
+
+    def size(self) -> int:
+        """Bytes on disk."""
+        return sum(entry.size for entry in self.entries())
+
+    def clear(self) -> None:
+        """Remove every entry, and what interrupted writers left."""
+        self._memory.clear()
+        for path in [*self._files(SUFFIX), *self._files(".tmp")]:
+            path.unlink(missing_ok=True)
+
+    def _files(self, suffix: str) -> list[Path]:
+        try:
+            return [path for path in self.folder.iterdir() if path.name.endswith(suffix)]
+        except OSError:
+            return []
+
+    def _path(self, key: str) -> Path:
+        if not _KEY.fullmatch(key):
+            raise ValueError(f"a cache key is made of letters, digits, '.', '_' and '-', not {key!r}")
+        return self.folder / f"{key}{SUFFIX}"
+
+    def _read(self, key: str) -> Parts | None:
+        path = self._path(key)
+        data = self._memory.get(key)
+        if data is None:
+            try:
+                data = path.read_bytes()
+            except OSError:
+                return None
+        try:
+            return _decode(data)
+        except ValueError as error:
+            self._drop(key, str(error))
+            return None
+
+    def _drop(self, key: str, reason: str) -> None:
+        warnings.warn(f"dropped {key} from the kernel cache: {reason}", CacheWarning, stacklevel=4)
+        self._memory.pop(key, None)
+        try:
+            self._path(key).unlink(missing_ok=True)
+        except OSError:
+            return
+
+    def _write(self, path: Path, data: bytes) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=self.folder, suffix=".tmp")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+
+def _encode(parts: Mapping[str, Part]) -> bytes:
+    """Magic, checksum of all that follows, length of the index, the index as JSON, the parts one after another."""
+    index: dict[str, tuple[str, int, int]] = {}
+    stored: list[bytes] = []
+    start = 0
+    for name, part in parts.items():
+        data = zlib.compress(part.encode()) if isinstance(part, str) else bytes(part)
+        index[name] = ("text" if isinstance(part, str) else "bytes", start, len(data))
+        stored.append(data)
+        start += len(data)
+    header = json.dumps(index).encode()
+    body = b"".join([len(header).to_bytes(4, "little"), header, *stored])
+    return MAGIC + _checksum(body) + body
+
+
+def _decode(data: bytes) -> Parts:
+    view = memoryview(data)
+    body = view[len(MAGIC) + DIGEST :]
+    if bytes(view[: len(MAGIC)]) != MAGIC or bytes(view[len(MAGIC) : len(MAGIC) + DIGEST]) != _checksum(body):
+        raise ValueError("the file is damaged or incomplete")
+    length = int.from_bytes(body[:4], "little")
+    return Parts(json.loads(bytes(body[4 : 4 + length])), body[4 + length :])
+
+
+def _checksum(body: bytes | memoryview) -> bytes:
+    return hashlib.blake2b(body, digest_size=DIGEST).digest()
