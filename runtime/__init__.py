@@ -1,0 +1,57 @@
+"""What executes: compiled programs, their memory, their threads, and the cache of what was compiled.
+
+Leans on NumPy and llvmlite and never on the compiler: a program is plain data, and a process that has one in its cache
+runs it without compiling anything.
+"""
+
+from .arena import plan
+from .cache import CacheEntry, KernelCache, Parts
+from .driver import driver, seconds_per_tick
+from .errors import (
+    CacheWarning,
+    IndexLimitError,
+    KernelwrightError,
+    LayoutError,
+    LoadError,
+    ProgramError,
+    RuntimeShapeError,
+)
+from .executable import Executable
+from .loader import host_machine, load
+from .program import Arg, BufferArg, BufferSpec, IndexCheck, KernelSpec, Program, SizeArg
+from .sizes import Poly, describe, evaluate
+from .state import State
+from .threads import Pool, available_cores, shared_pool
+
+__all__ = [
+    "Arg",
+    "BufferArg",
+    "BufferSpec",
+    "CacheEntry",
+    "CacheWarning",
+    "Executable",
+    "IndexCheck",
+    "IndexLimitError",
+    "KernelCache",
+    "KernelSpec",
+    "KernelwrightError",
+    "LayoutError",
+    "LoadError",
+    "Parts",
+    "Poly",
+    "Pool",
+    "Program",
+    "ProgramError",
+    "RuntimeShapeError",
+    "SizeArg",
+    "State",
+    "available_cores",
+    "describe",
+    "driver",
+    "evaluate",
+    "host_machine",
+    "load",
+    "plan",
+    "seconds_per_tick",
+    "shared_pool",
+]

@@ -1,9 +1,9 @@
 """Compiled kernels and programs on disk, addressed by the hash of what they were made from.
 
 Leans on the standard library and platformdirs. One file per entry, which holds named parts: text (compressed) and
-bytes (as they are). A file is written beside its place and renamed into it, so that concurrent writers and readers never
-see half of one; a checksum finds what a disk or a crash spoiled. Nothing here stops a program: a damaged entry is a miss
-and an unwritable folder means memory only, each with a warning.
+bytes (as they are). A file is written beside its place and renamed into it, so that concurrent writers and readers
+never see half of one; a checksum finds what a disk or a crash spoiled. Nothing here stops a program: a damaged entry
+is a miss and an unwritable folder means memory only, each with a warning.
 """
 
 from __future__ import annotations

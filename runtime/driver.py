@@ -1,14 +1,15 @@
 """The native driver: one call runs every kernel of every step on one thread, with barriers between.
 
-Leans on llvmlite to build a few small functions, and on `loader` to link them. They are called through ctypes, which
-releases the interpreter's lock. All memory they share is int64 slots that Python lays out as `Job` and `Control` say.
-Barriers count up for ever: a thread leaves when the counter reaches the next multiple of the number of threads, so
-nothing is reset between steps or between runs.
+Leans on llvmlite to build a few small functions, `cache` to keep them and `loader` to link them. They are called
+through ctypes, which releases the interpreter's lock. All memory they share is int64 slots that Python lays out as `Job`
+and `Control` say. Barriers count up for ever: a thread leaves when the counter reaches the next multiple of the number
+of threads, so nothing is reset between steps or between runs.
 """
 
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,9 +17,11 @@ from dataclasses import dataclass
 from enum import IntEnum
 from functools import cache
 
+import llvmlite
 import llvmlite.binding as llvm
 from llvmlite import ir
 
+from .cache import KernelCache
 from .loader import host_machine, link
 
 LINE = 16
@@ -77,13 +80,9 @@ class Driver:
 
 @cache
 def driver() -> Driver:
-    """The driver, compiled at first use in this process."""
+    """The driver, compiled at its first use on this machine and then kept in the kernel cache."""
     machine = host_machine()
-    module = llvm.parse_assembly(str(_build(machine.triple)))
-    options = llvm.create_pipeline_tuning_options(speed_level=2)
-    builder = llvm.create_pass_builder(machine, options)
-    builder.getModulePassManager().run(module, builder)
-    code = machine.emit_object(module)
+    code = _compiled(machine, str(_build(machine.triple)))
     signatures = {"run": (None, 2), "post": (ctypes.c_int64, 3), "finish": (None, 3), "submit": (ctypes.c_int64, 3)}
     signatures |= {"serve": (ctypes.c_int64, 4), "ticks": (ctypes.c_int64, 0)}
     addresses = link(code, [f"kw_{name}" for name in signatures])
@@ -93,6 +92,21 @@ def driver() -> Driver:
             for name, (result, arguments) in signatures.items()
         }
     )
+
+
+def _compiled(machine: llvm.TargetMachine, text: str) -> bytes:
+    made_from = (text, llvmlite.__version__, llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
+    key = "driver-" + hashlib.sha256(repr(made_from).encode()).hexdigest()[:32]
+    kernels = KernelCache()
+    parts = kernels.get(key)
+    if parts is not None:
+        return bytes(parts["object"])  # type: ignore[arg-type]
+    module = llvm.parse_assembly(text)
+    builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=2))
+    builder.getModulePassManager().run(module, builder)
+    code: bytes = machine.emit_object(module)
+    kernels.put(key, {"object": code, "llvm": text})
+    return code
 
 
 @cache

@@ -123,6 +123,7 @@ def _verify_buffer(buffer: BufferSpec, listed: bool, bound: set[str | None]) -> 
     if buffer.kind == "constant":
         _require(buffer.data is not None, f"{buffer.name}: a constant without data")
     for size in buffer.shape:
+        _require(not (symbols(size) and buffer.kind in ("state", "constant")), f"{buffer.name}: its size must be known")
         _require(symbols(size) <= bound, f"{buffer.name}: its shape has a symbol that no input binds")
 
 

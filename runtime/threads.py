@@ -33,7 +33,7 @@ def available_cores() -> int:
 
 
 class Pool:
-    """`threads` threads, the caller's included. Calls from several Python threads take turns."""
+    """`threads` threads, the caller's included. Calls from several Python threads take turns, by `lock`."""
 
     def __init__(self, threads: int) -> None:
         if threads < 1:
@@ -53,7 +53,7 @@ class Pool:
 
     def run(self, job: int) -> None:
         """Run the job at address `job` on all threads; returns when every share is done."""
-        with self._lock:
+        with self.lock:
             if self.threads == 1:
                 self._driver.run(job, 0)
                 return
@@ -65,19 +65,23 @@ class Pool:
                 finally:
                     self._driver.finish(self._address, job, self.threads)
 
-    def close(self) -> None:
-        """Let the workers end; a later run starts new ones."""
-        with self._lock:
+    def close(self, timeout: float = -1) -> None:
+        """Let the workers end, unless a run lasts longer than `timeout` seconds; a later run starts new ones."""
+        if not self.lock.acquire(timeout=timeout):
+            return
+        try:
             if self._workers:
                 self._driver.post(self._address, 0, self.threads)
                 self._wake()
                 for worker in self._workers:
-                    worker.join(timeout=1)
+                    worker.join()
                 self._reset_workers()
+        finally:
+            self.lock.release()
 
     def _reset(self) -> None:
         """Forget workers and locks that belong to another life, such as that of the process before a fork."""
-        self._lock = threading.Lock()
+        self.lock = threading.RLock()
         self._reset_workers()
 
     def _reset_workers(self) -> None:
@@ -126,7 +130,7 @@ def _after_fork() -> None:
 
 def _at_exit() -> None:
     for pool in list(_pools):
-        pool.close()
+        pool.close(timeout=1)
 
 
 os.register_at_fork(after_in_child=_after_fork)
