@@ -1,0 +1,122 @@
+"""Kernel source in, relocatable object code out.
+
+`build` takes readable Python source and gives an ELF object with one C function,
+`void name(int64 *table, int64 thread, int64 threads)`, which needs neither Numba nor Python: only the C library's
+mathematics. The module is optimised once, by LLVM's own pipeline. Leans on `frontend.py` (imported on first use,
+since importing Numba takes a while), `target.py` and llvmlite.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from time import perf_counter
+
+import llvmlite.binding as llvm
+
+from .target import target
+
+C_MATHEMATICS = """
+    exp exp2 expm1 log log2 log10 log1p pow sin cos sincos tan sinh cosh tanh asin acos atan atan2 asinh acosh atanh
+    erf erfc tgamma lgamma fmod floor ceil trunc round rint nearbyint roundeven fma sqrt cbrt hypot ldexp fmin fmax
+    fminimum fmaximum memcpy memmove memset
+"""
+C_LIBRARY = frozenset(re.findall(r"\w+", C_MATHEMATICS))
+SYMBOL = re.compile(r"[A-Za-z_]\w*\Z")
+ELF_SYMBOL_TABLE, ELF_UNDEFINED = 2, 0
+
+
+class BuildError(Exception):
+    """A kernel that cannot become free-standing object code."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """A compiled kernel: `object` is what to load and to cache, the rest is for readers."""
+
+    object: bytes
+    symbol: str
+    llvm: str
+    seconds: float = field(compare=False)
+
+    @cached_property
+    def asm(self) -> str:
+        """The assembly, made when first asked for (that costs a second run of the code generator)."""
+        return assembly(self.llvm)
+
+
+def build(source: str, name: str) -> Built:
+    """Compile the function `name` of `source`."""
+    if not SYMBOL.match(name):
+        raise BuildError(f"{name!r} is not a C symbol")
+    started = perf_counter()
+    from .frontend import lower
+
+    text, linked = lower(source, name)
+    module = llvm.parse_assembly(text)
+    for other in linked:
+        module.link_in(llvm.parse_assembly(other))
+    _optimise(module)
+    readable = str(module)  # before the code generator rewrites it
+    code = _machine().emit_object(module)
+    foreign = sorted(symbol for symbol in undefined_symbols(code) if not _in_c_library(symbol))
+    if foreign:
+        raise BuildError(f"kernel {name} needs {', '.join(foreign)}, which only exists inside Numba or Python")
+    return Built(code, name, readable, perf_counter() - started)
+
+
+def assembly(text: str) -> str:
+    """The assembly of an optimised module."""
+    module = llvm.parse_assembly(text)
+    machine = _machine()
+    machine.set_asm_verbosity(True)
+    return machine.emit_assembly(module)
+
+
+@cache
+def _machine() -> llvm.TargetMachine:
+    """The code generator for this CPU."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    this = target()
+    kind = llvm.Target.from_triple(this.triple)
+    return kind.create_target_machine(this.cpu, this.features, opt=3, reloc="pic", codemodel="small")
+
+
+def _optimise(module: llvm.ModuleRef) -> None:
+    """LLVM's -O3, once."""
+    machine = _machine()
+    module.triple = machine.triple
+    module.data_layout = str(machine.target_data)
+    options = llvm.create_pipeline_tuning_options(speed_level=3)
+    options.loop_vectorization = True
+    options.slp_vectorization = True
+    options.loop_interleaving = True
+    options.loop_unrolling = True
+    builder = llvm.create_pass_builder(machine, options)
+    builder.getModulePassManager().run(module, builder)
+
+
+def _in_c_library(symbol: str) -> bool:
+    """Whether every C library defines `symbol`."""
+    return symbol in C_LIBRARY or (symbol.endswith("f") and symbol[:-1] in C_LIBRARY)
+
+
+def undefined_symbols(code: bytes) -> Iterator[str]:
+    """The names that a 64-bit little-endian ELF object expects others to define."""
+    if code[:6] != b"\x7fELF\x02\x01":
+        raise BuildError("the object is not 64-bit little-endian ELF: this platform is not supported yet")
+    (sections_at,) = struct.unpack_from("<Q", code, 40)
+    size, count = struct.unpack_from("<HH", code, 58)
+    sections = [struct.unpack_from("<IIQQQQIIQQ", code, sections_at + size * each) for each in range(count)]
+    for _, kind, _, _, start, length, link, *_ in sections:
+        if kind != ELF_SYMBOL_TABLE:
+            continue
+        names = sections[link][4]
+        for at in range(start + 24, start + length, 24):
+            name, _, _, section = struct.unpack_from("<IBBH", code, at)
+            if section == ELF_UNDEFINED:
+                yield code[names + name : code.index(b"\0", names + name)].decode()
