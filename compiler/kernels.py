@@ -1,0 +1,108 @@
+"""What a kernel is between fusion and printing: an iteration space, stores of scalar expressions, a schedule.
+
+Buffers are the tensors that exist in memory; everything else is inside expressions. Leans on `loops`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import loops
+from .shapes import Dim, Shape, product
+
+
+@dataclass(eq=False)
+class Buffer:
+    """A tensor in memory. `order` lists its axes from the slowest to the fastest varying.
+
+    kind: input, output, state, constant or temp. `node` is the tensor it holds (for a state, the variable).
+    """
+
+    name: str
+    shape: Shape
+    dtype: str
+    kind: str
+    node: Any = None
+    order: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.order:
+            self.order = tuple(range(len(self.shape)))
+
+    @property
+    def strides(self) -> tuple[Dim, ...]:
+        """The distance in elements between neighbours along each axis."""
+        out: list[Dim] = [0] * len(self.shape)
+        step: Dim = 1
+        for axis in reversed(self.order):
+            out[axis] = step
+            step = step * self.shape[axis]
+        return tuple(out)
+
+    def address(self, index: tuple[loops.Index, ...]) -> loops.Index:
+        """The position of an element, in elements from the start."""
+        place = loops.Index()
+        for i, stride, dim in zip(index, self.strides, self.shape):
+            if dim != 1:
+                place = place + i * stride
+        return place
+
+
+@dataclass(frozen=True, eq=False)
+class Store:
+    """buffer[index] = value, for every point of the kernel's space."""
+
+    buffer: Buffer
+    index: tuple[loops.Index, ...]
+    value: loops.Expr
+
+
+@dataclass(eq=False)
+class Kernel:
+    """A loop nest over `axes` (outermost first as printed by the schedule) with its stores."""
+
+    name: str
+    axes: tuple[loops.Axis, ...]
+    stores: tuple[Store, ...]
+    nodes: tuple[Any, ...] = ()
+    reasons: tuple[str, ...] = ()
+    schedule: Any = None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def values(self) -> list[loops.Expr]:
+        return [s.value for s in self.stores]
+
+    def reads(self) -> list[Buffer]:
+        """The buffers loaded from, in order of first use."""
+        return list(dict.fromkeys(e.data[0] for e in loops.loads(self.values)))
+
+    def writes(self) -> list[Buffer]:
+        return list(dict.fromkeys(s.buffer for s in self.stores))
+
+    def flops(self) -> Dim:
+        """Arithmetic operations of one run, multiply and add counted apart."""
+        total: Dim = 0
+        space = product(a.extent for a in self.axes)
+        for e in loops.postorder(self.values):
+            if e.kind in ("call", "reduce"):
+                total = total + _times(e, self.values, space)
+        return total
+
+    def bytes(self) -> Dim:
+        """Bytes that have to move if every buffer is touched once."""
+        from .dtypes import ITEMSIZE
+
+        total: Dim = 0
+        for b in [*self.reads(), *self.writes()]:
+            total = total + product(b.shape) * ITEMSIZE[b.dtype]
+        return total
+
+
+def _times(e: loops.Expr, roots: list[loops.Expr], space: Dim) -> Dim:
+    """How often an expression is evaluated: once per point of the axes it depends on."""
+    axes = set(e.axes)
+    if e.kind == "reduce":
+        axes |= set(e.data[1])
+    return product(a.extent for a in axes)
