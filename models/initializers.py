@@ -1,0 +1,107 @@
+"""First values of parameters: functions of a shape and a NumPy generator, with fans worked out for dense and conv.
+
+Weights default to `fan_in_uniform`, uniform in +-1/sqrt(fan_in), which is what PyTorch's Linear and Conv layers
+draw, so that learning rates carry over; biases default to zeros, as in Keras. Leans on NumPy only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
+from typing import TypeAlias
+
+import numpy as np
+
+Initializer: TypeAlias = Callable[[tuple[int, ...], np.random.Generator], np.ndarray]
+
+_RNG: ContextVar[np.random.Generator | None] = ContextVar("initializer_rng", default=None)
+_SHARED = np.random.default_rng(0)
+
+
+@contextlib.contextmanager
+def seeded(seed: int | None) -> Iterator[None]:
+    """Layers built inside draw their first values from `seed` (None: from the operating system's entropy)."""
+    token = _RNG.set(np.random.default_rng(seed))
+    try:
+        yield
+    finally:
+        _RNG.reset(token)
+
+
+def rng() -> np.random.Generator:
+    """The generator in force: that of `seeded`, else one for the process that starts at seed 0."""
+    return _RNG.get() or _SHARED
+
+
+def fans(shape: Sequence[int]) -> tuple[int, int]:
+    """(inputs, outputs) of one unit, for a dense weight (out, in) or a conv weight (filters, channels, *window)."""
+    if len(shape) < 2:
+        size = shape[0] if shape else 1
+        return size, size
+    window = math.prod(shape[2:])
+    return shape[1] * window, shape[0] * window
+
+
+def variance_scaling(scale: float, mode: str = "fan_in", distribution: str = "uniform") -> Initializer:
+    """Zero mean and variance `scale` / fan; mode: fan_in, fan_out or fan_avg; distribution: uniform or normal."""
+    if mode not in ("fan_in", "fan_out", "fan_avg") or distribution not in ("uniform", "normal"):
+        raise ValueError(f"variance_scaling: no mode {mode!r} with distribution {distribution!r}")
+
+    def init(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+        fan_in, fan_out = fans(shape)
+        fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[mode]
+        std = math.sqrt(scale / max(fan, 1))
+        if distribution == "normal":
+            return (rng.standard_normal(shape) * std).astype("float32")
+        limit = math.sqrt(3) * std
+        return rng.uniform(-limit, limit, shape).astype("float32")
+
+    return init
+
+
+fan_in_uniform = variance_scaling(1 / 3)
+"""Uniform in +-1/sqrt(fan_in): PyTorch's default."""
+glorot_uniform = variance_scaling(1, "fan_avg")
+"""For tanh and sigmoid (Glorot and Bengio 2010, equation 16); the default of Keras."""
+glorot_normal = variance_scaling(1, "fan_avg", "normal")
+he_uniform = variance_scaling(2)
+"""For relu (He et al. 2015, equation 10)."""
+he_normal = variance_scaling(2, distribution="normal")
+lecun_uniform = variance_scaling(1)
+"""Unit variance kept forward (LeCun et al. 1998, Efficient BackProp, section 4.6)."""
+lecun_normal = variance_scaling(1, distribution="normal")
+
+
+def normal(std: float = 0.01, mean: float = 0.0) -> Initializer:
+    """Normal with the given mean and standard deviation."""
+    return lambda shape, rng: (rng.standard_normal(shape) * std + mean).astype("float32")
+
+
+def uniform(low: float = -0.05, high: float = 0.05) -> Initializer:
+    """Uniform in [low, high)."""
+    return lambda shape, rng: rng.uniform(low, high, shape).astype("float32")
+
+
+def constant(value: float) -> Initializer:
+    """The same number everywhere."""
+    return lambda shape, rng: np.full(shape, value, "float32")
+
+
+zeros = constant(0.0)
+ones = constant(1.0)
+
+
+def orthogonal(gain: float = 1.0) -> Initializer:
+    """Rows (or columns, whichever are fewer) orthonormal, times `gain` (Saxe et al. 2014)."""
+
+    def init(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+        if len(shape) < 2:
+            raise ValueError(f"orthogonal: a shape of at least two axes is needed, not {shape}")
+        rows, columns = shape[0], math.prod(shape[1:])
+        q, r = np.linalg.qr(rng.standard_normal((max(rows, columns), min(rows, columns))))
+        q = q * np.sign(np.diag(r))
+        return (gain * (q.T if rows < columns else q)).reshape(shape).astype("float32")
+
+    return init

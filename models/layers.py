@@ -1,0 +1,231 @@
+"""The layers, as `kw.nn`: dense, convolution, pooling, activations, and the containers that join them.
+
+Images are (batch, channels, height, width). Leans on `layer` for what a layer is, on the DSL's ops for what it
+computes; norms and dropout are in `normalization`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..compiler.graph import user_location
+from ..compiler.ops.contract import conv
+from ..compiler.ops.movement import flatten
+from ..compiler.ops.window import avg_pool, max_pool
+from ..compiler.shapes import show
+from ..compiler.tensor import Tensor
+from . import initializers as init
+from .layer import Layer, LayerError, traced
+from .normalization import BatchNorm, Dropout, LayerNorm, LocalResponseNorm
+
+Function = Callable[[Tensor], Tensor]
+
+
+class Dense(Layer):
+    """y = x @ weight.T + bias over the last axis: (..., in) -> (..., units). weight: (units, in)."""
+
+    kind = "dense"
+
+    def __init__(
+        self,
+        units: int,
+        bias: bool = True,
+        weight_init: init.Initializer = init.fan_in_uniform,
+        bias_init: init.Initializer = init.zeros,
+        name: str | None = None,
+    ):
+        super().__init__(name)
+        self.units, self.use_bias, self.weight_init, self.bias_init = units, bias, weight_init, bias_init
+
+    def build(self, x: Tensor) -> None:
+        if x.rank < 2 or not isinstance(x.shape[-1], int):
+            raise LayerError(f"dense: (..., features) with a known number of features is needed, not {show(x.shape)}")
+        self.weight = self.parameter("weight", self.weight_init((self.units, x.shape[-1]), init.rng()))
+        self.bias = self.parameter("bias", self.bias_init((self.units,), init.rng())) if self.use_bias else None
+
+    def forward(self, x: Tensor, training: bool) -> Tensor:
+        if x.rank < 1 or x.shape[-1] != self.weight.shape[1]:
+            raise LayerError(
+                f"{self.weight.attrs.name}: takes {self.weight.shape[1]} features, not {show(x.shape)}; "
+                f"kw.nn.Flatten() turns images into vectors (at {user_location()})"
+            )
+        y = x @ self.weight.T
+        return y if self.bias is None else y + self.bias
+
+
+class Conv(Layer):
+    """Convolution over the axes after channels. weight: (filters, channels / groups, *window), as in PyTorch.
+
+    window, stride, dilation: an int, or one per spatial axis. pad: an int, one per axis, (before, after) per axis,
+    "valid", or "same" (output size ceil(input / stride), the odd zero at the end, as in TensorFlow).
+    """
+
+    kind = "conv"
+
+    def __init__(
+        self,
+        filters: int,
+        window: Any,
+        stride: Any = 1,
+        pad: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+        bias: bool = True,
+        weight_init: init.Initializer = init.fan_in_uniform,
+        bias_init: init.Initializer = init.zeros,
+        name: str | None = None,
+    ):
+        super().__init__(name)
+        if isinstance(pad, str) and pad not in ("same", "valid"):
+            raise LayerError(f'conv: pad is a number, pairs, "same" or "valid", not {pad!r}')
+        self.filters, self.window, self.stride, self.pad = filters, window, stride, pad
+        self.dilation, self.groups, self.use_bias = dilation, groups, bias
+        self.weight_init, self.bias_init = weight_init, bias_init
+
+    def build(self, x: Tensor) -> None:
+        d = x.rank - 2
+        channels = x.shape[1] if d >= 1 else None
+        if not isinstance(channels, int):
+            raise LayerError(f"conv: (batch, channels, *spatial) with known channels is needed, not {show(x.shape)}")
+        if channels % self.groups or self.filters % self.groups:
+            raise LayerError(f"conv: {self.groups} groups must divide {channels} channels and {self.filters} filters")
+        shape = (self.filters, channels // self.groups, *_each(self.window, d))
+        self.weight = self.parameter("weight", self.weight_init(shape, init.rng()))
+        self.bias = self.parameter("bias", self.bias_init((self.filters,), init.rng())) if self.use_bias else None
+
+    def forward(self, x: Tensor, training: bool) -> Tensor:
+        d = x.rank - 2
+        window, stride, dilation = self.weight.shape[2:], _each(self.stride, d), _each(self.dilation, d)
+        pad = self.pad if not isinstance(self.pad, str) else 0
+        if self.pad == "same":
+            pad = [_same(n, w, s, k) for n, w, s, k in zip(x.shape[2:], window, stride, dilation, strict=True)]
+        y = conv(x, self.weight, stride, pad, dilation, self.groups)
+        return y if self.bias is None else y + self.bias.reshape(self.filters, *(1,) * d)
+
+
+def _each(what: Any, d: int) -> tuple[int, ...]:
+    values = (what,) * d if isinstance(what, int) else tuple(what)
+    if len(values) != d:
+        raise LayerError(f"{what} must be one number, or one for each of {d} axes")
+    return values
+
+
+def _same(size: Any, window: Any, stride: int, dilation: int) -> tuple[int, int]:
+    """Zeros before and after an axis so that its output has ceil(size / stride) places."""
+    total = max((-(-size // stride) - 1) * stride + (window - 1) * dilation + 1 - size, 0)
+    return total // 2, total - total // 2
+
+
+class _Pool(Layer):
+    """Windows over the last two axes (or as many as `window` has); stride: the window."""
+
+    def __init__(self, window: Any, stride: Any = None, pad: Any = 0, name: str | None = None):
+        super().__init__(name)
+        self.window, self.stride, self.pad = window, stride, pad
+
+
+class MaxPool(_Pool):
+    """The greatest element of each window."""
+
+    kind = "maxpool"
+
+    def forward(self, x: Tensor, training: bool) -> Tensor:
+        return max_pool(x, self.window, self.stride, self.pad)
+
+
+class AvgPool(_Pool):
+    """The mean of each window; padding counts as zeros, as in PyTorch's default."""
+
+    kind = "avgpool"
+
+    def forward(self, x: Tensor, training: bool) -> Tensor:
+        return avg_pool(x, self.window, self.stride, self.pad)
+
+
+class GlobalAvgPool(Layer):
+    """The mean over all spatial axes: (batch, channels, *spatial) -> (batch, channels)."""
+
+    kind = "globalavgpool"
+
+    def forward(self, x: Tensor, training: bool) -> Tensor:
+        return x.mean(tuple(range(2, x.rank)))
+
+
+class Flatten(Layer):
+    """All axes after the batch as one: (batch, ...) -> (batch, features)."""
+
+    kind = "flatten"
+
+    def forward(self, x: Tensor, training: bool) -> Tensor:
+        return flatten(x)
+
+
+class Activation(Layer):
+    """A function of a tensor as a layer; containers wrap plain functions in it."""
+
+    def __init__(self, function: Function, name: str | None = None):
+        super().__init__(name)
+        self.function = function
+        self.kind = getattr(function, "__name__", "function").strip("_<>")
+
+    def forward(self, x: Tensor, training: bool) -> Tensor:
+        return self.function(x)
+
+
+def as_layer(what: Layer | Function) -> Layer:
+    """A layer from a layer or a plain function. Raises LayerError for anything else."""
+    if isinstance(what, Layer):
+        return what
+    if isinstance(what, type) or not callable(what):
+        raise LayerError(f"a layer or a function of a tensor is needed, not {what!r}"
+                         + (" (a class: make one of it first)" if isinstance(what, type) else ""))
+    return Activation(what)
+
+
+class Sequential(Layer):
+    """Layers and functions, each applied to the value of the one before. Named by kind: conv1, tanh1, conv2."""
+
+    def __init__(self, *layers: Layer | Function, name: str | None = None):
+        super().__init__(name)
+        self.layers = [as_layer(layer) for layer in layers]
+        counts: dict[str, int] = {}
+        for layer in self.layers:
+            label = layer.kind or type(layer).__name__.lower()
+            counts[label] = counts.get(label, 0) + 1
+            if layer.name is None:
+                layer.name = f"{label}{counts[label]}"
+
+    def forward(self, x: Tensor, training: bool) -> Tensor:
+        for layer in self.layers:
+            x = layer(x, training)
+        return x
+
+    def __getitem__(self, i: int) -> Layer:
+        return self.layers[i]
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+
+class Residual(Layer):
+    """body(x) + shortcut(x); the shortcut is x itself where none is given (He et al. 2016)."""
+
+    def __init__(self, body: Layer | Function, shortcut: Layer | Function | None = None, name: str | None = None):
+        super().__init__(name)
+        self.body = as_layer(body)
+        self.shortcut = None if shortcut is None else as_layer(shortcut)
+
+    def forward(self, x: Tensor, training: bool) -> Tensor:
+        y = self.body(x, training)
+        other = x if self.shortcut is None else self.shortcut(x, training)
+        if y.shape != other.shape:
+            raise LayerError(
+                f"residual: the body gives {show(y.shape)}, the shortcut {show(other.shape)}; a 1x1 Conv with the "
+                f"body's stride as shortcut makes them fit (at {user_location()})"
+            )
+        return y + other
+
+
+__all__ = ["Activation", "AvgPool", "BatchNorm", "Conv", "Dense", "Dropout", "Flatten", "GlobalAvgPool", "Layer",
+           "LayerError", "LayerNorm", "LocalResponseNorm", "MaxPool", "Residual", "Sequential", "as_layer", "traced"]

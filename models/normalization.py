@@ -1,0 +1,117 @@
+"""Layers that rescale: batch, layer and local response normalisation, and dropout.
+
+Leans on `layer`, and on the compiler's composed functions for the formulas.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..compiler import functions
+from ..compiler.ops.elementwise import maximum, where
+from ..compiler.ops.random import Generator
+from ..compiler.ops.source import size_of
+from ..compiler.shapes import show
+from ..compiler.tensor import Tensor, dim_of
+from . import initializers as init
+from .layer import Layer, LayerError
+
+
+class BatchNorm(Layer):
+    """Per channel (axis 1), over the batch and space (Ioffe and Szegedy 2015), with PyTorch's conventions.
+
+    Training: batch moments (biased variance), and running <- (1 - momentum) running + momentum batch with the
+    unbiased variance. Inference: the running moments. Where a layer is called twice in one program, the last call
+    moves the averages.
+    """
+
+    kind = "batchnorm"
+
+    def __init__(self, momentum: float = 0.1, eps: float = 1e-5, name: str | None = None):
+        super().__init__(name)
+        self.momentum, self.eps = momentum, eps
+
+    def build(self, x: Tensor) -> None:
+        if x.rank < 2 or not isinstance(x.shape[1], int):
+            raise LayerError(f"batchnorm: (batch, channels, ...) with known channels is needed, not {show(x.shape)}")
+        channels = (x.shape[1],)
+        self.scale = self.parameter("scale", np.ones(channels))
+        self.shift = self.parameter("shift", np.zeros(channels))
+        self.mean = self.buffer("mean", np.zeros(channels, "float32"))
+        self.var = self.buffer("var", np.ones(channels, "float32"))
+
+    def forward(self, x: Tensor, training: bool) -> Tensor:
+        if not training:
+            return functions.batch_norm(x, self.scale, self.shift, self.mean, self.var, self.eps)
+        axes = (0, *range(2, x.rank))
+        mean, var = functions.moments(x, axes)
+        count = size_of(dim_of(x, axes), x.dtype)
+        unbiased = var * (count / maximum(count - 1.0, 1.0))
+        keep = 1.0 - self.momentum
+        self._updates = {
+            self.mean: self.mean * keep + mean * self.momentum,
+            self.var: self.var * keep + unbiased * self.momentum,
+        }
+        return functions.batch_norm(x, self.scale, self.shift, mean, var, self.eps)
+
+
+class LayerNorm(Layer):
+    """Over the last axis of each example (Ba, Kiros, Hinton 2016)."""
+
+    kind = "layernorm"
+
+    def __init__(self, eps: float = 1e-5, name: str | None = None):
+        super().__init__(name)
+        self.eps = eps
+
+    def build(self, x: Tensor) -> None:
+        if x.rank < 2 or not isinstance(x.shape[-1], int):
+            raise LayerError(f"layernorm: (..., features) with known features is needed, not {show(x.shape)}")
+        self.scale = self.parameter("scale", np.ones(x.shape[-1]))
+        self.shift = self.parameter("shift", np.zeros(x.shape[-1]))
+
+    def forward(self, x: Tensor, training: bool) -> Tensor:
+        return functions.layer_norm(x, self.scale, self.shift, self.eps)
+
+
+class LocalResponseNorm(Layer):
+    """Across neighbouring channels (Krizhevsky et al. 2012, section 3.3); alpha is divided by size, as in PyTorch."""
+
+    kind = "lrn"
+
+    def __init__(
+        self, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 2.0, name: str | None = None
+    ):
+        super().__init__(name)
+        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
+
+    def forward(self, x: Tensor, training: bool) -> Tensor:
+        return functions.local_response_norm(x, self.size, self.alpha, self.beta, self.k)
+
+
+class Dropout(Layer):
+    """In training each element is 0 with probability `p`, else divided by 1 - p (Srivastava et al. 2014).
+
+    The mask comes from a counter-based generator whose state is a buffer of the layer: the same on any device and
+    thread count, and restored with a checkpoint.
+    """
+
+    kind = "dropout"
+
+    def __init__(self, p: float = 0.5, seed: int | None = None, name: str | None = None):
+        super().__init__(name)
+        if not 0 <= p < 1:
+            raise LayerError(f"dropout: p is a probability in [0, 1), not {p}")
+        self.p, self.seed = p, seed
+
+    def build(self, x: Tensor) -> None:
+        seed = int(init.rng().integers(2**62)) if self.seed is None else self.seed
+        self.generator = Generator(seed)
+        self.generator.state = self.buffer("generator", np.array([seed, 0], "int64"))
+
+    def forward(self, x: Tensor, training: bool) -> Tensor:
+        if not training or self.p == 0:
+            return x
+        self._updates = self.generator.updates()
+        kept = self.generator.uniform(x.shape) >= self.p
+        return where(kept, x * (1 / (1 - self.p)), 0.0)

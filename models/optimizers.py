@@ -1,0 +1,184 @@
+"""Optimizers, as `kw.optim`: from parameters and gradients to the updates of a training program.
+
+Formulas and defaults are PyTorch's, term by term. An optimizer's own state (moments, the step counter) is made of
+variables, so that a step is one program without Python in it. Leans on `schedules` for the learning rate.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..compiler.ops.elementwise import expm1, sqrt
+from ..compiler.tensor import Tensor
+from ..compiler.variable import variable
+from .schedules import (
+    Constant,
+    Cosine,
+    Exponential,
+    LearningRate,
+    OneCycle,
+    Polynomial,
+    Schedule,
+    Step,
+    WarmUp,
+    as_schedule,
+)
+
+Updates = dict[Tensor, Tensor]
+
+
+class Optimizer:
+    """Subclasses write `rule`: the new value of one parameter and of its state."""
+
+    def __init__(self, learning_rate: LearningRate, weight_decay: float = 0.0):
+        self.learning_rate = as_schedule(learning_rate)
+        self.weight_decay = weight_decay
+        self.counter = variable("optimizer.step", np.array(0, "int32"))
+        self._slots: dict[tuple[str, Tensor], Tensor] = {}
+
+    def updates(self, parameters: Sequence[Tensor], gradients: Sequence[Tensor]) -> Updates:
+        """New expressions for every parameter, the optimizer's state and its step counter, for `kw.compile`.
+
+        Raises ValueError where parameters and gradients do not pair up.
+        """
+        if len(parameters) != len(gradients):
+            raise ValueError(f"{len(parameters)} parameters were given with {len(gradients)} gradients")
+        rate = self.learning_rate(self.counter)
+        out: Updates = {}
+        for p, g in zip(parameters, gradients, strict=True):
+            if p.op.name != "variable" or p.shape != g.shape:
+                raise ValueError(f"the gradient {g.brief()} does not belong to the parameter {p!r}")
+            out.update(self.rule(p, g, rate))
+        out[self.counter] = self.counter + 1
+        return out
+
+    def rule(self, p: Tensor, g: Tensor, rate: Tensor) -> Updates:
+        raise NotImplementedError
+
+    def state(self) -> list[Tensor]:
+        """The step counter and the variables kept for each parameter so far, in the order they were made."""
+        return [self.counter, *self._slots.values()]
+
+    def slot(self, kind: str, p: Tensor, initial: float = 0.0) -> Tensor:
+        """The state variable `kind` of a parameter, made (float32, of its shape) where it does not exist yet."""
+        if (kind, p) not in self._slots:
+            value = np.full(p.shape, initial, p.dtype)
+            self._slots[kind, p] = variable(f"optimizer.{kind}.{p.attrs.name}", value)
+        return self._slots[kind, p]
+
+    def decayed(self, p: Tensor, g: Tensor) -> Tensor:
+        """The gradient with that of weight_decay / 2 |p|^2 added."""
+        return g + p * self.weight_decay if self.weight_decay else g
+
+    def steps(self) -> Tensor:
+        """The number of this step, counted from 1, float32."""
+        return (self.counter + 1).astype("float32")
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent, with momentum (Sutskever et al. 2013 for Nesterov's)."""
+
+    def __init__(
+        self, learning_rate: LearningRate = 0.01, momentum: float = 0.0, nesterov: bool = False,
+        weight_decay: float = 0.0,
+    ):
+        super().__init__(learning_rate, weight_decay)
+        if nesterov and not momentum:
+            raise ValueError("SGD: nesterov needs a momentum above 0")
+        self.momentum, self.nesterov = momentum, nesterov
+
+    def rule(self, p: Tensor, g: Tensor, rate: Tensor) -> Updates:
+        g = self.decayed(p, g)
+        if not self.momentum:
+            return {p: p - rate * g}
+        velocity = self.slot("velocity", p)
+        new = velocity * self.momentum + g
+        step = g + new * self.momentum if self.nesterov else new
+        return {p: p - rate * step, velocity: new}
+
+
+class RMSprop(Optimizer):
+    """Gradients over a running root mean square (Tieleman and Hinton 2012)."""
+
+    def __init__(
+        self, learning_rate: LearningRate = 0.01, alpha: float = 0.99, eps: float = 1e-8, momentum: float = 0.0,
+        weight_decay: float = 0.0,
+    ):
+        super().__init__(learning_rate, weight_decay)
+        self.alpha, self.eps, self.momentum = alpha, eps, momentum
+
+    def rule(self, p: Tensor, g: Tensor, rate: Tensor) -> Updates:
+        g = self.decayed(p, g)
+        square = self.slot("square", p)
+        new = square * self.alpha + g * g * (1 - self.alpha)
+        step = g / (sqrt(new) + self.eps)
+        if not self.momentum:
+            return {p: p - rate * step, square: new}
+        velocity = self.slot("velocity", p)
+        faster = velocity * self.momentum + step
+        return {p: p - rate * faster, square: new, velocity: faster}
+
+
+class Adagrad(Optimizer):
+    """Gradients over the root of the sum of their squares (Duchi, Hazan, Singer 2011)."""
+
+    def __init__(self, learning_rate: LearningRate = 0.01, eps: float = 1e-10, weight_decay: float = 0.0):
+        super().__init__(learning_rate, weight_decay)
+        self.eps = eps
+
+    def rule(self, p: Tensor, g: Tensor, rate: Tensor) -> Updates:
+        g = self.decayed(p, g)
+        total = self.slot("square_sum", p)
+        new = total + g * g
+        return {p: p - rate * g / (sqrt(new) + self.eps), total: new}
+
+
+class Adam(Optimizer):
+    """Running means of gradient and square, corrected for their start at zero (Kingma and Ba 2015, algorithm 1)."""
+
+    def __init__(
+        self, learning_rate: LearningRate = 0.001, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ):
+        super().__init__(learning_rate, weight_decay)
+        if not all(0 <= b < 1 for b in betas):
+            raise ValueError(f"Adam: betas lie in [0, 1), not {betas}")
+        self.betas, self.eps = betas, eps
+
+    def rule(self, p: Tensor, g: Tensor, rate: Tensor) -> Updates:
+        return self._moments(p, p, self.decayed(p, g), rate)
+
+    def _moments(self, p: Tensor, start: Tensor, g: Tensor, rate: Tensor) -> Updates:
+        """The step taken from `start`, which is p or p already decayed."""
+        b1, b2 = self.betas
+        first, second = self.slot("first", p), self.slot("second", p)
+        m = first * b1 + g * (1 - b1)
+        v = second * b2 + g * g * (1 - b2)
+        scale = rate / self._correction(b1)
+        root = sqrt(v) / sqrt(self._correction(b2)) + self.eps
+        return {p: start - scale * m / root, first: m, second: v}
+
+    def _correction(self, beta: float) -> Tensor | float:
+        """1 - beta^t, without the cancellation that float32 would see near beta = 1."""
+        return -expm1(self.steps() * math.log(beta)) if beta else 1.0
+
+
+class AdamW(Adam):
+    """Adam with weight decay apart from the gradient (Loshchilov and Hutter 2019)."""
+
+    def __init__(
+        self, learning_rate: LearningRate = 0.001, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
+        weight_decay: float = 0.01,
+    ):
+        super().__init__(learning_rate, betas, eps, weight_decay)
+
+    def rule(self, p: Tensor, g: Tensor, rate: Tensor) -> Updates:
+        start = p * (1.0 - rate * self.weight_decay) if self.weight_decay else p
+        return self._moments(p, start, g, rate)
+
+
+__all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Constant", "Cosine", "Exponential", "OneCycle", "Optimizer",
+           "Polynomial", "RMSprop", "Schedule", "Step", "WarmUp"]

@@ -1,0 +1,142 @@
+"""Learning rates as functions of the step, written as graph expressions so that many steps run in one native call.
+
+Step 0 is the first update. Durations are in steps. Leans on the DSL; `at` reads a schedule off with NumPy.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TypeAlias, Union
+
+from ..compiler.codegen import reference
+from ..compiler.ops.elementwise import clip, cos, exp, floor, maximum, minimum, where
+from ..compiler.tensor import Tensor, as_tensor
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A learning rate that depends on the step: `schedule(step)` is a scalar tensor."""
+
+    def __call__(self, step: Tensor) -> Tensor:
+        """The rate (float32 scalar) as an expression of the step counter (any integer or float scalar)."""
+        return self.rate(step.astype("float32"))
+
+    def rate(self, t: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def at(self, step: int) -> float:
+        """The rate at one step, as a number."""
+        return float(reference.evaluate([self(as_tensor(step))], {})[0])
+
+
+@dataclass(frozen=True)
+class Constant(Schedule):
+    """The same rate throughout."""
+
+    initial: float
+
+    def rate(self, t: Tensor) -> Tensor:
+        return as_tensor(float(self.initial))
+
+
+@dataclass(frozen=True)
+class Step(Schedule):
+    """Multiplied by `factor` every `every` steps (PyTorch's StepLR)."""
+
+    initial: float
+    every: int
+    factor: float = 0.1
+
+    def rate(self, t: Tensor) -> Tensor:
+        return _power(self.factor, floor((t + 0.5) / self.every)) * self.initial
+
+
+@dataclass(frozen=True)
+class Exponential(Schedule):
+    """initial * factor^step (PyTorch's ExponentialLR)."""
+
+    initial: float
+    factor: float
+
+    def rate(self, t: Tensor) -> Tensor:
+        return _power(self.factor, t) * self.initial
+
+
+@dataclass(frozen=True)
+class Cosine(Schedule):
+    """Half a cosine from `initial` down to `final` over `steps`, then `final` (Loshchilov and Hutter 2017)."""
+
+    initial: float
+    steps: int
+    final: float = 0.0
+
+    def rate(self, t: Tensor) -> Tensor:
+        return _cosine(self.initial, self.final, t / max(self.steps, 1))
+
+
+@dataclass(frozen=True)
+class Polynomial(Schedule):
+    """From `initial` to `final` as (1 - step/steps)^power, then `final` (PyTorch's PolynomialLR where final is 0)."""
+
+    initial: float
+    steps: int
+    power: float = 1.0
+    final: float = 0.0
+
+    def rate(self, t: Tensor) -> Tensor:
+        left = 1.0 - minimum(t / max(self.steps, 1), 1.0)
+        return (left if self.power == 1 else left**self.power) * (self.initial - self.final) + self.final
+
+
+@dataclass(frozen=True)
+class WarmUp(Schedule):
+    """Rises in a straight line over `steps` to the rate of `after`, which then starts from its own step 0."""
+
+    steps: int
+    after: Schedule
+
+    def rate(self, t: Tensor) -> Tensor:
+        later = self.after(maximum(t - self.steps, 0.0))
+        return where(t < self.steps, later * ((t + 1.0) / (self.steps + 1)), later)
+
+
+@dataclass(frozen=True)
+class OneCycle(Schedule):
+    """Up to `peak` over the first `rise` of `steps`, then down, both as half cosines (Smith and Topin 2019).
+
+    Agrees with PyTorch's OneCycleLR: starts at peak / divide, ends at peak / divide / divide_final.
+    """
+
+    peak: float
+    steps: int
+    rise: float = 0.3
+    divide: float = 25.0
+    divide_final: float = 1e4
+
+    def rate(self, t: Tensor) -> Tensor:
+        top, last = self.rise * self.steps - 1, self.steps - 1
+        low = self.peak / self.divide
+        up = _cosine(low, self.peak, t / max(top, 1e-6))
+        down = _cosine(self.peak, low / self.divide_final, clip((t - top) / max(last - top, 1e-6), 0.0, 1.0))
+        return where(t <= top, up, down)
+
+
+def _cosine(start: float, end: float, fraction: Tensor) -> Tensor:
+    return (cos(minimum(fraction, 1.0) * math.pi) + 1.0) * ((start - end) / 2) + end
+
+
+def _power(base: float, exponent: Tensor) -> Tensor:
+    return exp(exponent * math.log(base))
+
+
+LearningRate: TypeAlias = Union[float, Schedule]
+
+
+def as_schedule(rate: LearningRate) -> Schedule:
+    """A schedule from a schedule or a number. Raises ValueError for a rate that is not a positive number."""
+    if isinstance(rate, Schedule):
+        return rate
+    if not isinstance(rate, (int, float)) or not math.isfinite(rate) or rate < 0:
+        raise ValueError(f"a learning rate is a number of at least 0 or a schedule, not {rate!r}")
+    return Constant(float(rate))
