@@ -20,7 +20,7 @@ PAGE = 4096
 def allocate(shape: tuple[int, ...], dtype: np.dtype[Any], nbytes: int) -> tuple[np.ndarray, int]:
     """An uninitialised aligned and padded array of `nbytes`, and its address."""
     raw = np.empty(nbytes + ALIGN + PAD, np.uint8)
-    start = ctypes.addressof(ctypes.c_char.from_buffer(raw))
+    start = ctypes.addressof(ctypes.c_char.from_buffer(raw.data))
     offset = -start % ALIGN
     return np.ndarray(shape, dtype, raw, offset), start + offset
 
@@ -28,7 +28,7 @@ def allocate(shape: tuple[int, ...], dtype: np.dtype[Any], nbytes: int) -> tuple
 def address_of(array: np.ndarray) -> int:
     """Where the first element lies; the quick way serves arrays that are contiguous, writable and not empty."""
     try:
-        return ctypes.addressof(ctypes.c_char.from_buffer(array))
+        return ctypes.addressof(ctypes.c_char.from_buffer(array.data))
     except (TypeError, ValueError, BufferError):
         return array.ctypes.data
 

@@ -121,7 +121,7 @@ def bind(program: Program, shapes: Sequence[Shape], steps: Steps, resources: Res
     ).reshape(-1, 3)
     job = _job(steps.count, kernel_list, bumps, resources)
     input_slots = tuple(uses[position] for position in program.inputs)
-    slots, last = memoryview(table), [-1] * len(input_slots)
+    slots, last = table.data, [-1] * len(input_slots)
     return Binding(slots, input_slots, last, outputs, kernel_list, job, job.ctypes.data, (table, bumps))
 
 
