@@ -1,8 +1,9 @@
 """Object code into this process: ELF bytes in, a function's address out.
 
-Leans on llvmlite's ORC linker. Each object is its own library, so equal symbol names do not clash, and what it calls
-(expf, memset, sched_yield) is resolved from the process. Code is loaded once per key and never unloaded: threads may
-still be inside it when the interpreter exits.
+Leans on llvmlite's ORC linker, which places an object's sections side by side, as the small code model wants. Each
+object is its own library, so equal symbol names do not clash, and what it calls (expf, memset, sched_yield) is resolved
+from the process. Code is loaded once per key and never unloaded: threads may still be inside it when the interpreter
+exits.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def initialise() -> None:
 @cache
 def _linker() -> llvm.orcjit.LLJIT:
     initialise()
-    linker = llvm.create_lljit_compiler(host_machine(), suppress_errors=True)
+    linker = llvm.create_lljit_compiler(host_machine(), use_jit_link=True, suppress_errors=True)
     linker._owned = True  # by the process: never disposed of
     return linker
 
