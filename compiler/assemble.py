@@ -1,0 +1,181 @@
+"""From scheduled kernels to the artefact that the runtime executes, compiling what the cache does not hold.
+
+A kernel's key is the content hash of all that decides its code: its source with neutral names, the CPU, the
+versions of the code generator and of what it stands on. Leans on `codegen` and the runtime's `Program`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from importlib.metadata import version
+from typing import Any
+
+from .. import runtime
+from . import loops
+from .codegen.cpu import Source, print_kernel
+from .codegen.target import target
+from .graph import location, toposort
+from .kernels import Buffer, Kernel
+from .layout import describe, signature
+from .memory import Plan
+from .shapes import Dim, poly, value
+from .tensor import Tensor
+
+CODEGEN_VERSION = 1
+
+
+@cache
+def kernel_cache() -> runtime.KernelCache:
+    """The process's kernel cache."""
+    return runtime.KernelCache()
+
+
+@cache
+def environment() -> str:
+    """What decides a kernel's code besides its source."""
+    t = target()
+    return f"{CODEGEN_VERSION} {version('numba')} {version('llvmlite')} {t.triple} {t.cpu} {t.features}"
+
+
+def kernel_key(text: str) -> str:
+    return hashlib.sha256(f"{environment()}\n{text}".encode()).hexdigest()[:40]
+
+
+@dataclass(frozen=True)
+class KernelInfo:
+    """One kernel of a compiled program, for reading. `flops` and `bytes` are per run, for a batch size given."""
+
+    name: str
+    key: str
+    source: str
+    loops: str
+    schedule: str
+    fused: tuple[str, ...]
+    reasons: tuple[str, ...]
+    lines: tuple[str, ...]
+    buffers: tuple[str, ...]
+    flop_count: Dim
+    byte_count: Dim
+
+    def flops(self, **sizes: int) -> int:
+        return value(self.flop_count, sizes)
+
+    def bytes(self, **sizes: int) -> int:
+        return value(self.byte_count, sizes)
+
+    @cached_property
+    def llvm(self) -> str:
+        """The optimised LLVM IR."""
+        return str(_parts(self.key)["llvm"])
+
+    @cached_property
+    def asm(self) -> str:
+        """The assembly of this machine."""
+        from .codegen.build import assembly
+
+        return assembly(self.llvm)
+
+    def __str__(self) -> str:
+        return self.source
+
+
+def _parts(key: str) -> Any:
+    parts = kernel_cache().get(key)
+    if parts is None:
+        raise runtime.LoadError(f"kernel {key} is no longer in the cache; compile the program again to read it")
+    return parts
+
+
+def compile_source(text: str) -> tuple[str, bytes]:
+    """(key, object code) of a printed kernel: from the cache, or compiled now and kept."""
+    key = kernel_key(text)
+    parts = kernel_cache().get(key)
+    if parts is not None:
+        return key, bytes(parts["object"])  # type: ignore[arg-type]
+    from .codegen.build import build
+
+    built = build(text.replace("def kernel(", f"def {symbol(key)}(", 1), symbol(key))
+    kernel_cache().put(key, {"object": built.object, "source": text, "llvm": built.llvm})
+    return key, built.object
+
+
+def symbol(key: str) -> str:
+    return f"kw_{key}"
+
+
+def assemble(
+    name: str, plan: Plan, inputs: Sequence[Tensor], buffers: Mapping[Any, Buffer], outputs: Sequence[Buffer]
+) -> tuple[runtime.Program, list[KernelInfo], list[Any]]:
+    """(program, its kernels for reading, the states it runs over)."""
+    listed = list(dict.fromkeys([*(buffers[x] for x in inputs), *outputs, *(
+        b for k in plan.kernels for b in [*k.reads(), *k.writes()])]))
+    number = {b: i for i, b in enumerate(listed)}
+    printed: dict[tuple[Any, ...], tuple[Source, tuple[Buffer, ...]]] = {}
+    objects: dict[str, bytes] = {}
+    specs, infos = [], []
+    for kernel, barrier in zip(plan.kernels, plan.barriers):
+        source = print_kernel(kernel)
+        key, code = compile_source(source.text)
+        objects[key] = code
+        sizes = [runtime.SizeArg(poly(d)) for d in source.names.sizes]
+        used = [runtime.BufferArg(number[b]) for b in source.names.buffers]
+        specs.append(runtime.KernelSpec(kernel.name, key, symbol(key), (*sizes, *used), barrier))
+        infos.append(_info(kernel, key, source))
+    states = [b for b in listed if b.kind == "state"]
+    program = runtime.Program(
+        name,
+        tuple(_spec(b, plan) for b in listed),
+        tuple(specs),
+        tuple(number[buffers[x]] for x in inputs),
+        tuple(number[b] for b in outputs),
+        tuple(number[b] for b in states),
+        (),
+        objects,
+    )
+    del printed
+    return program, infos, [b.node.attrs.state for b in states]
+
+
+def _spec(b: Buffer, plan: Plan) -> runtime.BufferSpec:
+    first, last = plan.lifetimes.get(b, (0, 0))
+    data = b.node.attrs.value.array if b.kind == "constant" else None
+    return runtime.BufferSpec(b.name, b.dtype, tuple(map(poly, b.shape)), b.order, b.kind, first, last, data)  # type: ignore[arg-type]
+
+
+def _info(kernel: Kernel, key: str, source: Source) -> KernelInfo:
+    lines = dict.fromkeys(str(location(n)) for n in kernel.nodes)
+    stores = "\n".join(f"{s.buffer.name}[{', '.join(map(repr, s.index))}] = {loops.show(s.value)}" for s in kernel.stores)
+    space = "for " + ", ".join(f"{a} < {a.extent}" for a in kernel.axes) + ":\n" if kernel.axes else ""
+    return KernelInfo(
+        kernel.name,
+        key,
+        source.pretty(kernel.name),
+        space + "\n".join(("    " if space else "") + line for line in stores.splitlines()),
+        describe(kernel),
+        tuple(n.op.name for n in kernel.nodes if n.op.kind not in ("source", "movement")),
+        kernel.reasons,
+        tuple(lines),
+        tuple(f"{b.name} {b.dtype}{b.shape} order {b.order}" for b in source.names.buffers),
+        kernel.flops(),
+        kernel.bytes(),
+    )
+
+
+def checks(outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> tuple[runtime.IndexCheck, ...]:
+    """What has to hold of integer inputs before a run, from the graph's `check_range` nodes."""
+    place = {x: i for i, x in enumerate(inputs)}
+    found = []
+    for node in toposort(outputs):
+        if node.op.name == "check_range":
+            x = node.inputs[0]
+            while x.op.kind == "movement" or x.op.name in ("gather", "check_range", "cast"):
+                x = x.inputs[0]
+            if x in place:
+                found.append(runtime.IndexCheck(place[x], node.attrs.limit, node.attrs.what))
+    return tuple(dict.fromkeys(found))
+
+
+__all__ = ["KernelInfo", "assemble", "checks", "compile_source", "kernel_cache", "signature"]

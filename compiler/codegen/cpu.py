@@ -1,0 +1,331 @@
+"""Kernels for the CPU: the schedule of a kernel printed as Python source that Numba compiles.
+
+Every kernel has the signature `(table, thread, threads)` and computes its thread's share of the iteration
+space. Three forms, one per schedule: plain loops (LLVM vectorises the innermost), chunks of lanes inside
+reductions, and register tiles with an epilogue. Leans on `source` for expressions and `schedule` for choices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .. import loops
+from ..kernels import Kernel
+from ..loops import Axis, Index
+from ..schedule import CHUNK, Chunked, Plain, Tile, address, nominal
+from ..shapes import Dim, product
+from .source import Names, Writer
+from .target import lanes
+
+ARGUMENTS = ("table", "thread", "threads")
+SERIAL_WORK = 2048
+
+
+@dataclass(frozen=True)
+class Source:
+    """A printed kernel: `text` with neutral names (what is compiled), `names` its arguments."""
+
+    text: str
+    names: Names
+
+    def pretty(self, name: str) -> str:
+        """For reading: the user's names."""
+        return self.names.pretty(self.text).replace("def kernel(", f"def {name}(", 1)
+
+
+def print_kernel(kernel: Kernel) -> Source:
+    """The kernel's source under its schedule."""
+    names = Names()
+    writer = Writer(names, kernel.values)
+    if isinstance(kernel.schedule, Tile):
+        _tile(kernel, kernel.schedule, writer)
+    elif isinstance(kernel.schedule, Chunked):
+        _chunked(kernel, kernel.schedule, writer)
+    else:
+        assert isinstance(kernel.schedule, Plain)
+        _plain(kernel, kernel.schedule, writer)
+    return Source(writer.text("kernel", ARGUMENTS), names)
+
+
+# ---------------------------------------------------------------- plain loops
+
+
+def _plain(kernel: Kernel, schedule: Plain, w: Writer) -> None:
+    order = schedule.order
+    if not order:
+        with w.nest("if thread == 0:"):
+            _stores(kernel, w)
+        return
+    if len(order) == 1:
+        i = w.bind(order[0], "i")
+        n = w.names.size(order[0].extent)
+        with w.nest(f"for {i} in {_share(n)}:", order[0]):
+            _stores(kernel, w)
+        return
+    shared, rest = order[:-1], order[-1]
+    with _parallel(w, [(x, w.names.size(x.extent)) for x in shared]):
+        i = w.bind(rest, "i")
+        with w.nest(f"for {i} in range({w.names.size(rest.extent)}):", rest):
+            _stores(kernel, w)
+
+
+def _share(n: str) -> str:
+    return f"range({n} * thread // threads, {n} * (thread + 1) // threads)"
+
+
+class _parallel:
+    """This thread's share of a space of several axes: one loop over their product, taken apart at its head."""
+
+    def __init__(self, w: Writer, parts: Sequence[tuple[Axis | str, str]]):
+        self.w, self.parts = w, parts
+
+    def __enter__(self) -> None:
+        w = self.w
+        counts = [count for _, count in self.parts]
+        if not self.parts:
+            self.nest = w.nest("if thread == 0:")
+            self.nest.__enter__()
+            return
+        total = " * ".join(c if c.isidentifier() or c.isdigit() else f"({c})" for c in counts)
+        bound = [x for x, _ in self.parts if isinstance(x, Axis)]
+        if len(self.parts) == 1:
+            name = self._name(0)
+            self.nest = w.nest(f"for {name} in {_share(total if len(counts) == 1 else f'({total})')}:", *bound)
+            self.nest.__enter__()
+            return
+        w.line(f"work = {total}")
+        self.nest = w.nest(f"for p in {_share('work')}:", *bound)
+        self.nest.__enter__()
+        w.line("rest = p")
+        for i in reversed(range(1, len(self.parts))):
+            name, count = (
+                self._name(i),
+                counts[i] if counts[i].isidentifier() or counts[i].isdigit() else f"({counts[i]})",
+            )
+            w.line(f"{name} = rest % {count}")
+            w.line(f"rest = rest // {count}")
+        w.line(f"{self._name(0)} = rest")
+
+    def _name(self, i: int) -> str:
+        what = self.parts[i][0]
+        if isinstance(what, Axis):
+            return self.w.axis_names.get(what) or self.w.bind(what, self.w.fresh("o"))
+        return what
+
+    def __exit__(self, *error: object) -> None:
+        self.nest.__exit__(None, None, None)
+
+
+def _stores(kernel: Kernel, w: Writer) -> None:
+    """The stores at one point. With several, every value is computed before the first store."""
+    texts = []
+    for s in kernel.stores:
+        text = w.value(s.value)
+        if len(kernel.stores) > 1 and not text.isidentifier():
+            name = w.fresh("v")
+            w.line(f"{name} = {text}")
+            w.levels[-1].values[s.value] = text = name
+        texts.append(text)
+    for s, text in zip(kernel.stores, texts):
+        w.line(f"{w.names.buffer(s.buffer)}[{w.index(s.buffer.address(s.index))}] = {text}")
+
+
+# ---------------------------------------------------------------- chunks of lanes inside reductions
+
+
+def _chunked(kernel: Kernel, schedule: Chunked, w: Writer) -> None:
+    lane = schedule.lane
+    n = w.names.size(lane.extent)
+    reduced = [e for e in loops.postorder(kernel.values) if e.kind == "reduce" and lane in e.axes]
+    needed = {x for e in reduced for x in e.axes}
+    outer = [x for x in schedule.order if x in needed]
+    mapped = [x for x in schedule.order if x not in needed]
+    chunks = f"({n} + {CHUNK - 1}) // {CHUNK}"
+    parts: list[tuple[Axis | str, str]] = [(x, w.names.size(x.extent)) for x in outer]
+    with _parallel(w, [*parts, ("chunk", chunks)]):
+        w.line(f"first = chunk * {CHUNK}")
+        w.line(f"count = min({CHUNK}, {n} - first)")
+        w.bind(lane, "(first + lane)")
+        w.lane, w.lane_header, w.chunk_depth = lane, "for lane in range(count):", len(w.levels) - 1
+        _nested(kernel, mapped, w)
+
+
+def _nested(kernel: Kernel, mapped: Sequence[Axis], w: Writer) -> None:
+    if mapped:
+        name = w.bind(mapped[0], w.fresh("i"))
+        with w.nest(f"for {name} in range({w.names.size(mapped[0].extent)}):", mapped[0]):
+            _nested(kernel, mapped[1:], w)
+        return
+    assert w.lane is not None
+    with w.nest(w.lane_header, w.lane):
+        _stores(kernel, w)
+
+
+# ---------------------------------------------------------------- register tiles
+
+
+def _tile(kernel: Kernel, t: Tile, w: Writer) -> None:
+    dtype = t.reduction.dtype
+    width = t.columns * lanes(dtype) if t.kind == "outer" else t.columns
+    w.scratch.append(f"acc = {dtype}_scratch({t.rows * width})")
+    parts: list[tuple[Axis | str, str]] = [(x, w.names.size(x.extent)) for x in t.outer]
+    if t.column is not None:
+        parts.append(("column", _blocks(w, t.column.extent, width)))
+    if t.row is not None:
+        parts.append(("row", _blocks(w, t.row.extent, t.rows)))
+    with _parallel(w, parts):
+        rows = _block(w, "row", t.row, t.rows)
+        columns = _block(w, "column", t.column, width)
+        _call(kernel, t, w, rows, columns)
+        _epilogue(kernel, t, w, width)
+
+
+def _blocks(w: Writer, extent: Dim, size: int) -> str:
+    if isinstance(extent, int):
+        return w.names.size(-(-extent // size))
+    return f"({w.names.size(extent)} + {size - 1}) // {size}"
+
+
+def _block(w: Writer, name: str, axis: Axis | None, size: int) -> str:
+    """How many rows (columns) this tile has; their first is `m` (`n`)."""
+    if axis is None:
+        return "1"
+    first = "m" if name == "row" else "n"
+    w.line(f"{first} = {name} * {size}" if size > 1 else f"{first} = {name}")
+    w.bind(axis, first)
+    if isinstance(axis.extent, int) and axis.extent % size == 0:
+        return str(size)
+    w.line(f"{name}s = min({size}, {w.names.size(axis.extent)} - {first})")
+    return f"{name}s"
+
+
+def _call(kernel: Kernel, t: Tile, w: Writer, rows: str, columns: str) -> None:
+    """Bounds of the summed loops where conditions cut them, then the tile."""
+    where = address(t.a), address(t.b)
+    start: dict[Axis, str] = {}
+    trips: dict[Axis, str] = {}
+    steps: dict[Axis, int] = {}
+    empty: list[str] = []
+    summed = (*t.loops, t.lane) if t.kind == "dot" else t.loops
+    for x in summed:
+        start[x], trips[x], steps[x] = "0", w.names.size(x.extent), 1
+    for x in summed:
+        inside = [c for c in t.conditions if x in c.index.axes]
+        if inside:
+            start[x], trips[x], steps[x] = _bounds(w, x, inside)
+    for c in t.conditions:
+        if not any(x in c.index.axes for x in summed):
+            empty.append(w.condition(c))
+    for x in summed:
+        w.bind(x, start[x])
+    a0, b0 = (w.index(_without(i, [x for x in summed if start[x] == "0" and steps[x] == 1])) for i in where)
+    loop_args = []
+    for i, x in enumerate(t.loops):
+        n = f"({trips[x]} if {' and '.join(empty)} else 0)" if empty and i == 0 else trips[x]
+        loop_args += [n, *(w._factor(_step(index, x, steps[x])) for index in where)]
+    a, b = w.names.buffer(t.a.data[0]), w.names.buffer(t.b.data[0])
+    a_row = w._factor(where[0].coefficient(t.row)) if t.row is not None else "0"
+    short = {"float32": "f32", "float64": "f64"}[t.reduction.dtype]
+    name = f"{t.kind}_tile_{t.rows}x{t.columns}_{len(t.loops)}_{short}"
+    if t.kind == "outer":
+        full = isinstance(t.lane.extent, int) and t.lane.extent % (t.columns * lanes(t.reduction.dtype)) == 0
+        args = ["acc", a, a0, a_row, rows, b, b0, columns, *loop_args]
+        w.line(f"{name}{'_full' if full else ''}({', '.join(args)})")
+        return
+    b_column = w._factor(where[1].coefficient(t.column)) if t.column is not None else "0"
+    length = trips[t.lane]
+    if empty and not t.loops:
+        length = f"({length} if {' and '.join(empty)} else 0)"
+    args = ["acc", a, a0, a_row, rows, b, b0, b_column, columns, length, *loop_args]
+    w.line(f"{name}({', '.join(args)})")
+
+
+def _without(index: Index, axes: Sequence[Axis]) -> Index:
+    """The index with some axes at zero."""
+    return index.substitute({x: Index() for x in axes})
+
+
+def _step(index: Index, x: Axis, step: int) -> Dim:
+    """How far the address moves when the summed loop over x takes one step."""
+    total: Dim = index.coefficient(x) * step
+    for atom, c in index.terms:
+        if isinstance(atom, loops.Div) and x in atom.index.axes:
+            inner = atom.index.coefficient(x) * step
+            assert isinstance(inner, int) and isinstance(atom.by, int) and inner % atom.by == 0
+            total = total + c * (inner // atom.by)
+    return total
+
+
+def _bounds(w: Writer, x: Axis, conditions: Sequence[loops.Condition]) -> tuple[str, str, int]:
+    """(first, number of trips, step) of the values of x for which the conditions hold."""
+    low, high, step = ["0"], [w.names.size(x.extent)], 1
+    phase = ""
+    for c in conditions:
+        k = c.index.coefficient(x)
+        assert isinstance(k, int)
+        rest = _without(c.index, [x])
+        if isinstance(c, loops.Divides):
+            step = c.by
+            phase = w.index(rest if k < 0 else rest * -1)
+            continue
+        below, above = rest * -1 + c.low, rest * -1 + c.high
+        if k == 1:
+            low.append(w.index(below))
+            high.append(w.index(above))
+        elif k > 1:
+            low.append(f"({w.index(below + (k - 1))}) // {k}")
+            high.append(f"({w.index(above + (k - 1))}) // {k}")
+        else:
+            low.append(f"({w.index(above * -1 + -k)}) // {-k}")
+            high.append(f"({w.index(below * -1 + -k)}) // {-k}")
+    first, last = w.fresh("first"), w.fresh("last")
+    w.line(f"{first} = max({', '.join(low)})")
+    w.line(f"{last} = min({', '.join(high)})")
+    if step > 1:
+        w.line(f"{first} = {first} + ({phase} - {first}) % {step}")
+        return first, f"max(0, ({last} - {first} + {step - 1}) // {step})", step
+    return first, f"max(0, {last} - {first})", 1
+
+
+def _epilogue(kernel: Kernel, t: Tile, w: Writer, width: int) -> None:
+    """What is made of the sums, element by element of the tile."""
+    row_axes = (t.row,) if t.row is not None else ()
+    column_axes = (t.column,) if t.column is not None else ()
+    place = (
+        "y * " + str(width) + " + z"
+        if t.row is not None and t.column is not None
+        else "y"
+        if t.row
+        else "z"
+        if t.column
+        else "0"
+    )
+
+    def body() -> None:
+        w.levels[-1].values[t.reduction] = f"acc[{place}]"
+        _stores(kernel, w)
+
+    def columns() -> None:
+        if not column_axes:
+            body()
+            return
+        assert t.column is not None
+        w.bind(t.column, "(n + z)")
+        fixed = isinstance(t.column.extent, int) and t.column.extent % width == 0
+        with w.nest(f"for z in range({width if fixed else 'columns'}):", *column_axes):
+            body()
+
+    if not row_axes:
+        columns()
+        return
+    assert t.row is not None
+    w.bind(t.row, "(m + y)")
+    fixed = isinstance(t.row.extent, int) and t.row.extent % t.rows == 0
+    with w.nest(f"for y in range({t.rows if fixed else 'rows'}):", *row_axes):
+        columns()
+
+
+def work(kernel: Kernel) -> int:
+    """Roughly how many points the kernel visits."""
+    return nominal(product(x.extent for x in kernel.axes))

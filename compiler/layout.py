@@ -1,0 +1,219 @@
+"""Layout: the physical order of every tensor's axes, chosen over the whole program by predicted cost.
+
+First the cheaper of two global styles (channels innermost, batch innermost), then single tensors changed where
+that lowers the cost of the kernels that touch them, then copies in another order where a contraction wins
+more by its operand's order than the copy costs. Inputs and outputs keep the user's order; variables keep the
+order that an earlier program fixed. Leans on `schedule` for costs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from . import loops
+from .kernels import Buffer, Kernel, Store
+from .schedule import CHUNK, Tile, contraction, plan
+from .shapes import Size
+
+Order = tuple[int, ...]
+
+SWEEPS = 2
+COPY_GAIN = 0.9
+
+
+class Costs:
+    """Predicted cycles per kernel, remembered by the kernel's structure and its buffers' orders."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, tuple[Order, ...]], float] = {}
+        self._signature: dict[Kernel, tuple[str, tuple[Buffer, ...]]] = {}
+
+    def signature(self, kernel: Kernel) -> tuple[str, tuple[Buffer, ...]]:
+        """The kernel's structure as text in which buffers and axes are numbered, and the buffers."""
+        if kernel not in self._signature:
+            self._signature[kernel] = signature(kernel)
+        return self._signature[kernel]
+
+    def of(self, kernel: Kernel) -> float:
+        text, buffers = self.signature(kernel)
+        key = (text, tuple(b.order for b in buffers))
+        if key not in self._known:
+            self._known[key] = plan(kernel)[1]
+        return self._known[key]
+
+    def total(self, kernels: Sequence[Kernel]) -> float:
+        return sum(self.of(k) for k in kernels)
+
+
+def signature(kernel: Kernel) -> tuple[str, tuple[Buffer, ...]]:
+    """Text that is equal for kernels that differ in names only, and the buffers in the order they are numbered."""
+    buffers: dict[Buffer, int] = {}
+    axes: dict[loops.Axis, int] = {}
+
+    def axis(a: loops.Axis) -> str:
+        return f"i{axes.setdefault(a, len(axes))}<{a.extent}"
+
+    def index(i: loops.Index) -> str:
+        return "+".join(f"{atom(a)}*{c}" for a, c in i.terms) + f"+{i.const}"
+
+    def atom(a: loops.Atom) -> str:
+        if isinstance(a, loops.Axis):
+            return axis(a)
+        if isinstance(a, loops.Dynamic):
+            return f"at({number[a.value]})"
+        return f"{type(a).__name__}({index(a.index)},{a.by})"
+
+    def buffer(b: Buffer) -> str:
+        return f"b{buffers.setdefault(b, len(buffers))}:{b.dtype}{b.shape}"
+
+    head = ",".join(axis(a) for a in kernel.axes)
+    number: dict[loops.Expr, int] = {}
+    lines = [head]
+    for e in loops.postorder(kernel.values):
+        if e.kind == "load":
+            data = buffer(e.data[0]) + "[" + ";".join(map(index, e.data[1])) + "]"
+        elif e.kind == "index":
+            data = index(e.data)
+        elif e.kind == "guard":
+            data = "&".join(
+                f"{index(c.index)}{(c.low, c.high) if isinstance(c, loops.Within) else c.by}" for c in e.data
+            )
+        elif e.kind == "reduce":
+            data = e.data[0] + ",".join(axis(a) for a in e.data[1])
+        else:
+            data = str(e.data)
+        lines.append(f"{e.kind} {data} {[number[a] for a in e.args]} {e.dtype}")
+        number[e] = len(number)
+    for s in kernel.stores:
+        lines.append(f"{buffer(s.buffer)}[{';'.join(map(index, s.index))}]={number[s.value]}")
+    return "\n".join(lines), tuple(buffers)
+
+
+def assign(kernels: Sequence[Kernel]) -> list[Kernel]:
+    """Orders for all free buffers (set in place), and the kernels with copies added where they pay."""
+    costs = Costs()
+    touching: dict[Buffer, list[Kernel]] = {}
+    for kernel in kernels:
+        for b in dict.fromkeys([*kernel.reads(), *kernel.writes()]):
+            touching.setdefault(b, []).append(kernel)
+    free = [b for b in touching if _free(b)]
+    _choose_style(kernels, free, costs)
+    for _ in range(SWEEPS):
+        if not any([_improve(b, touching[b], costs) for b in free]):
+            break
+    return _add_copies(kernels, costs)
+
+
+def _free(b: Buffer) -> bool:
+    if b.kind == "state":
+        return len(b.shape) >= 2 and not b.node.attrs.state.claimed
+    return b.kind == "temp" and len(b.shape) >= 2
+
+
+def _choose_style(kernels: Sequence[Kernel], free: Sequence[Buffer], costs: Costs) -> None:
+    best: tuple[float, dict[Buffer, Order]] | None = None
+    for style in (_channels_last, _batch_last):
+        for b in free:
+            b.order = style(b)
+        total = costs.total(kernels)
+        if best is None or total < best[0]:
+            best = (total, {b: b.order for b in free})
+    assert best is not None
+    for b, order in best[1].items():
+        b.order = order
+
+
+def _channels_last(b: Buffer) -> Order:
+    rank = len(b.shape)
+    if b.kind == "state":
+        return (*range(2, rank), 1, 0)
+    return (0, *range(2, rank), 1) if rank > 2 else tuple(range(rank))
+
+
+def _batch_last(b: Buffer) -> Order:
+    rank = len(b.shape)
+    if b.kind == "state":
+        return tuple(range(rank))
+    batch = next((i for i, d in enumerate(b.shape) if isinstance(d, Size)), 0)
+    return (*(i for i in range(rank) if i != batch), batch)
+
+
+def _candidates(b: Buffer) -> list[Order]:
+    natural = tuple(range(len(b.shape)))
+    return list(dict.fromkeys([natural, _channels_last(b), _batch_last(b), (*natural[1:], 0)]))
+
+
+def _improve(b: Buffer, kernels: Sequence[Kernel], costs: Costs) -> bool:
+    """The best order for one buffer, all others as they are. True where it changed."""
+    before = b.order
+    best = (costs.total(kernels), before)
+    for order in _candidates(b):
+        if order != before:
+            b.order = order
+            total = costs.total(kernels)
+            if total < best[0] * 0.999:
+                best = (total, order)
+    b.order = best[1]
+    return b.order != before
+
+
+def _add_copies(kernels: Sequence[Kernel], costs: Costs) -> list[Kernel]:
+    """Kernels in order, with copies of contraction operands in another order where that pays."""
+    made: dict[tuple[Buffer, Order], Buffer] = {}
+    out: list[Kernel] = []
+    for kernel in kernels:
+        parts = contraction(kernel)
+        for source in [] if parts is None else dict.fromkeys([parts[1].data[0], parts[2].data[0]]):
+            if len(source.shape) >= 2:
+                kernel = _with_copy(kernel, source, made, out, costs)
+        out.append(kernel)
+    return out
+
+
+def _with_copy(kernel: Kernel, source: Buffer, made: dict[tuple[Buffer, Order], Buffer], out: list[Kernel],
+               costs: Costs) -> Kernel:
+    best = (costs.of(kernel) * COPY_GAIN, None, None)
+    for order in _candidates(source):
+        if order == source.order:
+            continue
+        copy = made.get((source, order))
+        copying = None
+        if copy is None:
+            copy = Buffer(f"{source.name}_packed", source.shape, source.dtype, "temp", source.node, order)
+            copying = _copy(source, copy)
+        total = costs.of(reading(kernel, source, copy)) + (costs.of(copying) if copying is not None else 0.0)
+        if total < best[0]:
+            best = (total, copy, copying)  # type: ignore[assignment]
+    _, copy, copying = best
+    if copy is None:
+        return kernel
+    if copying is not None:
+        made[source, copy.order] = copy
+        out.append(copying)
+    return reading(kernel, source, copy)
+
+
+def _copy(source: Buffer, target: Buffer) -> Kernel:
+    """A kernel that writes `source` in `target`'s order."""
+    axes = tuple(loops.Axis(d) for d in source.shape)
+    index = tuple(map(loops.at, axes))
+    return Kernel(target.name, axes, (Store(target, index, loops.load(source, index, source.dtype)),),
+                  (), ("copy in another order: its contraction gains more than the copy costs",))
+
+
+def reading(kernel: Kernel, source: Buffer, copy: Buffer) -> Kernel:
+    """The kernel with every load of `source` from `copy` instead."""
+
+    def change(e: loops.Expr) -> loops.Expr:
+        if e.kind == "load" and e.data[0] is source:
+            return loops.load(copy, e.data[1], e.dtype)
+        return e
+
+    stores = tuple(Store(s.buffer, s.index, loops.transform(s.value, change)) for s in kernel.stores)
+    return Kernel(kernel.name, kernel.axes, stores, kernel.nodes, kernel.reasons)
+
+
+def describe(kernel: Kernel) -> str:
+    """The schedule in words."""
+    s = kernel.schedule
+    return str(s) if isinstance(s, Tile) else f"{s} (chunk {CHUNK})" if hasattr(s, "lane") else str(s)
