@@ -8,6 +8,7 @@ Floating-point operations may be reassociated and contracted unless they name fl
 
 from __future__ import annotations
 
+import math
 import re
 from types import FunctionType
 from typing import Any
@@ -28,6 +29,7 @@ ARGUMENTS = (types.int64, types.int64, types.int64)
 FAST = ("reassoc", "nsz", "arcp", "contract")
 FAST_OPERATIONS = frozenset(["fadd", "fsub", "fmul", "fdiv", "frem"])
 CASTS = {name: getattr(np, name) for name in ("float32", "float64", "int32", "int64", "uint8", "uint32", "uint64")}
+LIMITS = {"INFINITY": float("inf"), "NAN": float("nan")}
 
 
 class KernelLower(Lower):
@@ -65,7 +67,7 @@ class KernelLowering(LoweringPass):
             lower = KernelLower(context, library, described, state.func_ir, metadata=state.metadata)
             lower.lower()
         text = str(_finish(lower.module)).replace(described.mangled_name, f"{described.qualname}.body")
-        state.cr = text, [str(each._final_module) for each in library._linking_libraries]
+        state.cr = text, [str(each._get_module_for_linking()) for each in library._linking_libraries]
         return True
 
 
@@ -120,12 +122,21 @@ def _finish(module: ir.Module) -> ir.Module:
 def namespace(source: str) -> dict[str, Any]:
     """All that generated source may name: memory, casts, mathematics and the tiles that it mentions."""
     used = set(re.findall(r"\b(?:outer|dot)_tile_\w+", source))
-    return {**CASTS, **memory.NAMES, **mathlib.NAMES, **{name: tiles.named(name) for name in sorted(used)}}
+    return {
+        "math": math,
+        **CASTS,
+        **LIMITS,
+        **memory.NAMES,
+        **mathlib.NAMES,
+        **{name: tiles.named(name) for name in sorted(used)},
+    }
 
 
 def python_function(source: str, name: str) -> FunctionType:
     """The kernel as a Python function."""
     names = namespace(source)
+    if name in names:
+        raise ValueError(f"a kernel may not be called {name!r}: that is one of the functions it can use")
     exec(compile(source, f"<kernel {name}>", "exec"), names)
     function = names[name]
     function.__module__ = "kernel"

@@ -16,7 +16,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba.core import types
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
@@ -197,7 +197,7 @@ def _scratch(dtype: str) -> Any:
         pointer = Pointer(dtype, SCRATCH_SCOPE)
 
         def emit(context: Any, builder: ir.IRBuilder, sig: Any, args: tuple) -> ir.Value:
-            with cgutils.goto_block(builder, builder.function.entry_basic_block):
+            with builder.goto_entry_block():
                 buffer = builder.alloca(ir.ArrayType(pointer.stored, count.literal_value))
             buffer.align = CACHE_LINE
             return builder.bitcast(buffer, pointer.stored.as_pointer())

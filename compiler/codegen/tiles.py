@@ -119,6 +119,14 @@ def _intrinsic(tile: Tile) -> Any:
     return intrinsic(typed)
 
 
+def _keep_loop(module: ir.Module) -> ir.MDValue:
+    """A loop's own metadata node: do not unroll, the body is long enough and the code would only grow."""
+    keep = module.add_metadata(["llvm.loop.unroll.disable"])
+    node = module.add_metadata([f"loop {len(module.metadata)}", keep])
+    node.operands = (node, keep)  # LLVM tells loops apart by a first operand that is the node itself
+    return node
+
+
 class _Emitter:
     """What both kinds of tile share: vector types, loads, counted loops around accumulators in registers."""
 
@@ -204,7 +212,7 @@ class _Emitter:
         for phi, start, then in zip(current, carried, following):
             phi.add_incoming(start, before)
             phi.add_incoming(then, b.block)
-        b.branch(head)
+        b.branch(head).set_metadata("llvm.loop", _keep_loop(b.module))
         b.position_at_end(after)
         return list(current)
 
