@@ -14,6 +14,7 @@ from . import loops
 from .fuse import Fusion, Group
 from .graph import location, name_of
 from .kernels import Buffer, Kernel, Store
+from .normalize import normalize
 from .tensor import Tensor
 
 
@@ -64,7 +65,7 @@ def _kernel(
         stores += [Store(b, index, value) for b in targets[node]]
     nodes = tuple(dict.fromkeys([*group.inlined, *group.members]))
     reasons = tuple(f"{n.op.name}: {fusion.reasons.get(n, '')}" for n in nodes)
-    return Kernel(_name(group, names), axes, tuple(stores), nodes, reasons)
+    return normalize(Kernel(_name(group, names), axes, tuple(stores), nodes, reasons))
 
 
 def _name(group: Group, taken: dict[str, int]) -> str:

@@ -17,9 +17,8 @@ from . import dtypes, loops
 from .codegen.target import lanes
 from .kernels import Kernel
 from .loops import Axis, Expr, Index
-from .shapes import Dim, value
+from .shapes import Dim, nominal
 
-NOMINAL = 128
 CHUNK = 64
 LITERAL = 16
 
@@ -79,13 +78,6 @@ Schedule = Union[Plain, Chunked, Tile]
 
 def _names(axes: Iterable[Axis]) -> str:
     return " ".join(map(str, axes)) or "none"
-
-
-def nominal(size: Dim) -> int:
-    """A size for cost estimates: symbols count as 128."""
-    if isinstance(size, int):
-        return size
-    return max(0, value(size, {s: NOMINAL for m, _ in size.terms for s in m}))
 
 
 def address(load: Expr) -> Index:

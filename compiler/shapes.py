@@ -99,6 +99,14 @@ def value(size: Dim, env: Mapping[str, int]) -> int:
     return size if isinstance(size, int) else evaluate(size.terms, dict(env))
 
 
+NOMINAL = 128
+
+
+def nominal(size: Dim) -> int:
+    """A size for estimates: symbols count as 128."""
+    return size if isinstance(size, int) else max(0, value(size, {s: NOMINAL for m, _ in size.terms for s in m}))
+
+
 def product(sizes: Iterable[Dim]) -> Dim:
     """The number of elements of a shape."""
     one: Dim = 1

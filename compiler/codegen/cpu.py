@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from .. import loops
 from ..kernels import Kernel
 from ..loops import Axis, Index
-from ..schedule import CHUNK, Chunked, Plain, Tile, address, nominal
-from ..shapes import Dim, product
+from ..schedule import CHUNK, Chunked, Plain, Tile, address
+from ..shapes import Dim
 from .source import Names, Writer
 from .target import lanes
 
 ARGUMENTS = ("table", "thread", "threads")
-SERIAL_WORK = 2048
 
 
 @dataclass(frozen=True)
@@ -213,7 +212,9 @@ def _call(kernel: Kernel, t: Tile, w: Writer, rows: str, columns: str) -> None:
     for x in summed:
         inside = [c for c in t.conditions if x in c.index.axes]
         if inside:
-            start[x], trips[x], steps[x] = _bounds(w, x, inside)
+            start[x], last, steps[x] = w.bounds(x, inside)
+            count = f"{last} - {start[x]}"
+            trips[x] = f"max(0, {count})" if steps[x] == 1 else f"max(0, ({count} + {steps[x] - 1}) // {steps[x]})"
     for c in t.conditions:
         if not any(x in c.index.axes for x in summed):
             empty.append(w.condition(c))
@@ -257,37 +258,6 @@ def _step(index: Index, x: Axis, step: int) -> Dim:
     return total
 
 
-def _bounds(w: Writer, x: Axis, conditions: Sequence[loops.Condition]) -> tuple[str, str, int]:
-    """(first, number of trips, step) of the values of x for which the conditions hold."""
-    low, high, step = ["0"], [w.names.size(x.extent)], 1
-    phase = ""
-    for c in conditions:
-        k = c.index.coefficient(x)
-        assert isinstance(k, int)
-        rest = _without(c.index, [x])
-        if isinstance(c, loops.Divides):
-            step = c.by
-            phase = w.index(rest if k < 0 else rest * -1)
-            continue
-        below, above = rest * -1 + c.low, rest * -1 + c.high
-        if k == 1:
-            low.append(w.index(below))
-            high.append(w.index(above))
-        elif k > 1:
-            low.append(f"({w.index(below + (k - 1))}) // {k}")
-            high.append(f"({w.index(above + (k - 1))}) // {k}")
-        else:
-            low.append(f"({w.index(above * -1 + -k)}) // {-k}")
-            high.append(f"({w.index(below * -1 + -k)}) // {-k}")
-    first, last = w.fresh("first"), w.fresh("last")
-    w.line(f"{first} = max({', '.join(low)})")
-    w.line(f"{last} = min({', '.join(high)})")
-    if step > 1:
-        w.line(f"{first} = {first} + ({phase} - {first}) % {step}")
-        return first, f"max(0, ({last} - {first} + {step - 1}) // {step})", step
-    return first, f"max(0, {last} - {first})", 1
-
-
 def _epilogue(kernel: Kernel, t: Tile, w: Writer, width: int) -> None:
     """What is made of the sums, element by element of the tile."""
     row_axes = (t.row,) if t.row is not None else ()
@@ -325,7 +295,3 @@ def _epilogue(kernel: Kernel, t: Tile, w: Writer, width: int) -> None:
     with w.nest(f"for y in range({t.rows if fixed else 'rows'}):", *row_axes):
         columns()
 
-
-def work(kernel: Kernel) -> int:
-    """Roughly how many points the kernel visits."""
-    return nominal(product(x.extent for x in kernel.axes))

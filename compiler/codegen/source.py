@@ -19,7 +19,7 @@ from typing import Any
 from .. import dtypes, loops
 from ..kernels import Buffer
 from ..loops import Axis, Expr, Index
-from ..shapes import Dim, Size
+from ..shapes import Dim, Size, nominal
 
 LITERAL_SIZE = 16
 LINE = 100
@@ -257,7 +257,7 @@ class Writer:
     chunk_depth = 0
 
     def _reduce_scalar(self, e: Expr) -> str:
-        kind, axes = e.data
+        kind, axes, conditions, e = self._cut(e)
         acc, best = self.fresh("acc"), ""
         dtype = e.args[0].dtype
         if kind == "argmax":
@@ -266,8 +266,22 @@ class Writer:
             self.line(f"{acc} = int32(0)")
         else:
             self.line(f"{acc} = {initial(kind, dtype)}")
-        self._loops(axes, lambda: self._accumulate(e, acc, best))
+        self._loops(axes, conditions, lambda: self._accumulate(e, acc, best))
         return acc
+
+    def _cut(self, e: Expr) -> tuple[str, Sequence[Axis], list[loops.Condition], Expr]:
+        """(kind, axes in memory order, conditions that become loop bounds, the reduction without them)."""
+        kind, axes = e.data
+        body = e.args[0]
+        taken: list[loops.Condition] = []
+        if body.kind == "guard" and _is_identity(kind, body.args[1]):
+            taken = [c for c in body.data if _cuts_loop(c, axes)]
+            kept = [c for c in body.data if c not in taken]
+            body = loops.guard(kept, *body.args)
+        order = axes if kind == "argmax" else _memory_order(axes, body)
+        cut = loops.reduction(kind, order, body, e.dtype)
+        self.uses.update(_uses([cut]))
+        return kind, order, taken, cut
 
     def _accumulate(self, e: Expr, acc: str, best: str) -> None:
         kind, axes = e.data
@@ -285,7 +299,7 @@ class Writer:
 
     def _reduce_lanes(self, e: Expr) -> str:
         """`acc[lane]` for a chunk of lanes, the lane loop innermost."""
-        kind, axes = e.data
+        kind, axes, conditions, e = self._cut(e)
         dtype = e.args[0].dtype
         assert self.lane is not None
         lane, header = self.lane, self.lane_header
@@ -300,7 +314,7 @@ class Writer:
             with self.nest(header, lane):
                 self._accumulate(e, f"{acc}[lane]", f"{best}[lane]" if best else "")
 
-        self._loops(axes, body)
+        self._loops(axes, conditions, body)
         return f"{acc}[lane]"
 
     def _scratch(self, dtype: str, count: int = 64) -> str:
@@ -308,13 +322,43 @@ class Writer:
         self.scratch.append(f"{name} = {dtype}_scratch({count})")
         return name
 
-    def _loops(self, axes: Sequence[Axis], body: Any) -> None:
+    def _loops(self, axes: Sequence[Axis], conditions: Sequence[loops.Condition], body: Any) -> None:
+        """Loops over the summed axes, each cut to where its conditions hold."""
         if not axes:
             body()
             return
-        name = self.bind(axes[0], self.fresh("r"))
-        with self.nest(f"for {name} in range({self.names.size(axes[0].extent)}):", axes[0]):
-            self._loops(axes[1:], body)
+        axis = axes[0]
+        name = self.bind(axis, self.fresh("r"))
+        inside = [c for c in conditions if axis in c.index.axes]
+        header = f"for {name} in range({self.names.size(axis.extent)}):"
+        if inside:
+            first, last, step = self.bounds(axis, inside)
+            header = f"for {name} in range({first}, {last}{f', {step}' if step > 1 else ''}):"
+        with self.nest(header, axis):
+            self._loops(axes[1:], conditions, body)
+
+    def bounds(self, x: Axis, conditions: Sequence[loops.Condition]) -> tuple[str, str, int]:
+        """(first, end, step) of the values of x for which the conditions hold."""
+        low, high, step, phase = ["0"], [self.names.size(x.extent)], 1, ""
+        for c in conditions:
+            k = c.index.coefficient(x)
+            assert isinstance(k, int)
+            rest = c.index.substitute({x: Index()})
+            if isinstance(c, loops.Divides):
+                step, phase = c.by, self.index(rest if k < 0 else rest * -1)
+                continue
+            below, above = rest * -1 + c.low, rest * -1 + c.high
+            if k < 0:
+                below, above = rest + (1 - c.high), rest + (1 - c.low)
+            n = abs(k)
+            low.append(self.index(below) if n == 1 else f"({self.index(below + (n - 1))}) // {n}")
+            high.append(self.index(above) if n == 1 else f"({self.index(above + (n - 1))}) // {n}")
+        first, last = self.fresh("first"), self.fresh("last")
+        self.line(f"{first} = max({', '.join(low)})")
+        self.line(f"{last} = min({', '.join(high)})")
+        if step > 1:
+            self.line(f"{first} = {first} + ({phase} - {first}) % {step}")
+        return first, last, step
 
 
 def _uses(roots: Sequence[Expr]) -> Counter[Expr]:
@@ -322,6 +366,38 @@ def _uses(roots: Sequence[Expr]) -> Counter[Expr]:
     for e in loops.postorder(roots):
         uses.update(e.args)
     return uses
+
+
+def _is_identity(kind: str, otherwise: Expr) -> bool:
+    """Does reducing over `otherwise` change nothing?"""
+    if otherwise.kind != "const":
+        return False
+    v = loops.const_value(otherwise)
+    if kind in ("sum", "prod"):
+        return bool(v == (0 if kind == "sum" else 1))
+    if not dtypes.is_float(otherwise.dtype):
+        return False
+    return bool(v == (math.inf if kind == "min" else -math.inf))
+
+
+def _cuts_loop(c: loops.Condition, axes: Sequence[Axis]) -> bool:
+    """Is the condition a bound (or a stride) for exactly one of the axes?"""
+    inside = [a for a in axes if a in c.index.axes]
+    if len(inside) != 1 or not c.index.is_affine:
+        return False
+    k = c.index.coefficient(inside[0])
+    return isinstance(k, int) and (abs(k) == 1 or isinstance(c, loops.Within))
+
+
+def _memory_order(axes: Sequence[Axis], body: Expr) -> tuple[Axis, ...]:
+    """The axes with the longest steps through memory outermost."""
+    steps = dict.fromkeys(axes, 0)
+    for e in loops.loads([body]):
+        buffer, index = e.data
+        place = buffer.address(index)
+        for a in axes:
+            steps[a] = max(steps[a], nominal(place.coefficient(a)))
+    return tuple(sorted(axes, key=lambda a: -steps[a]))
 
 
 def _flat(axes: Sequence[Axis]) -> Index:
