@@ -49,6 +49,13 @@ class Buffer:
         return place
 
 
+def points(shape: Shape) -> tuple[tuple[loops.Axis, ...], tuple[loops.Index, ...]]:
+    """Axes over a shape (none for sizes of 1), and the index of each point."""
+    axes = tuple(loops.Axis(d) for d in shape if d != 1)
+    free = iter(axes)
+    return axes, tuple(loops.at(0) if d == 1 else loops.at(next(free)) for d in shape)
+
+
 @dataclass(frozen=True, eq=False)
 class Store:
     """buffer[index] = value, for every point of the kernel's space."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from . import loops
-from .kernels import Buffer, Kernel, Store
+from .kernels import Buffer, Kernel, Store, points
 from .schedule import CHUNK, Tile, contraction, plan
 from .shapes import Size
 
@@ -38,7 +38,7 @@ class Costs:
         text, buffers = self.signature(kernel)
         key = (text, tuple(b.order for b in buffers))
         if key not in self._known:
-            self._known[key] = plan(kernel)[1]
+            self._known[key] = 0.0 if _idle_copy(kernel) else plan(kernel)[1]
         return self._known[key]
 
     def total(self, kernels: Sequence[Kernel]) -> float:
@@ -92,16 +92,54 @@ def signature(kernel: Kernel) -> tuple[str, tuple[Buffer, ...]]:
 def assign(kernels: Sequence[Kernel]) -> list[Kernel]:
     """Orders for all free buffers (set in place), and the kernels with copies added where they pay."""
     costs = Costs()
+    with_copies, copies = _copy_fixed_operands(kernels)
     touching: dict[Buffer, list[Kernel]] = {}
-    for kernel in kernels:
+    for kernel in with_copies:
         for b in dict.fromkeys([*kernel.reads(), *kernel.writes()]):
             touching.setdefault(b, []).append(kernel)
     free = [b for b in touching if _free(b)]
-    _choose_style(kernels, free, costs)
+    _choose_style(with_copies, free, costs)
     for _ in range(SWEEPS):
         if not any([_improve(b, touching[b], costs) for b in free]):
             break
-    return _add_copies(kernels, costs)
+    return _add_copies(_drop_idle(with_copies, copies), costs)
+
+
+def _copy_fixed_operands(kernels: Sequence[Kernel]) -> tuple[list[Kernel], dict[Kernel, tuple[Buffer, Buffer]]]:
+    """Operands of contractions whose order is given (inputs, claimed variables) read through copies of free order.
+
+    The copies that end in the order of their source cost nothing and are dropped again.
+    """
+    made: dict[Buffer, Buffer] = {}
+    out: list[Kernel] = []
+    copies: dict[Kernel, tuple[Buffer, Buffer]] = {}
+    for kernel in kernels:
+        parts = contraction(kernel)
+        for source in [] if parts is None else dict.fromkeys([parts[1].data[0], parts[2].data[0]]):
+            if len(source.shape) < 2 or source.kind == "temp" or _free(source):
+                continue
+            if source not in made:
+                made[source] = Buffer(f"{source.name}_packed", source.shape, source.dtype, "temp", source.node,
+                                      source.order)
+                copying = copy_kernel(source, made[source])
+                copies[copying] = (source, made[source])
+                out.append(copying)
+            kernel = reading(kernel, source, made[source])
+        out.append(kernel)
+    return out, copies
+
+
+def _drop_idle(kernels: Sequence[Kernel], copies: dict[Kernel, tuple[Buffer, Buffer]]) -> list[Kernel]:
+    idle = {copy: source for source, copy in copies.values() if copy.order == source.order}
+    out = []
+    for kernel in kernels:
+        if kernel in copies and copies[kernel][1] in idle:
+            continue
+        for b in kernel.reads():
+            if b in idle:
+                kernel = reading(kernel, b, idle[b])
+        out.append(kernel)
+    return out
 
 
 def _free(b: Buffer) -> bool:
@@ -180,7 +218,7 @@ def _with_copy(kernel: Kernel, source: Buffer, made: dict[tuple[Buffer, Order], 
         copying = None
         if copy is None:
             copy = Buffer(f"{source.name}_packed", source.shape, source.dtype, "temp", source.node, order)
-            copying = _copy(source, copy)
+            copying = copy_kernel(source, copy)
         total = costs.of(reading(kernel, source, copy)) + (costs.of(copying) if copying is not None else 0.0)
         if total < best[0]:
             best = (total, copy, copying)  # type: ignore[assignment]
@@ -193,10 +231,18 @@ def _with_copy(kernel: Kernel, source: Buffer, made: dict[tuple[Buffer, Order], 
     return reading(kernel, source, copy)
 
 
-def _copy(source: Buffer, target: Buffer) -> Kernel:
+def _idle_copy(kernel: Kernel) -> bool:
+    """A copy in its source's own order, which will not be made."""
+    if len(kernel.stores) != 1 or kernel.stores[0].value.kind != "load" or kernel.nodes:
+        return False
+    store = kernel.stores[0]
+    source, index = store.value.data
+    return store.buffer.kind == "temp" and index == store.index and source.order == store.buffer.order
+
+
+def copy_kernel(source: Buffer, target: Buffer) -> Kernel:
     """A kernel that writes `source` in `target`'s order."""
-    axes = tuple(loops.Axis(d) for d in source.shape)
-    index = tuple(map(loops.at, axes))
+    axes, index = points(source.shape)
     return Kernel(target.name, axes, (Store(target, index, loops.load(source, index, source.dtype)),),
                   (), ("copy in another order: its contraction gains more than the copy costs",))
 

@@ -13,7 +13,7 @@ from typing import Any
 from . import loops
 from .fuse import Fusion, Group
 from .graph import location, name_of
-from .kernels import Buffer, Kernel, Store
+from .kernels import Buffer, Kernel, Store, points
 from .normalize import normalize
 from .tensor import Tensor
 
@@ -53,9 +53,7 @@ def _kernel(
     names: dict[str, int],
 ) -> Kernel:
     lowering = _Lowering(stored, set(group.members))
-    axes = tuple(loops.Axis(d, "i") for d in group.shape if d != 1)
-    free = iter(axes)
-    index = tuple(loops.at(0) if d == 1 else loops.at(next(free)) for d in group.shape)
+    axes, index = points(group.shape)
     stores = []
     for node in group.members:
         if node.op.kind == "source" and node in stored:

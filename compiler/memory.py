@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import networkx as nx
 
 from . import loops
-from .kernels import Buffer, Kernel, Store
+from .kernels import Buffer, Kernel, Store, points
 
 
 @dataclass
@@ -65,8 +65,7 @@ def _detour(kernel: Kernel, state: Buffer) -> tuple[Kernel, Kernel]:
     """The kernel with the state's new value in a temp, and the copy into the state."""
     temp = Buffer(f"{state.name}_new", state.shape, state.dtype, "temp", state.node, state.order)
     stores = tuple(Store(temp if s.buffer is state else s.buffer, s.index, s.value) for s in kernel.stores)
-    axes = tuple(loops.Axis(d) for d in state.shape)
-    index = tuple(map(loops.at, axes))
+    axes, index = points(state.shape)
     copy = Kernel(f"{state.name}_store", axes, (Store(state, index, loops.load(temp, index, state.dtype)),),
                   (), ("its old value is still read when the new one is made",))
     return Kernel(kernel.name, kernel.axes, stores, kernel.nodes, kernel.reasons, kernel.schedule), copy

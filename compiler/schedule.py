@@ -20,11 +20,12 @@ from .loops import Axis, Expr, Index
 from .shapes import Dim, nominal
 
 CHUNK = 64
-LITERAL = 16
+BLOCK = 32
 
 OUTER_TILES = ((12, 2), (8, 3), (6, 4), (14, 2), (7, 4), (6, 3), (4, 4), (10, 2), (5, 4), (8, 2), (6, 2), (5, 2), (4, 2), (3, 4), (2, 4), (1, 4),
                (16, 1), (14, 1), (12, 1), (10, 1), (8, 1), (6, 1), (4, 1), (2, 2), (1, 1), (2, 1), (3, 1), (5, 1))
-DOT_TILES = ((4, 5), (5, 4), (4, 4), (6, 4), (4, 6), (6, 3), (3, 6), (4, 3), (3, 4), (4, 2), (2, 4), (4, 1), (1, 4), (2, 2), (1, 1))
+DOT_TILES = ((4, 5), (5, 4), (4, 4), (6, 4), (4, 6), (6, 3), (3, 6), (4, 3), (3, 4), (4, 2), (2, 4), (8, 1), (1, 8), (6, 1), (1, 6),
+             (5, 1), (1, 5), (4, 1), (1, 4), (2, 2), (1, 1))
 TILE_CALL, EPILOGUE, HORIZONTAL = 30.0, 3.0, 5.0
 
 
@@ -73,7 +74,20 @@ class Tile:
                 f"lanes {self.lane}, summing {_names(self.loops)}, outer {_names(self.outer)}")
 
 
-Schedule = Union[Plain, Chunked, Tile]
+@dataclass(frozen=True)
+class Blocked:
+    """Plain loops with the last axis of the store and the axis along which loads are contiguous in square blocks,
+    so that a transposition works within the nearest cache."""
+
+    order: tuple[Axis, ...]
+    store: Axis
+    load: Axis
+
+    def __str__(self) -> str:
+        return f"loops {_names(self.order)}, then {BLOCK}x{BLOCK} blocks of {self.load} and {self.store}"
+
+
+Schedule = Union[Plain, Blocked, Chunked, Tile]
 
 
 def _names(axes: Iterable[Axis]) -> str:
@@ -243,7 +257,24 @@ def plan(kernel: Kernel) -> tuple[Schedule, float]:
     cost = _plain_cost(kernel, order[-1] if order else None, lane)
     if lane is not None:
         return Chunked(tuple(x for x in order if x is not lane), lane), cost
+    across = _crossing(kernel, order)
+    if across is not None:
+        return Blocked(tuple(x for x in order[:-1] if x is not across), order[-1], across), cost
     return Plain(order), cost
+
+
+def _crossing(kernel: Kernel, order: tuple[Axis, ...]) -> Axis | None:
+    """The axis along which loads are contiguous where it is not the last of the store."""
+    if len(order) < 2 or any(e.kind == "reduce" for e in loops.postorder(kernel.values)):
+        return None
+    for e in loops.loads(kernel.values):
+        place = address(e)
+        if _whole(place.coefficient(order[-1])) and place.coefficient(order[-1]) != 1:
+            unit = [x for x in order[:-1] if place.coefficient(x) == 1]
+            small = unit and nominal(unit[0].extent) * nominal(order[-1].extent) < BLOCK * BLOCK
+            if unit and not small:
+                return unit[0]
+    return None
 
 
 def _accesses(kernel: Kernel) -> list[tuple[Index, bool]]:
@@ -288,7 +319,7 @@ def _plain_cost(kernel: Kernel, innermost: Axis | None, lane: Axis | None) -> fl
         points = math.prod(nominal(x.extent) for x in place.axes)
         along = place.coefficient(fast) if fast is not None else 0
         unit = along in (0, 1) or (inside and lane is None and any(place.coefficient(r) == 1 for r in inner_red))
-        total += points * (0.12 if unit else 1.5)
+        total += points * (0.12 if unit else 1.2)
     macs = sum(math.prod(nominal(x.extent) for x in {*e.axes, *e.data[1]}) for e in loops.postorder(kernel.values)
                if e.kind == "reduce")
     return total + macs * (0.3 if lane is not None else 1.0) + 50.0

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from .. import loops
 from ..kernels import Kernel
 from ..loops import Axis, Index
-from ..schedule import CHUNK, Chunked, Plain, Tile, address
+from ..schedule import BLOCK, CHUNK, Blocked, Chunked, Plain, Tile, address
 from ..shapes import Dim
 from .source import Names, Writer
 from .target import lanes
@@ -41,6 +41,8 @@ def print_kernel(kernel: Kernel) -> Source:
         _tile(kernel, kernel.schedule, writer)
     elif isinstance(kernel.schedule, Chunked):
         _chunked(kernel, kernel.schedule, writer)
+    elif isinstance(kernel.schedule, Blocked):
+        _blocked(kernel, kernel.schedule, writer)
     else:
         assert isinstance(kernel.schedule, Plain)
         _plain(kernel, kernel.schedule, writer)
@@ -66,6 +68,19 @@ def _plain(kernel: Kernel, schedule: Plain, w: Writer) -> None:
     with _parallel(w, [(x, w.names.size(x.extent)) for x in shared]):
         i = w.bind(rest, "i")
         with w.nest(f"for {i} in range({w.names.size(rest.extent)}):", rest):
+            _stores(kernel, w)
+
+
+def _blocked(kernel: Kernel, schedule: Blocked, w: Writer) -> None:
+    """Square blocks of the two axes that loads and stores run along."""
+    parts: list[tuple[Axis | str, str]] = [(x, w.names.size(x.extent)) for x in schedule.order]
+    parts += [("down", _blocks(w, schedule.load.extent, BLOCK)), ("along", _blocks(w, schedule.store.extent, BLOCK))]
+    i, j = w.bind(schedule.load, "i"), w.bind(schedule.store, "j")
+    with _parallel(w, parts):
+        limits = [f"min({name} * {BLOCK} + {BLOCK}, {w.names.size(x.extent)})"
+                  for name, x in (("down", schedule.load), ("along", schedule.store))]
+        with w.nest(f"for {i} in range(down * {BLOCK}, {limits[0]}):", schedule.load), \
+                w.nest(f"for {j} in range(along * {BLOCK}, {limits[1]}):", schedule.store):
             _stores(kernel, w)
 
 
