@@ -7,19 +7,19 @@ versions of the code generator and of what it stands on. Leans on `codegen` and 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.metadata import version
 from typing import Any
 
 from .. import runtime
-from . import loops
+from . import config, loops
 from .codegen.cpu import Source, print_kernel
 from .codegen.target import target
 from .graph import location, toposort
 from .kernels import Buffer, Kernel
-from .layout import describe, signature
+from .layout import describe
 from .memory import Plan
 from .shapes import Dim, poly, value
 from .tensor import Tensor
@@ -89,17 +89,30 @@ def _parts(key: str) -> Any:
     return parts
 
 
-def compile_source(text: str) -> tuple[str, bytes]:
-    """(key, object code) of a printed kernel: from the cache, or compiled now and kept."""
-    key = kernel_key(text)
-    parts = kernel_cache().get(key)
-    if parts is not None:
-        return key, bytes(parts["object"])  # type: ignore[arg-type]
-    from .codegen.build import build
+def compile_sources(texts: Iterable[str]) -> dict[str, bytes]:
+    """Object code by key for printed kernels: from the cache, or compiled now and kept."""
+    objects: dict[str, bytes] = {}
+    missing: dict[str, str] = {}
+    for text in texts:
+        key = kernel_key(text)
+        if key in objects or key in missing:
+            continue
+        parts = kernel_cache().get(key)
+        if parts is None:
+            missing[key] = text
+        else:
+            objects[key] = bytes(parts["object"])  # type: ignore[arg-type]
+    if missing:
+        from .codegen.workers import build_all
 
-    built = build(text.replace("def kernel(", f"def {symbol(key)}(", 1), symbol(key))
-    kernel_cache().put(key, {"object": built.object, "source": text, "llvm": built.llvm})
-    return key, built.object
+        def keep(name: str, built: Any) -> None:
+            key = name.removeprefix(symbol(""))
+            objects[key] = built.object
+            kernel_cache().put(key, {"object": built.object, "source": missing[key], "llvm": built.llvm})
+
+        sources = {symbol(k): text.replace("def kernel(", f"def {symbol(k)}(", 1) for k, text in missing.items()}
+        build_all(sources, config.helpers(), keep)
+    return objects
 
 
 def symbol(key: str) -> str:
@@ -113,13 +126,11 @@ def assemble(
     listed = list(dict.fromkeys([*(buffers[x] for x in inputs), *outputs, *(
         b for k in plan.kernels for b in [*k.reads(), *k.writes()])]))
     number = {b: i for i, b in enumerate(listed)}
-    printed: dict[tuple[Any, ...], tuple[Source, tuple[Buffer, ...]]] = {}
-    objects: dict[str, bytes] = {}
+    sources = [print_kernel(kernel) for kernel in plan.kernels]
+    objects = compile_sources(source.text for source in sources)
     specs, infos = [], []
-    for kernel, barrier in zip(plan.kernels, plan.barriers):
-        source = print_kernel(kernel)
-        key, code = compile_source(source.text)
-        objects[key] = code
+    for kernel, barrier, source in zip(plan.kernels, plan.barriers, sources):
+        key = kernel_key(source.text)
         sizes = [runtime.SizeArg(poly(d)) for d in source.names.sizes]
         used = [runtime.BufferArg(number[b]) for b in source.names.buffers]
         specs.append(runtime.KernelSpec(kernel.name, key, symbol(key), (*sizes, *used), barrier))
@@ -135,7 +146,6 @@ def assemble(
         (),
         objects,
     )
-    del printed
     return program, infos, [b.node.attrs.state for b in states]
 
 
@@ -178,4 +188,4 @@ def checks(outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> tuple[runtime
     return tuple(dict.fromkeys(found))
 
 
-__all__ = ["KernelInfo", "assemble", "checks", "compile_source", "kernel_cache", "signature"]
+__all__ = ["KernelInfo", "assemble", "checks", "compile_sources", "kernel_cache"]

@@ -3,6 +3,7 @@
 KERNELWRIGHT_CACHE   folder of the kernel cache (default: the user's cache folder; read by the runtime)
 KERNELWRIGHT_DATA    folder that holds data sets, one folder each
 KERNELWRIGHT_THREADS worker threads where a program does not say (default: one per core)
+KERNELWRIGHT_HELPERS processes that compile kernels beside this one (default: one per further core)
 KERNELWRIGHT_VERIFY  0: no checks between passes; 1: structure (default); 2: compare values too (slow)
 """
 
@@ -10,14 +11,24 @@ from __future__ import annotations
 
 import os
 
+from ..runtime.threads import available_cores
 from .errors import CompileError
+
+
+def _number(name: str, least: int, default: int) -> int:
+    text = os.environ.get(name, "")
+    if not text:
+        return default
+    if not text.isdigit() or int(text) < least:
+        raise CompileError(f"{name} must be a number of at least {least}, not {text!r}")
+    return int(text)
 
 
 def threads() -> int:
     """How many threads a program uses when its user does not say."""
-    text = os.environ.get("KERNELWRIGHT_THREADS", "")
-    if not text:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if not text.isdigit() or int(text) < 1:
-        raise CompileError(f"KERNELWRIGHT_THREADS must be a number of at least 1, not {text!r}")
-    return int(text)
+    return _number("KERNELWRIGHT_THREADS", 1, available_cores())
+
+
+def helpers() -> int:
+    """How many processes help to compile."""
+    return _number("KERNELWRIGHT_HELPERS", 0, available_cores() - 1)
