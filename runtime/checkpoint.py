@@ -1,0 +1,70 @@
+"""Checkpoints: tensors and metadata in one safetensors file, written so that a crash never leaves half of one.
+
+Leans on safetensors. The metadata is JSON under the key `kernelwright`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .errors import KernelwrightError
+
+KEY = "kernelwright"
+
+
+class CheckpointError(KernelwrightError, RuntimeError):
+    """A checkpoint that cannot be written or read: which file, and why."""
+
+
+def save(path: str | os.PathLike[str], tensors: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
+    """Write the tensors (any NumPy dtypes that safetensors has) and JSON metadata to `path`, replacing it as a whole.
+
+    Raises CheckpointError where it cannot be written; a file that was there before is then unchanged.
+    """
+    import safetensors.numpy
+
+    path = Path(path)
+    data = safetensors.numpy.save(
+        {name: np.ascontiguousarray(value) for name, value in tensors.items()}, {KEY: json.dumps(dict(meta))}
+    )
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with open(partial, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise CheckpointError(
+            f"cannot write the checkpoint {path} ({len(data):,} bytes): {error.strerror or error}; "
+            "what was there before is unchanged"
+        ) from None
+
+
+def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """(tensors by name, metadata). Raises CheckpointError for a file that is missing, damaged or something else."""
+    import safetensors
+    import safetensors.numpy
+
+    try:
+        data = Path(path).read_bytes()
+    except FileNotFoundError:
+        raise CheckpointError(f"there is no checkpoint {path}") from None
+    except OSError as error:
+        raise CheckpointError(f"cannot read the checkpoint {path}: {error.strerror}") from None
+    try:
+        tensors = safetensors.numpy.load(data)
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        meta = json.loads(header["__metadata__"][KEY])
+    except safetensors.SafetensorError as error:
+        raise CheckpointError(f"{path} is not a whole safetensors file: {error}") from None
+    except (KeyError, ValueError):
+        raise CheckpointError(f"{path} is a safetensors file, but not a checkpoint of kernelwright") from None
+    return tensors, meta
