@@ -76,9 +76,9 @@ class KernelCompiler(compiler.CompilerBase):
 
     def define_pipelines(self) -> list[PassManager]:
         passes = PassManager("kernel")
-        for each in (TranslateByteCode, FixupArgs, IRProcessing, ReconstructSSA):
-            passes.add_pass(each, each._name)
-        for each in (NopythonTypeInference, PreLowerStripPhis, IRLegalization, KernelLowering):
+        untyped: tuple[Any, ...] = (TranslateByteCode, FixupArgs, IRProcessing, ReconstructSSA)
+        typed: tuple[Any, ...] = (NopythonTypeInference, PreLowerStripPhis, IRLegalization, KernelLowering)
+        for each in untyped + typed:
             passes.add_pass(each, each._name)
         passes.finalize()
         return [passes]
@@ -98,7 +98,7 @@ def _export(context: Any, module: ir.Module, inner: ir.Function, described: Any)
 
 def _flags() -> compiler.Flags:
     """Numba's options for a kernel."""
-    flags = compiler.Flags()
+    flags: Any = compiler.Flags()  # its options are made at import, where mypy cannot see them
     flags.nrt = False
     flags.enable_pyobject = False
     flags.no_cpython_wrapper = True
