@@ -31,7 +31,7 @@ def save(path: str | os.PathLike[str], tensors: Mapping[str, np.ndarray], meta: 
 
     path = Path(path)
     data = safetensors.numpy.save(
-        {name: np.ascontiguousarray(value) for name, value in tensors.items()}, {KEY: json.dumps(dict(meta))}
+        {name: np.asarray(value, order="C") for name, value in tensors.items()}, {KEY: json.dumps(dict(meta))}
     )
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
