@@ -1,0 +1,88 @@
+"""Where a loss that is not a number came from: the step is run again by NumPy, op by op, until a value is not finite.
+
+Leans on the reference evaluator and on the side table of where the user declared each op.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..compiler.codegen import reference
+from ..compiler.graph import location
+from ..compiler.pipeline import Compiled
+from ..compiler.shapes import show
+from ..compiler.tensor import Tensor
+from ..compiler.variable import get_value, set_value
+from ..runtime.errors import KernelwrightError
+from .programs import POSITIONS, Graph
+
+Values = dict[Tensor, np.ndarray]
+SNAPSHOT_BYTES = 64 * 2**20
+"""Programs with more state than this are not copied before each native call, and diagnosed from what it left."""
+
+
+class DivergenceError(KernelwrightError, ArithmeticError):
+    """Training reached a loss that is not finite."""
+
+
+def snapshot(variables: Sequence[Tensor]) -> Values | None:
+    """The variables' values, or None where copying them would cost too much."""
+    size = sum(v.attrs.state.get().nbytes if v.shape == () else int(np.prod(v.shape)) * 8 for v in variables)  # type: ignore[arg-type]
+    return {v: get_value(v) for v in variables} if size <= SNAPSHOT_BYTES else None
+
+
+def find(graph: Graph, program: Compiled, before: Values | None, arrays: Sequence[Any], bad: int) -> str:
+    """The first op of step `bad` (or of the one before it) that made a non-finite value, in words.
+
+    arrays: what the native call was given, positions per step last. The variables end as they were found.
+    """
+    images, labels, positions = arrays
+    if before is None:
+        return first_bad(graph, dict(zip(graph.inputs, (images, labels, positions[bad])))) or _nothing(bad)
+    after = {v: get_value(v) for v in before}
+    try:
+        _restore(before)
+        first = max(bad - 1, 0)
+        if first:
+            program.run([images, labels, positions[:first]], steps=first, per_step=(POSITIONS,))
+        for step in range(first, bad + 1):
+            found = first_bad(graph, dict(zip(graph.inputs, (images, labels, positions[step]))))
+            if found:
+                return found
+            program.run([images, labels, positions[step : step + 1]], steps=1, per_step=(POSITIONS,))
+    finally:
+        _restore(after)
+    return _nothing(bad)
+
+
+def first_bad(graph: Graph, feed: Mapping[Tensor, Any]) -> str | None:
+    """The first non-finite value of a step from the variables' present values, in words; None where there is none."""
+    found: list[Tensor] = []
+
+    def watch(node: Tensor, value: np.ndarray) -> bool:
+        if value.dtype.kind == "f" and node.op.name != "full" and not np.isfinite(value).all():
+            found.append(node)
+        return bool(found)
+
+    reference.evaluate([*graph.outputs, *graph.updates.values()], feed, watch=watch)
+    return _words(found[0]) if found else None
+
+
+def _words(node: Tensor) -> str:
+    if node.op.name == "variable":
+        return f"{node.attrs.name} already held nan or inf before the step"
+    where = location(node)
+    layer = f" in layer {where.scope}" if where.scope else ""
+    return f"the first non-finite value came from {node.op.name} {show(node.shape)}{layer}, declared at {where}"
+
+
+def _nothing(step: int) -> str:
+    return "run by NumPy, the step gives finite values only: the compiled program and the reference disagree"
+
+
+def _restore(values: Values) -> None:
+    for variable, value in values.items():
+        set_value(variable, value)

@@ -1,0 +1,124 @@
+"""A network with what is known of it: its input, its classes, its data and how it is trained by default.
+
+Leans on `layers` for the network and on `recipe` for the training defaults. `summary` renders its table.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ..compiler.graph import location, toposort
+from ..compiler.shapes import show, value
+from ..compiler.tensor import Tensor, input
+from . import initializers as init
+from .layer import Layer, traced
+from .recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Row:
+    """One layer of a summary; flops are for one example, forward."""
+
+    path: str
+    kind: str
+    output: str
+    parameters: int
+    flops: int
+
+
+class Model:
+    """`net` built for images of `input_shape` (channels, height, width), giving logits over `classes`.
+
+    Its parameters are drawn from `seed` (None: different each time). dataset: the name in `kw.data` that it is
+    usually trained on.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        net: Layer,
+        input_shape: tuple[int, ...],
+        classes: int,
+        dataset: str | None = None,
+        recipe: Recipe | None = None,
+        seed: int | None = 0,
+    ):
+        self.name, self.net, self.input_shape, self.classes = name, net, tuple(input_shape), classes
+        self.dataset, self.recipe = dataset, recipe or Recipe()
+        with init.seeded(seed):
+            logits = net(self.images())
+        if logits.shape[1:] != (classes,):
+            raise ValueError(f"model {name!r}: the network gives {show(logits.shape)}, not (batch, {classes}) logits")
+
+    def images(self) -> Tensor:
+        """The input of programs made from this model: (batch, *input_shape) float32."""
+        return input("images", (None, *self.input_shape))
+
+    def __call__(self, x: Tensor, training: bool = False) -> Tensor:
+        """The logits, (batch, classes), of images."""
+        return self.net(x, training)
+
+    def parameters(self) -> list[Tensor]:
+        """The trainable variables, in order."""
+        return self.net.parameters()
+
+    def buffers(self) -> list[Tensor]:
+        """State that is not trained, in order."""
+        return self.net.buffers()
+
+    def size(self) -> int:
+        """How many numbers are trained."""
+        return sum(_count(p) for p in self.parameters())
+
+    def rows(self) -> list[Row]:
+        """One row per innermost layer, in the order of the calls."""
+        trace = traced(self.net, self.images())
+        flops = _flops([trace[-1][2]]) if trace else {}
+        rows, seen = [], set()
+        for path, layer, y in trace:
+            fresh = [p for p in layer.parameters() if p not in seen]
+            seen.update(fresh)
+            parameters = sum(map(_count, fresh))
+            rows.append(Row(path, type(layer).__name__, show(y.shape), parameters, flops.get(path, 0)))
+        return rows
+
+    def summary(self) -> str:
+        """A table of the layers as text: output shape, parameters, flops for one example; then the totals."""
+        rows = self.rows()
+        lines = [("layer", "kind", "output", "parameters", "flops")]
+        lines += [(r.path, r.kind, r.output, f"{r.parameters:,}", f"{r.flops:,}") for r in rows]
+        lines.append(("total", "", "", f"{self.size():,}", f"{sum(r.flops for r in rows):,}"))
+        widths = [max(map(len, column)) for column in zip(*lines)]
+        text = [_line(cells, widths) for cells in lines]
+        rule = "-" * len(text[0])
+        head = f"{self.name}: input {show((*self.images().shape,))}, {self.classes} classes"
+        return "\n".join([head, rule, text[0], rule, *text[1:-1], rule, text[-1]])
+
+    def __repr__(self) -> str:
+        return f"<Model {self.name}: {show(self.input_shape)} -> {self.classes} classes, {self.size():,} parameters>"
+
+
+def _count(p: Tensor) -> int:
+    return math.prod(p.shape)  # type: ignore[arg-type]
+
+
+def _flops(outputs: list[Tensor]) -> dict[str, int]:
+    """Arithmetic operations for one example, per layer: two per multiply-add, one per element of the rest."""
+    out: dict[str, int] = {}
+    for node in toposort(outputs):
+        if node.op.kind not in ("contract", "elementwise", "reduce"):
+            continue
+        work = math.prod(value(d, {"batch": 1}) for d in node.shape)
+        if "spec" in dict(node.attrs.items()):
+            work *= math.prod(node.attrs.spec.red) * (2 if node.op.kind == "contract" else 1)
+        elif node.op.kind == "reduce":
+            work = math.prod(value(d, {"batch": 1}) for d in node.inputs[0].shape)
+        path = location(node).scope
+        out[path] = out.get(path, 0) + work
+    return out
+
+
+def _line(cells: tuple[str, ...], widths: list[int]) -> str:
+    padded = [c.ljust(w) if i < 3 else c.rjust(w) for i, (c, w) in enumerate(zip(cells, widths))]
+    return "  ".join(padded).rstrip()

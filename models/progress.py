@@ -1,0 +1,76 @@
+"""What a user sees while a network trains: a bar on a terminal, one line per epoch elsewhere, or nothing.
+
+Leans on rich, imported when a display opens.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+
+class Display:
+    """A context that shows epochs going by. With `shown` false it does nothing."""
+
+    def __init__(self, shown: bool, epochs: int):
+        self.shown, self.epochs = shown, epochs
+        self._bar: Any = None
+        self._task: Any = None
+
+    def __enter__(self) -> Display:
+        if self.shown:
+            from rich.console import Console
+
+            self._console = Console()
+            if self._console.is_terminal:
+                self._bar = _bar(self._console)
+                self._bar.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def start(self, epoch: int, steps: int, done: int) -> None:
+        """Epoch `epoch` (from 0) has `steps` steps, `done` of which are past."""
+        self._started, self._images = time.perf_counter(), 0
+        if self._bar is not None:
+            label = f"epoch {epoch + 1}/{self.epochs}"
+            self._task = self._bar.add_task(label, total=steps, completed=done, loss=0.0, accuracy=0.0, speed=0.0)
+
+    def update(self, done: int, images: int, loss: float, accuracy: float) -> None:
+        """`done` steps are past; the last call took `images` images; means over the epoch so far."""
+        self._images += images
+        if self._bar is not None:
+            speed = self._images / max(time.perf_counter() - self._started, 1e-9)
+            self._bar.update(self._task, completed=done, loss=loss, accuracy=accuracy, speed=speed)
+
+    def finish(self, record: dict[str, Any]) -> None:
+        """The epoch is over: its line of history."""
+        if not self.shown:
+            return
+        self._console.print(describe(record, self.epochs), highlight=False, soft_wrap=True)
+        if self._bar is not None:
+            self._bar.remove_task(self._task)
+
+
+def describe(record: dict[str, Any], epochs: int) -> str:
+    """One epoch's history as a line of text."""
+    text = f"epoch {record['epoch']}/{epochs}  loss {record['loss']:.4f}  accuracy {record['accuracy']:.2%}"
+    if "validation_loss" in record:
+        text += f"  validation loss {record['validation_loss']:.4f}  accuracy {record['validation_accuracy']:.2%}"
+    return text + f"  {record['images_per_second']:,.0f} images/s  {record['seconds']:.1f} s"
+
+
+def _bar(console: Any) -> Any:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("loss {task.fields[loss]:.4f}  accuracy {task.fields[accuracy]:.2%}"),
+        TextColumn("{task.fields[speed]:,.0f} images/s"),
+        TimeRemainingColumn(),
+        console=console,
+    )

@@ -1,0 +1,79 @@
+"""What a training run needs to continue, as arrays and JSON: written by `storage`, read back with checks.
+
+Arrays are parameters, buffers and optimizer state under their variables' names; the rest is metadata. Optimizers and
+schedules are described as plain data, so that a run can be resumed without declaring them again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..compiler.tensor import Tensor
+from ..compiler.variable import get_value, set_value
+from . import optimizers, schedules
+from .storage import CheckpointError
+
+
+def named(variables: Iterable[Tensor]) -> dict[str, Tensor]:
+    """The variables by name; a name that comes again gets a number, in order."""
+    out: dict[str, Tensor] = {}
+    for v in variables:
+        name, n = v.attrs.name, 2
+        while name in out:
+            name, n = f"{v.attrs.name}#{n}", n + 1
+        out[name] = v
+    return out
+
+
+def values(variables: Iterable[Tensor]) -> dict[str, np.ndarray]:
+    """Copies of the variables' values by name."""
+    return {name: get_value(v) for name, v in named(variables).items()}
+
+
+def put(variables: Iterable[Tensor], arrays: Mapping[str, np.ndarray], path: Any) -> None:
+    """Set every variable from `arrays`. Raises CheckpointError, before anything is changed, where one does not fit."""
+    wanted = named(variables)
+    missing = [name for name in wanted if name not in arrays]
+    if missing:
+        raise CheckpointError(f"{path} has no {', '.join(missing[:3])}: it is of another network or optimizer")
+    for name, v in wanted.items():
+        if arrays[name].shape != v.shape:
+            raise CheckpointError(f"{path}: {name} has shape {arrays[name].shape}, here it is {v.shape}")
+    for name, v in wanted.items():
+        set_value(v, arrays[name])
+
+
+def describe(optimizer: optimizers.Optimizer) -> dict[str, Any] | None:
+    """The optimizer as plain data; None for one that is not of `kw.optim`."""
+    kind, rate = type(optimizer), optimizer.learning_rate
+    if getattr(optimizers, kind.__name__, None) is not kind or not _known(rate):
+        return None
+    hidden = ("learning_rate", "counter")
+    options = {k: v for k, v in vars(optimizer).items() if k not in hidden and not k.startswith("_")}
+    return {"kind": kind.__name__, "options": options, "learning_rate": _describe_schedule(rate)}
+
+
+def revive(description: Mapping[str, Any]) -> optimizers.Optimizer:
+    """The optimizer that `describe` described, with fresh state."""
+    rate = _revive_schedule(description["learning_rate"])
+    return getattr(optimizers, description["kind"])(rate, **description["options"])
+
+
+def _known(rate: schedules.Schedule) -> bool:
+    inner = getattr(rate, "after", None)
+    return getattr(schedules, type(rate).__name__, None) is type(rate) and (inner is None or _known(inner))
+
+
+def _describe_schedule(rate: schedules.Schedule) -> dict[str, Any]:
+    fields = {f.name: getattr(rate, f.name) for f in dataclasses.fields(rate)}
+    plain = {k: _describe_schedule(v) if isinstance(v, schedules.Schedule) else v for k, v in fields.items()}
+    return {"kind": type(rate).__name__, **plain}
+
+
+def _revive_schedule(description: Mapping[str, Any]) -> schedules.Schedule:
+    options = {k: _revive_schedule(v) if isinstance(v, dict) else v for k, v in description.items() if k != "kind"}
+    return getattr(schedules, description["kind"])(**options)
