@@ -81,5 +81,5 @@ def lenet5(classes: int = 10, seed: int | None = 0) -> Model:
         tanh,
         Dense(classes, weight_init=glorot),
     )
-    recipe = Recipe(learning_rate=0.05, epochs=10, batch=64)
+    recipe = Recipe(learning_rate=0.1, epochs=10, batch=64, options={"momentum": 0.9, "weight_decay": 5e-4})
     return Model("lenet5", net, (1, 28, 28), classes, "mnist", recipe, seed)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TypeAlias, Union
+from typing import TypeAlias
 
 from ..compiler.codegen import reference
 from ..compiler.ops.elementwise import clip, cos, exp, floor, maximum, minimum, where
@@ -130,7 +130,7 @@ def _power(base: float, exponent: Tensor) -> Tensor:
     return exp(exponent * math.log(base))
 
 
-LearningRate: TypeAlias = Union[float, Schedule]
+LearningRate: TypeAlias = float | Schedule
 
 
 def as_schedule(rate: LearningRate) -> Schedule:

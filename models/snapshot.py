@@ -1,4 +1,4 @@
-"""What a training run needs to continue, as arrays and JSON: written by `storage`, read back with checks.
+"""What a training run needs to continue, as arrays and JSON: written by `runtime.checkpoint`, read back with checks.
 
 Arrays are parameters, buffers and optimizer state under their variables' names; the rest is metadata. Optimizers and
 schedules are described as plain data, so that a run can be resumed without declaring them again.
@@ -14,8 +14,8 @@ import numpy as np
 
 from ..compiler.tensor import Tensor
 from ..compiler.variable import get_value, set_value
+from ..runtime.checkpoint import CheckpointError
 from . import optimizers, schedules
-from .storage import CheckpointError
 
 
 def named(variables: Iterable[Tensor]) -> dict[str, Tensor]:

@@ -17,7 +17,8 @@ import numpy as np
 from ..compiler.functions import cross_entropy
 from ..compiler.pipeline import Compiled
 from ..compiler.tensor import Tensor
-from . import batches, diagnose, networks, programs, snapshot, storage
+from ..runtime import checkpoint as storage
+from . import batches, diagnose, networks, programs, snapshot
 from .interrupt import Interrupt
 from .model import Model
 from .optimizers import Optimizer
