@@ -1,0 +1,32 @@
+"""The tables of rewrite rules, and the one call that applies them.
+
+Common subexpressions are shared by interning and dead code is never reached, so neither needs a table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..rewrite import Report, Table, rewrite
+from ..tensor import Tensor
+from . import algebra, movement, stability
+
+TABLES: tuple[Table, ...] = (stability.TABLE, movement.TABLE, algebra.TABLE)
+_ALL = stability.TABLE + movement.TABLE + algebra.TABLE
+MAX_ROUNDS = 8
+
+
+def simplify(outputs: Sequence[Tensor]) -> tuple[list[Tensor], Report]:
+    """The outputs with every rule applied until nothing changes, and how often each rule was."""
+    total = Report()
+    current = list(outputs)
+    for _ in range(MAX_ROUNDS):
+        new, report = rewrite(current, _ALL)
+        total.hits.update(report.hits)
+        if all(a is b for a, b in zip(new, current)):
+            return new, total
+        current = new
+    return current, total
+
+
+__all__ = ["TABLES", "simplify"]
