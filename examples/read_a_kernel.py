@@ -5,9 +5,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 import kernelwright as kw
+import numpy as np
 
 
 def main() -> None:
@@ -32,7 +31,8 @@ def main() -> None:
     for title, text in [("optimised LLVM IR", kernel.llvm), ("assembly", kernel.asm)]:
         lines = text.splitlines()
         fused = [line.strip() for line in lines if "fma" in line and not line.lstrip().startswith(("declare", "."))]
-        print(f"\n--- {title}: {len(lines)} lines, {len(fused)} with a fused multiply-add; the first:\n{fused[0] if fused else ''}")
+        print(f"\n--- {title}: {len(lines)} lines, {len(fused)} with a fused multiply-add; the first:")
+        print(fused[0] if fused else "none")
 
 
 if __name__ == "__main__":

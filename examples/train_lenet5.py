@@ -12,9 +12,8 @@ import math
 import sys
 import time
 
-import numpy as np
-
 import kernelwright as kw
+import numpy as np
 
 BATCH = 64
 RATE, MOMENTUM = 0.05, 0.9
@@ -77,7 +76,8 @@ def main(epochs: int) -> None:
         (losses,) = step.run([x, t], steps=steps, per_step=(0, 1))  # the whole epoch: one native call
         seconds = time.perf_counter() - started
         right = predict(data.test.images) == data.test.labels
-        print(f"epoch {epoch}: loss {losses.mean():.4f}, test accuracy {right.mean():.3f}, {steps / seconds:.0f} steps/s")
+        speed = f"{steps / seconds:.0f} steps/s"
+        print(f"epoch {epoch}: loss {losses.mean():.4f}, test accuracy {right.mean():.3f}, {speed}")
 
 
 if __name__ == "__main__":
