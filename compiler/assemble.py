@@ -1,7 +1,7 @@
 """From scheduled kernels to the artefact that the runtime executes, compiling what the cache does not hold.
 
 A kernel's key is the content hash of all that decides its code: its source with neutral names, the CPU, the
-versions of the code generator and of what it stands on. Leans on `codegen` and the runtime's `Program`.
+code generator's own source and the versions of what it stands on. Leans on `codegen` and the runtime's `Program`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from .. import runtime
@@ -24,8 +25,6 @@ from .memory import Plan
 from .shapes import Dim, poly, value
 from .tensor import Tensor
 
-CODEGEN_VERSION = 1
-
 
 @cache
 def kernel_cache() -> runtime.KernelCache:
@@ -37,7 +36,10 @@ def kernel_cache() -> runtime.KernelCache:
 def environment() -> str:
     """What decides a kernel's code besides its source."""
     t = target()
-    return f"{CODEGEN_VERSION} {version('numba')} {version('llvmlite')} {t.triple} {t.cpu} {t.features}"
+    own = hashlib.sha256()
+    for path in sorted((Path(__file__).parent / "codegen").glob("*.py")):
+        own.update(path.read_bytes())
+    return f"{own.hexdigest()} {version('numba')} {version('llvmlite')} {t.triple} {t.cpu} {t.features}"
 
 
 def kernel_key(text: str) -> str:

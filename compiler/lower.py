@@ -56,7 +56,7 @@ def _kernel(
     axes, index = points(group.shape)
     stores = []
     for node in group.members:
-        if node.op.kind == "source" and node in stored:
+        if node.op.lower is None:
             value = loops.load(stored[node], index, node.dtype)
         else:
             value = lowering.value(node, index)

@@ -275,7 +275,7 @@ class Writer:
         body = e.args[0]
         taken: list[loops.Condition] = []
         if body.kind == "guard" and _is_identity(kind, body.args[1]):
-            taken = [c for c in body.data if _cuts_loop(c, axes)]
+            taken = [c for c in body.data if _cuts_loop(c, axes) and self.lane not in c.index.axes]
             kept = [c for c in body.data if c not in taken]
             body = loops.guard(kept, *body.args)
         order = axes if kind == "argmax" else _memory_order(axes, body)

@@ -81,6 +81,7 @@ def _op(
     dtypes_: tuple[str | None, ...] | None = None,
 ) -> Op:
     shapes = [(3, 5), (1, 1), (7,), (), (0, 3)]
+    strict = tuple(d or dtypes.FLOAT32 for d in dtypes_) if dtypes_ else None
     return register(
         Op(
             name,
@@ -93,7 +94,7 @@ def _op(
             samples=tuple(
                 Sample((s,) * arity, domain=domain, away_from=away_from, dtypes=dtypes_) for s in shapes
             ),
-            bad=(Bad(((2, 3),) * (arity - 1) + ((2, 4),), says=("shape", "(2, 4)")),) if arity > 1 else (),
+            bad=(Bad(((2, 3),) * (arity - 1) + ((2, 4),), dtypes=strict, says=("shape", "(2, 4)")),) if arity > 1 else (),
             flops=flops,
         )
     )

@@ -111,8 +111,8 @@ def _max_gradient(node: Tensor, g: Tensor) -> Sequence[Any]:
 
 
 def _sum_gradient(node: Tensor, g: Tensor) -> Sequence[Any]:
-    spec: Spec = node.attrs.spec
-    return (apply("window_sum", (g,), spec=gradient_spec(spec, 0, node.inputs[0].shape)),)
+    spec = gradient_spec(node.attrs.spec, 0, node.inputs[0].shape, keep_reduced=True)
+    return (apply("window_sum", (g,), spec=spec),)
 
 
 def _pick_gradient(node: Tensor, g: Tensor) -> Sequence[Any]:

@@ -86,7 +86,6 @@ _NUMBERS_TOGETHER = [
     Rule("(x * c) * d", (x * c) * d, lambda x, c, d: x * _like(x, c * d)),
     Rule("(x + c) + d", (x + c) + d, lambda x, c, d: x + _like(x, c + d)),
     Rule("(x - c) + d", (x - c) + d, lambda x, c, d: x + _like(x, d - c)),
-    Rule("(x / c) * d", (x / c) * d, lambda x, c, d: x * _like(x, d / c), lambda x, c, d: c != 0),
     Rule("(x * c) * y", (x * c) * y, lambda x, c, y: (x * y) * _like(x, c), lambda x, c, y: _number(y) is None),
     Rule("x / c", x / c, lambda x, c: x * _like(x, 1.0 / c), lambda x, c: c != 0 and np.isfinite(1.0 / c)),
     Rule("1 / sqrt(x)", 1 / op("sqrt", x), lambda x: rsqrt(x)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..ops.movement import flip, reshape, transpose
-from ..rewrite import Any_, Rule, Table, op
+from ..rewrite import COMMUTATIVE, Any_, Number, Rule, Table, op
 from ..shapes import product
 from ..tensor import Tensor, apply, broadcast_to, full
 
@@ -105,14 +105,13 @@ def _both_reshaped(node: Tensor, left: Tensor, right: Tensor, x: Tensor, y: Tens
 
 
 def _with_numbers() -> list[Rule]:
-    from ..rewrite import Number
-
     c = Number("c")
+    moved = op("reshape", x, bind="inner")
     rules = []
     for name in _BINARY:
-        for order in ((op("reshape", x, bind="inner"), c), (c, op("reshape", x, bind="inner"))):
-            text = f"{name} of reshape and number" if order[1] is c else f"{name} of number and reshape"
-            rules.append(Rule(text, op(name, *order, bind="node"), _number_of_reshape))
+        rules.append(Rule(f"{name} of reshape and number", op(name, moved, c, bind="node"), _number_of_reshape))
+        if name not in COMMUTATIVE:
+            rules.append(Rule(f"{name} of number and reshape", op(name, c, moved, bind="node"), _number_of_reshape))
         pair = op("reshape", x, bind="left"), op("reshape", y, bind="right")
         rules.append(Rule(f"{name} of reshapes", op(name, *pair, bind="node"), _both_reshaped))
     return rules

@@ -1,0 +1,18 @@
+"""Shared by all tests: a kernel cache of their own, so that nothing leaks into or out of the user's."""
+
+import os
+import tempfile
+
+import pytest
+
+# Set before anything imports the package. A cache given from outside is kept: a second run then compiles nothing.
+os.environ.setdefault("KERNELWRIGHT_CACHE", tempfile.mkdtemp(prefix="kernelwright-test-cache-"))
+
+
+def pytest_addoption(parser):
+    parser.addoption("--update-golden", action="store_true", help="rewrite tests/golden/*.py from today's kernels")
+
+
+@pytest.fixture
+def update_golden(request):
+    return request.config.getoption("--update-golden")

@@ -1,0 +1,148 @@
+"""Rewriting: every rule fires somewhere, values stay, a second pass changes nothing, overflow is gone."""
+
+import sys
+
+import numpy as np
+import pytest
+
+import kernelwright as kw
+from kernelwright.compiler.codegen.reference import evaluate
+from kernelwright.compiler.graph import toposort
+from kernelwright.compiler.rules import TABLES, simplify
+from kernelwright.compiler.tensor import apply, elementwise, full
+
+X = kw.input("x", (3, 4), "float64")
+Y = kw.input("y", (3, 4), "float64")
+C = kw.input("c", (3, 4), "bool")
+M = kw.input("m", (4, 5), "float64")
+V = kw.input("v", (2, 3, 4), "float64")
+POSITIVE = kw.abs(X) + 0.5
+
+
+def number(value, shape=(3, 4), dtype="float64"):
+    return full(shape, value, dtype)
+
+
+def sliced(x, starts, sizes):
+    return apply("slice", (x,), starts=starts, sizes=sizes, steps=(1,) * len(sizes))
+
+
+def padded(x, low, high):
+    return apply("pad", (x,), low=low, high=high, interior=(0,) * x.rank, value=0.0)
+
+
+EXAMPLES = {
+    "x + 0": X + 0, "x - 0": X - 0, "0 - x": 0 - X, "x * 1": X * 1, "x * -1": X * -1, "x / 1": X / 1,
+    "-(-x)": -(-X), "x + -y": X + -Y, "x - -y": X - -Y, "-x * -y": (-X) * (-Y), "-x * c": (-X) * 3,
+    "-(x - y)": -(X - Y), "-(x * c)": -(X * 3), "x ** 1": X**1, "x ** 2": X**2, "x ** 0.5": POSITIVE**0.5,
+    "x ** -0.5": POSITIVE**-0.5, "x ** -1": POSITIVE**-1, "max(x, x)": kw.maximum(X, X),
+    "min(x, x)": kw.minimum(X, X), "max(max(x, c), d)": kw.maximum(kw.maximum(X, 0.1), 0.3),
+    "min(min(x, c), d)": kw.minimum(kw.minimum(X, 0.1), 0.3), "where(c, x, x)": kw.where(C, X, X),
+    "where(number, x, y)": kw.where(number(True, dtype="bool"), X, Y), "stop_gradient(x)": kw.stop_gradient(X),
+    "check_range(x)": kw.gather(M, kw.input("at", (2,), "int32")),
+    "(x * c) * d": (X * 2) * 3, "(x + c) + d": (X + 2) + 3, "(x - c) + d": (X - 2) + 3,
+    "(x * c) * y": (X * 2) * Y, "x / c": X / 3, "1 / sqrt(x)": 1 / kw.sqrt(POSITIVE),
+    "y / sqrt(x)": Y / kw.sqrt(POSITIVE), "log(x) of y ** c": kw.log(POSITIVE**3),
+    "cast(cast(x))": X.astype("float32").astype("float64").astype("float32"),
+    "sum(x * c)": (X * 3).sum(0), "sum(-x)": (-X).sum(0), "sum(number)": apply("sum", (number(2.0),), axes=(0,)),
+    "contract(x * c, y)": (X * 2) @ M, "contract(y, x * c)": X @ (M * 2), "contract(-x, y)": (-X) @ M,
+    "contract(y, -x)": X @ (-M), "where(c, x * a, 0)": kw.where(C, X * 2, 0.0),
+    "log(softmax(x))": kw.log(kw.exp(X) / kw.exp(X).sum(-1, keepdims=True)),
+    "exp(x) / sum(exp(x))": kw.exp(X) / kw.exp(X).sum(-1, keepdims=True),
+    "log(sum(exp(x)))": kw.log(kw.exp(X).sum(-1)), "log(1 + exp(x))": kw.log(1 + kw.exp(X)),
+    "log1p(exp(x))": kw.log1p(kw.exp(X)), "log(1 + x)": kw.log(1 + X * X), "exp(x) - 1": kw.exp(X) - 1,
+    "exp(x) + -1": kw.exp(X) + -1, "1 / (1 + exp(-x))": 1 / (1 + kw.exp(-X)), "1 / (1 + exp(x))": 1 / (1 + kw.exp(X)),
+    "log(sigmoid(x))": kw.log(kw.sigmoid(X)), "log(1 - sigmoid(x))": kw.log(1 - kw.sigmoid(X)),
+    "sqrt(x * x)": kw.sqrt(X * X),
+    "transpose of transpose": X.T.T, "transpose of size-1 axes": kw.transpose(X.reshape(3, 1, 4), (1, 0, 2)),
+    "reshape of reshape": apply("reshape", (X.reshape(2, 6),), shape=(12,)),
+    "reshape to itself": apply("reshape", (X,), shape=(3, 4)),
+    "broadcast of broadcast": kw.broadcast_to(kw.broadcast_to(X, (2, 3, 4)), (5, 2, 3, 4)),
+    "broadcast to itself": apply("broadcast_to", (X,), shape=(3, 4)),
+    "broadcast of leading 1s": kw.broadcast_to(X.reshape(1, 3, 4), (2, 3, 4)), "slice of slice": X[1:][:, 1:],
+    "slice of all": sliced(X, (0, 0), (3, 4)), "slice of pad": sliced(padded(X, (1, 0), (0, 2)), (1, 0), (3, 4)),
+    "pad of nothing": padded(X, (0, 0), (0, 0)), "flip of flip": kw.flip(kw.flip(X, 0), (0, 1)),
+    "sum of broadcast": kw.broadcast_to(X, (2, 3, 4)).sum(0), "sum of sum": V.sum(1).sum(0),
+    "sum over size 1": X.reshape(3, 1, 4).sum(1), "max over size 1": X.reshape(3, 1, 4).max(1),
+    "min over size 1": X.reshape(3, 1, 4).min(1), "prod over size 1": kw.prod(X.reshape(3, 1, 4), 1),
+}
+for _name in ("neg", "exp", "log", "log1p", "expm1", "tanh", "sigmoid", "sqrt", "rsqrt", "abs"):
+    EXAMPLES[f"{_name} of reshape"] = elementwise(_name, POSITIVE.reshape(12))
+EXAMPLES["cast of reshape"] = X.reshape(12).astype("float32")
+EXAMPLES["logical_not of reshape"] = ~C.reshape(12)
+for _name in ("add", "sub", "mul", "div", "maximum", "minimum"):
+    EXAMPLES[f"{_name} of reshape and number"] = elementwise(_name, X.reshape(12), 0.7)
+    EXAMPLES[f"{_name} of reshapes"] = elementwise(_name, X.reshape(12), POSITIVE.reshape(12))
+
+for _name in ("sub", "div"):
+    EXAMPLES[f"{_name} of number and reshape"] = elementwise(_name, 0.7, POSITIVE.reshape(12))
+
+RULES = {rule.name: rule for table in TABLES for rule in table.rules}
+
+
+def feed():
+    rng = np.random.default_rng(0)
+    values = {x: rng.normal(size=x.shape) for x in (X, Y, M, V)}
+    values[C] = rng.random((3, 4)) < 0.5
+    values[kw.input("at", (2,), "int32")] = np.array([3, 1])
+    return values
+
+
+@pytest.mark.parametrize("name", sorted(RULES))
+def test_every_rule_fires_and_keeps_the_value(name):
+    if name.endswith(" of numbers"):
+        op = name.removesuffix(" of numbers")
+        kinds = RULES[name].pattern.inputs
+        boolean = op.startswith("logical")
+        operands = [number(bool(i % 2), dtype="bool") if boolean or (op == "where" and i == 0) else number(0.25 + i)
+                    for i in range(len(kinds))]
+        attrs = {"dtype": "float32"} if op == "cast" else {}
+        attrs = {"limit": 3, "what": "label"} if op == "check_range" else attrs
+        example = apply(op, operands, **attrs)
+    else:
+        example = EXAMPLES[name]
+    (result,), report = simplify([example])
+    assert report.hits[name] > 0, f"{name} did not fire on {example}; {report}"
+    assert result is not example
+    before, after = evaluate([example], feed())[0], evaluate([result], feed())[0]
+    np.testing.assert_allclose(after, before, rtol=1e-12, atol=1e-12)
+
+
+def test_simplifying_twice_changes_nothing():
+    once, _ = simplify(list(EXAMPLES.values()))
+    twice, report = simplify(once)
+    assert all(a is b for a, b in zip(once, twice)) and not report.hits
+
+
+@pytest.mark.parametrize("text, f, want", [
+    ("log(1 + exp(x))", lambda x: kw.log(1 + kw.exp(x)), lambda x: np.logaddexp(0, x)),
+    ("log(softmax(x))", lambda x: kw.log(kw.exp(x) / kw.exp(x).sum(-1, keepdims=True)),
+     lambda x: x - np.logaddexp.reduce(x, -1, keepdims=True)),
+    ("softmax", lambda x: kw.exp(x) / kw.exp(x).sum(-1, keepdims=True),
+     lambda x: np.exp(x - np.logaddexp.reduce(x, -1, keepdims=True))),
+    ("log(sigmoid(x))", lambda x: kw.log(kw.sigmoid(x)), lambda x: -np.logaddexp(0, -x)),
+    ("log(1 - sigmoid(x))", lambda x: kw.log(1 - kw.sigmoid(x)), lambda x: -np.logaddexp(0, x)),
+])
+def test_overflow_is_gone_in_value_and_gradient(text, f, want):
+    values = np.array([[1000.0, 0.5, -1000.0], [-800.0, 90.0, 3.0]], "float32")
+    x = kw.input("x", (2, 3))
+    y = f(x)
+    value, gradient = kw.compile([x], [y, kw.grad(y.sum(), x)], threads=1)(values)
+    np.testing.assert_allclose(value, want(values.astype("float64")), rtol=1e-5, atol=1e-6)
+    if text in ("log(1 + exp(x))", "log(sigmoid(x))"):
+        assert np.isfinite(value).all()
+    assert gradient.shape == values.shape
+
+
+def test_a_long_chain_needs_no_recursion():
+    x = kw.input("x", (4,))
+    y = x
+    for i in range(3000):
+        y = kw.tanh(y) + (0 if i % 2 else 1)
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(200)
+    try:
+        (result,), report = simplify([kw.grad(y.sum(), x)])
+    finally:
+        sys.setrecursionlimit(limit)
+    assert report.hits["x + 0"] == 0 or len(toposort([result])) > 3000
