@@ -5,6 +5,7 @@ Leans on safetensors. The metadata is JSON under the key `kernelwright`.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -27,12 +28,8 @@ def save(path: str | os.PathLike[str], tensors: Mapping[str, np.ndarray], meta: 
 
     Raises CheckpointError where it cannot be written; a file that was there before is then unchanged.
     """
-    import safetensors.numpy
-
     path = Path(path)
-    data = safetensors.numpy.save(
-        {name: np.asarray(value, order="C") for name, value in tensors.items()}, {KEY: json.dumps(dict(meta))}
-    )
+    data = _pack(path, tensors, meta)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with open(partial, "wb") as file:
@@ -41,11 +38,13 @@ def save(path: str | os.PathLike[str], tensors: Mapping[str, np.ndarray], meta: 
             os.fsync(file.fileno())
         os.replace(partial, path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise CheckpointError(
             f"cannot write the checkpoint {path} ({len(data):,} bytes): {error.strerror or error}; "
             "what was there before is unchanged"
         ) from None
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink()
 
 
 def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -68,3 +67,14 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
     except (KeyError, ValueError):
         raise CheckpointError(f"{path} is a safetensors file, but not a checkpoint of kernelwright") from None
     return tensors, meta
+
+
+def _pack(path: Path, tensors: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> bytes:
+    import safetensors
+    import safetensors.numpy
+
+    arrays = {name: np.asarray(value, order="C") for name, value in tensors.items()}
+    try:
+        return safetensors.numpy.save(arrays, {KEY: json.dumps(dict(meta))})
+    except (TypeError, ValueError, KeyError, safetensors.SafetensorError) as error:
+        raise CheckpointError(f"cannot write the checkpoint {path}: {error}") from None

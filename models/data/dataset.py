@@ -11,7 +11,7 @@ from .errors import DataError
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """images: (n, channels, height, width) float32 in [0, 1]; labels: (n,) int32."""
+    """images: (n, channels, height, width) float32, usually in [0, 1]; labels: (n,) int32."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -20,18 +20,24 @@ class Split:
         return len(self.images)
 
     def subset(self, count: int) -> Split:
-        """The first `count` examples."""
+        """The first `count` examples, as views. Raises DataError where there are fewer."""
+        self._check_count(count)
         return Split(self.images[:count], self.labels[:count])
 
-    def divide(self, count: int) -> tuple[Split, Split]:
-        """(all but the last `count` examples, the last `count`)."""
+    def split(self, count: int) -> tuple[Split, Split]:
+        """(all but the last `count` examples, the last `count`), as views. Raises DataError where there are fewer."""
+        self._check_count(count)
         cut = len(self) - count
         return Split(self.images[:cut], self.labels[:cut]), Split(self.images[cut:], self.labels[cut:])
+
+    def _check_count(self, count: int) -> None:
+        if not 0 <= count <= len(self):
+            raise DataError(f"cannot take {count} examples of {len(self)}")
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """`train` and `test` over the same classes. Raises DataError where they do not fit together."""
+    """`train` and `test` over the same classes. Raises DataError naming the data set, the part and the position."""
 
     name: str
     train: Split
@@ -40,16 +46,15 @@ class Dataset:
 
     def __post_init__(self) -> None:
         for part, split in (("train", self.train), ("test", self.test)):
-            if len(split.images) != len(split.labels):
-                raise DataError(
-                    f"{self.name}, {part}: {len(split.images)} images but {len(split.labels)} labels"
-                )
-            wrong = np.flatnonzero((split.labels < 0) | (split.labels >= len(self.classes)))
-            if wrong.size:
-                raise DataError(
-                    f"{self.name}, {part}: label {split.labels[wrong[0]]} at position {wrong[0]} is out of range: "
-                    f"there are {len(self.classes)} classes"
-                )
+            where = f"{self.name}, {part}"
+            _check_arrays(where, split)
+            _check_labels(where, split.labels, len(self.classes))
+            _check_finite(where, split.images)
+        if self.train.images.shape[1:] != self.test.images.shape[1:]:
+            raise DataError(
+                f"{self.name}: train has images of shape {self.train.images.shape[1:]}, "
+                f"test of {self.test.images.shape[1:]}"
+            )
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -62,4 +67,31 @@ class Dataset:
 
 def as_images(pixels: np.ndarray) -> np.ndarray:
     """uint8 (n, height, width) as float32 (n, 1, height, width) in [0, 1]."""
-    return (pixels.astype("float32") / np.float32(255))[:, None]
+    return np.divide(pixels, np.float32(255), dtype=np.float32)[:, None]
+
+
+def _check_arrays(where: str, split: Split) -> None:
+    images, labels = split.images, split.labels
+    if images.ndim != 4 or images.dtype != np.float32:
+        raise DataError(
+            f"{where}: images must be float32 (n, channels, height, width), not {images.dtype} {images.shape}"
+        )
+    if labels.ndim != 1 or labels.dtype != np.int32:
+        raise DataError(f"{where}: labels must be int32 (n,), not {labels.dtype} {labels.shape}")
+    if len(images) != len(labels):
+        raise DataError(f"{where}: {len(images)} images but {len(labels)} labels")
+
+
+def _check_labels(where: str, labels: np.ndarray, classes: int) -> None:
+    wrong = np.flatnonzero((labels < 0) | (labels >= classes))
+    if wrong.size:
+        raise DataError(
+            f"{where}: label {labels[wrong[0]]} at position {wrong[0]} is out of range: there are {classes} classes"
+        )
+
+
+def _check_finite(where: str, images: np.ndarray) -> None:
+    # The extremes are not finite where any value is not: two passes without a temporary array.
+    if images.size and not (np.isfinite(images.min()) and np.isfinite(images.max())):
+        position = tuple(map(int, np.argwhere(~np.isfinite(images))[0]))
+        raise DataError(f"{where}: image {position[0]} holds {images[position]} at {position[1:]}")

@@ -7,6 +7,7 @@ http://yann.lecun.com/exdb/mnist/.
 from __future__ import annotations
 
 import gzip
+import math
 import struct
 import zlib
 from pathlib import Path
@@ -23,7 +24,8 @@ def read(path: str | Path, rank: int | None = None) -> np.ndarray:
     path = Path(path)
     data = _content(path)
     if len(data) < 4 or data[0] or data[1]:
-        raise DataError(f"{path}: not an IDX file: it must start with two zero bytes, not {data[:2].hex() or 'nothing'}")
+        found = data[:4].hex() or "nothing"
+        raise DataError(f"{path}: wrong magic number: an IDX file starts with two zero bytes, not {found}")
     kind, dims = data[2], data[3]
     if kind not in TYPES:
         raise DataError(f"{path}: wrong magic number: element type 0x{kind:02x} does not exist in IDX")
@@ -38,7 +40,7 @@ def read(path: str | Path, rank: int | None = None) -> np.ndarray:
     dtype = np.dtype(TYPES[kind])
     if min(shape, default=0) < 0:
         raise DataError(f"{path}: damaged: its header gives sizes {shape}")
-    expected = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    expected = math.prod(shape) * dtype.itemsize
     if len(data) - head < expected:
         raise DataError(f"{path}: truncated: {len(data) - head} bytes of values where {shape} needs {expected}")
     if len(data) - head > expected:
@@ -50,9 +52,12 @@ def read(path: str | Path, rank: int | None = None) -> np.ndarray:
 def read_pair(images: str | Path, labels: str | Path, classes: int) -> tuple[np.ndarray, np.ndarray]:
     """(uint8 images (n, height, width), int32 labels (n,)). Raises DataError where the two do not fit."""
     x, y = read(images, 3), read(labels, 1)
+    for path, values, what in ((images, x, "pixels"), (labels, y, "labels")):
+        if values.dtype != np.uint8:
+            raise DataError(f"{path}: expected {what} of 8 bits without sign, found {values.dtype}")
     if len(x) != len(y):
         raise DataError(f"{labels}: {len(y)} labels for the {len(x)} images of {images}")
-    wrong = np.flatnonzero((y < 0) | (y >= classes))
+    wrong = np.flatnonzero(y >= classes)
     if wrong.size:
         raise DataError(f"{labels}: label {y[wrong[0]]} at position {wrong[0]} is not one of {classes} classes")
     return x, y.astype("int32")

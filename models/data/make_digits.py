@@ -1,6 +1,7 @@
 """Makes the embedded digits from the full MNIST: `python -m kernelwright.models.data.make_digits FOLDER`.
 
-The same number of each class, spread evenly over the official training and test sets, in the official order.
+The same number of each class, spread evenly over the official training and test sets, in the official order; the
+classes take turns. The same files make the same bytes.
 """
 
 from __future__ import annotations
@@ -12,35 +13,38 @@ from pathlib import Path
 
 import numpy as np
 
-from .digits import FILE, pack
+from .digits import CLASSES, FILE, pack
 from .idx import read_pair
 from .mnist import FILES, find
 
-TRAIN, TEST = 6000, 1000
+TRAIN, TEST = 8500, 1000
 
 
 def spread(labels: np.ndarray, count: int) -> np.ndarray:
-    """Positions of `count` examples: equally many of each class, evenly spaced among those of the class."""
+    """Positions (count,) int64: equally many of each class, evenly spaced among those of the class, taking turns."""
     chosen = []
-    for digit in range(10):
+    for digit in range(len(CLASSES)):
         places = np.flatnonzero(labels == digit)
-        chosen.append(places[np.linspace(0, len(places) - 1, count // 10).round().astype(int)])
-    return np.sort(np.concatenate(chosen))
+        chosen.append(places[np.linspace(0, len(places) - 1, count // len(CLASSES)).round().astype(int)])
+    return np.stack(chosen, axis=1).ravel()
+
+
+def select(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """The chosen training and test images, uint8 (n, 28, 28). Raises DataError where `folder` is not MNIST."""
+    train_images, train_labels, test_images, test_labels = (find(folder, name) for name in FILES)
+    train, labels = read_pair(train_images, train_labels, len(CLASSES))
+    test, test_digits = read_pair(test_images, test_labels, len(CLASSES))
+    return train[spread(labels, TRAIN)], test[spread(test_digits, TEST)]
 
 
 def make(folder: Path) -> bytes:
-    """The content of the embedded file."""
-    paths = [find(folder, name) for name in FILES]
-    images, labels = [], []
-    for pair, count in ((paths[:2], TRAIN), (paths[2:], TEST)):
-        x, y = read_pair(*pair, classes=10)
-        at = spread(y, count)
-        images.append(x[at])
-        labels.append(y[at])
-    data = struct.pack("<II", TRAIN, TEST) + pack(np.concatenate(images), np.concatenate(labels))
-    filters = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": 0, "lp": 0, "pb": 0,
-                "dict_size": 1 << 23}]
-    return lzma.compress(data, format=lzma.FORMAT_XZ, filters=filters)
+    """The content of the embedded file. Raises DataError where `folder` is not MNIST."""
+    data = struct.pack("<II", TRAIN, TEST) + b"".join(pack(images) for images in select(folder))
+    lzma2 = {
+        "id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": 4, "lp": 0, "pb": 0,
+        "dict_size": 1 << 22, "nice_len": 273, "depth": 1000,
+    }  # fmt: skip
+    return lzma.compress(data, format=lzma.FORMAT_XZ, filters=[lzma2])
 
 
 if __name__ == "__main__":

@@ -1,19 +1,17 @@
-"""MNIST (LeCun, Cortes, Burges 1998): the four official IDX files from a folder, or downloaded once.
+"""MNIST (LeCun, Cortes, Burges 1998): the four official IDX files from a folder, or downloaded once by `download`.
 
-60,000 training and 10,000 test images of 28x28. Leans on `idx`; downloads use the standard library.
+60,000 training and 10,000 test images of 28x28. Leans on `idx` to read and on platformdirs for the user's folder.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import platformdirs
 
 from .dataset import Dataset, Split, as_images
+from .download import fetch
 from .errors import DataError
 from .idx import read_pair
 
@@ -34,23 +32,22 @@ FILES = {
 def mnist(folder: str | os.PathLike[str] | None = None, download: bool = True) -> Dataset:
     """The full MNIST from `folder`, else `$KERNELWRIGHT_DATA/mnist`, else the user's data folder, else the network.
 
-    Raises DataError naming the file or folder where one is missing, damaged or cannot be fetched.
+    A folder that was named, by the argument or by the variable, is never written to. Raises DataError naming the file
+    or folder where one is missing, damaged or cannot be fetched.
     """
-    given = folder is not None or bool(os.environ.get("KERNELWRIGHT_DATA"))
-    place = Path(folder) if folder is not None else default_folder()
-    if given and not place.is_dir():
+    named = _named_folder(folder)
+    place = user_folder() if named is None else named
+    if named is None and download:
+        download_missing(place, MIRRORS)
+    if not place.is_dir():
         raise DataError(f"there is no folder {place}; it should hold {', '.join(FILES)} (plain or .gz)")
-    if not given and download:
-        fetch(place)
-    paths = [find(place, name) for name in FILES]
-    train, test = read_pair(*paths[:2], classes=10), read_pair(*paths[2:], classes=10)
-    return Dataset("mnist", Split(as_images(train[0]), train[1]), Split(as_images(test[0]), test[1]), CLASSES)
+    train_images, train_labels, test_images, test_labels = (find(place, name) for name in FILES)
+    return Dataset("mnist", _part(train_images, train_labels), _part(test_images, test_labels), CLASSES)
 
 
-def default_folder() -> Path:
-    """`$KERNELWRIGHT_DATA/mnist`, or the user's data folder."""
-    root = os.environ.get("KERNELWRIGHT_DATA") or platformdirs.user_data_dir("kernelwright")
-    return Path(root) / "mnist"
+def user_folder() -> Path:
+    """Where a download goes: `mnist` in the user's data folder of this package."""
+    return Path(platformdirs.user_data_dir("kernelwright")) / "mnist"
 
 
 def find(folder: Path, name: str) -> Path:
@@ -62,35 +59,31 @@ def find(folder: Path, name: str) -> Path:
     raise DataError(f"{folder} has no {name} (nor {name}.gz); MNIST needs {', '.join(FILES)}")
 
 
-def fetch(folder: Path, mirrors: tuple[str, ...] = MIRRORS) -> None:
-    """Download what is missing, checked against the published checksums. Raises DataError where no mirror answers."""
+def download_missing(folder: Path, mirrors: tuple[str, ...]) -> None:
+    """Fetch the files that `folder` lacks. Raises DataError naming the mirrors and the folder where none answers."""
+    missing = {}
     for name, md5 in FILES.items():
         try:
             find(folder, name)
         except DataError:
-            _fetch_one(folder, name + ".gz", md5, mirrors)
+            missing[name + ".gz"] = md5
+    try:
+        fetch(missing, mirrors, folder)
+    except DataError as error:
+        raise DataError(
+            f"{error}\nPut the four files ({', '.join(FILES)}; plain or .gz) into {folder} by hand, "
+            "or use the embedded digits: kw.data.digits()"
+        ) from None
 
 
-def _fetch_one(folder: Path, name: str, md5: str, mirrors: tuple[str, ...]) -> None:
-    problems = []
-    for mirror in mirrors:
-        try:
-            with urllib.request.urlopen(mirror + name, timeout=20) as response:
-                data = response.read()
-        except (urllib.error.URLError, OSError, ValueError) as error:
-            problems.append(f"{mirror}: {getattr(error, 'reason', error)}")
-            continue
-        if hashlib.md5(data).hexdigest() != md5:
-            problems.append(f"{mirror}: what came is not the published file (wrong checksum)")
-            continue
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            partial = folder / f".{name}.{os.getpid()}"
-            partial.write_bytes(data)
-            os.replace(partial, folder / name)
-        except OSError as error:
-            raise DataError(f"cannot store {name} in {folder}: {error}") from None
-        return
-    reasons = "\n  ".join(problems)
-    raise DataError(f"cannot download {name}:\n  {reasons}\nPut the four files into {folder} by hand, or use the "
-                    "embedded digits: kw.data.digits()")
+def _named_folder(folder: str | os.PathLike[str] | None) -> Path | None:
+    """`folder`, else `$KERNELWRIGHT_DATA/mnist` where that exists, else None."""
+    if folder is not None:
+        return Path(folder)
+    root = os.environ.get("KERNELWRIGHT_DATA")
+    return Path(root) / "mnist" if root and (Path(root) / "mnist").is_dir() else None
+
+
+def _part(images: Path, labels: Path) -> Split:
+    pixels, digits = read_pair(images, labels, len(CLASSES))
+    return Split(as_images(pixels), digits)
