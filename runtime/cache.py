@@ -62,6 +62,10 @@ class Parts(Mapping[str, Part]):
         return len(self._index)
 
 
+_warned: set[Path] = set()
+"""Folders that could not be written to, each reported once."""
+
+
 class KernelCache:
     """Entries in `folder`: by default `$KERNELWRIGHT_CACHE` or else the user's cache folder."""
 
@@ -71,7 +75,6 @@ class KernelCache:
         self.hits = 0
         self.misses = 0
         self._memory: dict[str, bytes] = {}
-        self._warned = False
         self._lock = threading.Lock()
 
     def get(self, key: str) -> Parts | None:
@@ -90,8 +93,8 @@ class KernelCache:
             self._write(path, data)
         except OSError as error:
             self._memory[key] = data
-            if not self._warned:
-                self._warned = True
+            if self.folder not in _warned:
+                _warned.add(self.folder)
                 message = f"the kernel cache cannot write to {self.folder} ({error}); what is compiled now is not kept"
                 warnings.warn(message, CacheWarning, stacklevel=2)
 

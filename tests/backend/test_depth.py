@@ -1,0 +1,48 @@
+"""Deep networks: no recursion anywhere, and as many distinct kernels at any depth."""
+
+import sys
+
+import numpy as np
+import pytest
+
+import kernelwright as kw
+
+
+def chain(depth, residual):
+    rng = np.random.default_rng(0)
+    x, t = kw.input("x", (None, 16)), kw.input("t", (None,), "int32")
+    h, parameters = x, []
+    for i in range(depth):
+        w = kw.variable(f"w{i}", (rng.normal(size=(16, 16)) / (40 if residual else 4)).astype("float32"))
+        parameters.append(w)
+        h = h + kw.relu(h @ w) if residual else kw.tanh(h @ w)
+    loss = kw.cross_entropy(h, t)
+    updates = {p: p - 0.01 * g for p, g in zip(parameters, kw.grad(loss, parameters))}
+    return [x, t], loss, updates
+
+
+def compiled(depth, residual):
+    limit = sys.getrecursionlimit()
+    inputs, loss, updates = chain(depth, residual)
+    sys.setrecursionlimit(600)
+    try:
+        return kw.compile(inputs, loss, updates, threads=2)
+    finally:
+        sys.setrecursionlimit(limit)
+
+
+@pytest.mark.parametrize("residual", [False, True])
+def test_kernels_are_shared_between_layers(residual):
+    few, many = compiled(20, residual), compiled(60, residual)
+    assert {k.key for k in many.kernels} == {k.key for k in few.kernels}
+    per_layer = (len(many.kernels) - len(few.kernels)) / 40
+    assert per_layer <= 5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("depth, residual", [(1000, False), (500, True)])
+def test_very_deep_networks_compile_and_run(depth, residual):
+    program = compiled(depth, residual)
+    loss = program(np.ones((4, 16), "float32"), np.zeros(4, "int32"))
+    assert np.isfinite(loss)
+    assert len({k.key for k in program.kernels}) < 40
