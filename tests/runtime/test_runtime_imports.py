@@ -9,7 +9,7 @@ from pathlib import Path
 import kernelwright.runtime
 
 FOLDER = Path(kernelwright.runtime.__file__).parent
-OUTSIDE = {"llvmlite", "numpy", "platformdirs"}
+OUTSIDE = {"llvmlite", "numpy", "platformdirs", "safetensors"}
 
 
 def test_the_runtime_imports_itself_and_little_else() -> None:

@@ -1,0 +1,197 @@
+"""The `kernelwright` command: train networks, read their kernels, look after the cache.
+
+Leans on typer; everything that takes time to import is imported by the command that needs it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+app = typer.Typer(
+    help="A symbolic compiler from Python to optimized deep-learning kernels you can read.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Json = Annotated[Optional[Path], typer.Option("--json", metavar="FILE", help="Write the outcome as JSON to FILE.")]
+Threads = Annotated[Optional[int], typer.Option(min=1, help="Worker threads (default: one per core).")]
+Network = Annotated[str, typer.Argument(help="A network; `kernelwright models` lists them.")]
+INTERRUPTED = 130
+
+
+@app.command()
+def train(
+    network: Network,
+    data: Annotated[str, typer.Option(help="A data set: digits (ships with the package), mnist.")] = "digits",
+    folder: Annotated[Optional[Path], typer.Option(help="Where the data set's files are.")] = None,
+    epochs: Annotated[Optional[int], typer.Option(min=1, help="Epochs (default: the network's recipe).")] = None,
+    batch: Annotated[Optional[int], typer.Option(min=1, help="Batch size (default: the recipe's).")] = None,
+    learning_rate: Annotated[Optional[float], typer.Option("--learning-rate", "--lr", help="Learning rate.")] = None,
+    threads: Threads = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the weights and the order of examples.")] = 0,
+    device: Annotated[str, typer.Option(help="cpu, or reference (NumPy, slow).")] = "cpu",
+    checkpoint: Annotated[Optional[Path], typer.Option(help="Saved after each epoch and on Ctrl-C.")] = None,
+    resume: Annotated[Optional[Path], typer.Option(help="Continue from a checkpoint.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the result.")] = False,
+    json_file: Json = None,
+) -> None:
+    """Train a network: `kernelwright train lenet5`, `kernelwright train mlp --data mnist --epochs 5`."""
+    from dataclasses import replace
+
+    from .models.data import load
+    from .models.trainer import Trainer
+
+    started = time.perf_counter()
+    model = _network(network, seed)
+    examples = load(data, folder) if folder is not None else load(data)
+    if learning_rate is not None:
+        model.recipe = replace(model.recipe, learning_rate=learning_rate)
+    trainer = Trainer(model, device=device, threads=threads, seed=seed, batch=batch)
+    if resume is not None:
+        trainer.load(resume)
+    history = trainer.fit(examples, epochs, checkpoint=checkpoint or resume, progress=not quiet)
+    accuracy = trainer.evaluate(examples.test)["accuracy"]
+    seconds = time.perf_counter() - started
+    print(f"{network} on {data}: test accuracy {accuracy:.2%} after {trainer.epoch} epochs, {seconds:.1f} s in all")
+    _write(json_file, {"network": network, "data": data, "test_accuracy": accuracy, "epochs": trainer.epoch,
+                       "seconds": seconds, "seed": seed, "history": history})
+
+
+@app.command()
+def kernels(
+    network: Network,
+    which: Annotated[Optional[str], typer.Argument(metavar="[N]", help="Number or name of one kernel.")] = None,
+    training: Annotated[bool, typer.Option("--train/--infer", help="Of the training step, or of inference.")] = True,
+    form: Annotated[str, typer.Option("--as", help="loops, source, llvm or asm.")] = "source",
+    batch: Annotated[int, typer.Option(min=1, help="Batch size for flops, bytes and times.")] = 128,
+    profile: Annotated[bool, typer.Option("--profile", help="Measure each kernel.")] = False,
+    threads: Threads = None,
+    json_file: Json = None,
+) -> None:
+    """List a network's kernels, or show one: `kernelwright kernels lenet5`, `kernelwright kernels lenet5 3 --as asm`."""
+    from .compiler import inspect
+
+    program, arrays = _program(network, training, batch, threads)
+    sizes = {"batch": batch, "examples": batch}
+    if which is not None:
+        kernel = inspect.find(program, which)
+        shown = inspect.text(kernel, form)
+        print(inspect.explain(kernel) + "\n\n" + shown)
+        _write(json_file, {"name": kernel.name, "key": kernel.key, "form": form, "text": shown,
+                           "lines": list(kernel.lines), "reasons": list(kernel.reasons)})
+        return
+    if profile:
+        measured = inspect.profile_rows(program, program.profile(*arrays, repeats=50), **sizes)
+        cells = [("#", "kernel", "us", "GFLOP/s", "GB/s", "schedule")]
+        cells += [(str(r["number"]), r["name"], f"{r['seconds'] * 1e6:.1f}", f"{r['gflops']:.1f}", f"{r['gbytes']:.1f}",
+                   inspect.shorten(r["schedule"])) for r in measured]
+        total = sum(r["seconds"] for r in measured)
+        print(inspect.grid(cells, right=(0, 2, 3, 4)) + f"\n{len(measured)} kernels, {total * 1e3:.3f} ms")
+        _write(json_file, {"network": network, "batch": batch, "kernels": measured})
+        return
+    print(inspect.table(program, **sizes))
+    _write(json_file, {"network": network, "batch": batch, "kernels": inspect.rows(program, **sizes)})
+
+
+@app.command()
+def cache(
+    clear: Annotated[bool, typer.Option("--clear", help="Remove every entry.")] = False, json_file: Json = None
+) -> None:
+    """Say where the kernel cache is and how big; `--clear` empties it."""
+    from .runtime import KernelCache
+
+    store = KernelCache()
+    entries, size = len(store.entries()), store.size()
+    if clear:
+        store.clear()
+        print(f"removed {entries} entries, {size / 1e6:.1f} MB, from {store.folder}")
+    else:
+        print(f"{store.folder}: {entries} entries, {size / 1e6:.1f} MB")
+    _write(json_file, {"folder": str(store.folder), "entries": entries, "bytes": size, "cleared": clear})
+
+
+@app.command()
+def models(json_file: Json = None) -> None:
+    """List the networks."""
+    from .compiler.inspect import grid
+    from .models import build, names
+
+    found = [build(name) for name in names()]
+    cells = [("network", "input", "classes", "parameters", "data")]
+    cells += [(m.name, "x".join(map(str, m.input_shape)), str(m.classes), f"{m.size():,}", m.dataset or "") for m in found]
+    print(grid(cells, right=(2, 3)))
+    _write(json_file, {"models": [{"name": m.name, "input_shape": list(m.input_shape), "classes": m.classes,
+                                   "parameters": m.size(), "data": m.dataset} for m in found]})
+
+
+@app.command()
+def summary(network: Network, json_file: Json = None) -> None:
+    """Show a network's layers: output shapes, parameters, flops."""
+    from dataclasses import asdict
+
+    model = _network(network, 0)
+    print(model.summary())
+    _write(json_file, {"network": network, "parameters": model.size(), "layers": [asdict(r) for r in model.rows()]})
+
+
+def _network(name: str, seed: int) -> Any:
+    from .models import build, names
+
+    if name not in names():
+        close = difflib.get_close_matches(name, names(), 1)
+        hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(names())}"
+        raise typer.BadParameter(f"there is no network {name!r}; {hint}")
+    return build(name, seed=seed)
+
+
+def _program(network: str, training: bool, batch: int, threads: int | None) -> tuple[Any, list[Any]]:
+    """The compiled training step or prediction of a network, and random arrays of that batch size for it."""
+    import numpy as np
+
+    from .compiler.functions import cross_entropy
+    from .models import programs
+
+    model = _network(network, 0)
+    rng = np.random.default_rng(0)
+    images = rng.random((batch, *model.input_shape), dtype="float32")
+    if not training:
+        return programs.prediction(model).compile("cpu", threads), [images]
+    graph = programs.training(model, cross_entropy, model.recipe.build(1, 1, True))
+    labels = rng.integers(0, model.classes, batch).astype("int32")
+    return graph.compile("cpu", threads), [images, labels, np.arange(batch, dtype="int32")]
+
+
+def _write(path: Path | None, outcome: dict[str, Any]) -> None:
+    if path is None:
+        return
+    try:
+        path.write_text(json.dumps(outcome, indent=1) + "\n")
+    except OSError as error:
+        raise typer.BadParameter(f"cannot write {path}: {error.strerror}") from None
+
+
+def main(run: Callable[..., Any] = app) -> None:
+    """The entry point: one line for an error of ours, 130 after Ctrl-C; usage errors exit with 2."""
+    from .runtime.errors import KernelwrightError
+
+    try:
+        run(standalone_mode=True)
+    except KernelwrightError as error:
+        print(f"kernelwright: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except KeyboardInterrupt as error:
+        print(f"kernelwright: {error}" if str(error) else "kernelwright: interrupted", file=sys.stderr)
+        raise SystemExit(INTERRUPTED) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""Compiled programs as text: the table of kernels, one kernel with its reasons and the user's lines, a profile.
+
+Leans on `assemble`'s description of kernels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from .assemble import KernelInfo
+from .errors import CompileError
+
+FORMS = ("loops", "source", "llvm", "asm")
+WIDE = 44
+
+
+def rows(program: Any, **sizes: int) -> list[dict[str, Any]]:
+    """One row per kernel, as plain data: number, name, what was fused, schedule, flops and bytes per run."""
+    known = {"batch": 128, **sizes}
+    env = {s: known.get(s, 128) for k in program.kernels for s in _symbols(k)}
+    return [
+        {
+            "number": i,
+            "name": k.name,
+            "fused": list(k.fused),
+            "schedule": k.schedule,
+            "flops": k.flops(**env),
+            "bytes": k.bytes(**env),
+            "key": k.key,
+        }
+        for i, k in enumerate(program.kernels)
+    ]
+
+
+def _symbols(kernel: KernelInfo) -> set[str]:
+    return {s for size in (kernel.flop_count, kernel.byte_count) if not isinstance(size, int)
+            for monomial, _ in size.terms for s in monomial}
+
+
+def table(program: Any, **sizes: int) -> str:
+    """The kernels of a compiled program, one line each."""
+    lines = [("#", "kernel", "fused", "flops", "bytes", "schedule")]
+    for row in rows(program, **sizes):
+        fused = " ".join(row["fused"])
+        lines.append((str(row["number"]), row["name"], shorten(fused), count(row["flops"]), count(row["bytes"]),
+                      shorten(row["schedule"])))
+    return grid(lines, right=(0, 3, 4))
+
+
+def profile_rows(program: Any, seconds: Sequence[float], **sizes: int) -> list[dict[str, Any]]:
+    """`rows` with the measured seconds, GFLOP/s and GB/s of each kernel."""
+    return [
+        {**row, "seconds": s, "gflops": row["flops"] / s / 1e9 if s else 0.0, "gbytes": row["bytes"] / s / 1e9 if s else 0.0}
+        for row, s in zip(rows(program, **sizes), seconds)
+    ]
+
+
+def explain(kernel: KernelInfo) -> str:
+    """Why the kernel is what it is: the decisions of fusion, the schedule, the user's lines."""
+    parts = [f"{kernel.name}: {kernel.schedule}", "fused because:", *(f"  {r}" for r in kernel.reasons)]
+    parts += ["buffers:", *(f"  {b}" for b in kernel.buffers), "from:", *(f"  {line}" for line in kernel.lines)]
+    return "\n".join(parts)
+
+
+def text(kernel: KernelInfo, form: str) -> str:
+    """The kernel as "loops", "source", "llvm" or "asm". Raises CompileError for another form."""
+    if form not in FORMS:
+        raise CompileError(f"a kernel can be shown as {', '.join(FORMS)}, not as {form!r}")
+    return str(getattr(kernel, form))
+
+
+def find(program: Any, which: str) -> KernelInfo:
+    """The kernel of that number or name. Raises CompileError naming those that there are."""
+    for i, kernel in enumerate(program.kernels):
+        if which in (str(i), kernel.name):
+            return kernel
+    names = ", ".join(k.name for k in program.kernels)
+    raise CompileError(f"there is no kernel {which!r}; there are 0 to {len(program.kernels) - 1}: {names}")
+
+
+def count(n: float) -> str:
+    """1,234,567 as 1.2M."""
+    for unit in ("", "k", "M", "G"):
+        if n < 1000:
+            return f"{n:.0f}{unit}" if unit == "" else f"{n:.1f}{unit}"
+        n /= 1000
+    return f"{n:.1f}T"
+
+
+def shorten(words: str, width: int = WIDE) -> str:
+    return words if len(words) <= width else words[: width - 1] + "…"
+
+
+def grid(lines: Sequence[Sequence[str]], right: Iterable[int] = ()) -> str:
+    """Rows of cells as aligned text; the first row is the heading."""
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    flush = set(right)
+    rendered = ["  ".join(c.rjust(w) if i in flush else c.ljust(w) for i, (c, w) in enumerate(zip(line, widths))).rstrip()
+                for line in lines]
+    return "\n".join([rendered[0], "-" * len(rendered[0]), *rendered[1:]])
