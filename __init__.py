@@ -1,6 +1,6 @@
 """Kernelwright: a symbolic compiler from Python to optimized deep-learning kernels you can read.
 
-    import kernelwright as kw
+import kernelwright as kw
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from .compiler.functions import (
 )
 from .compiler.graph import scope, toposort
 from .compiler.ops.contract import conv, conv_transpose, matmul
+from .compiler.ops.elementwise import abs_ as abs
 from .compiler.ops.elementwise import (
     ceil,
     clip,
@@ -44,7 +45,6 @@ from .compiler.ops.elementwise import (
     where,
     zeros,
 )
-from .compiler.ops.elementwise import abs_ as abs
 from .compiler.ops.elementwise import round_ as round
 from .compiler.ops.indexing import gather, one_hot, scatter_add
 from .compiler.ops.movement import concat, expand_dims, flatten, flip, pad, reshape, squeeze, stack, transpose

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 
@@ -22,8 +22,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Json = Annotated[Optional[Path], typer.Option("--json", metavar="FILE", help="Write the outcome as JSON to FILE.")]
-Threads = Annotated[Optional[int], typer.Option(min=1, help="Worker threads (default: one per core).")]
+Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the outcome as JSON to FILE.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="Worker threads (default: one per core).")]
 Network = Annotated[str, typer.Argument(help="A network; `kernelwright models` lists them.")]
 INTERRUPTED = 130
 
@@ -32,15 +32,15 @@ INTERRUPTED = 130
 def train(
     network: Network,
     data: Annotated[str, typer.Option(help="A data set: digits (ships with the package), mnist.")] = "digits",
-    folder: Annotated[Optional[Path], typer.Option(help="Where the data set's files are.")] = None,
-    epochs: Annotated[Optional[int], typer.Option(min=1, help="Epochs (default: the network's recipe).")] = None,
-    batch: Annotated[Optional[int], typer.Option(min=1, help="Batch size (default: the recipe's).")] = None,
-    learning_rate: Annotated[Optional[float], typer.Option("--learning-rate", "--lr", help="Learning rate.")] = None,
+    folder: Annotated[Path | None, typer.Option(help="Where the data set's files are.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs (default: the network's recipe).")] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Batch size (default: the recipe's).")] = None,
+    learning_rate: Annotated[float | None, typer.Option("--learning-rate", "--lr", help="Learning rate.")] = None,
     threads: Threads = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the weights and the order of examples.")] = 0,
     device: Annotated[str, typer.Option(help="cpu, or reference (NumPy, slow).")] = "cpu",
-    checkpoint: Annotated[Optional[Path], typer.Option(help="Saved after each epoch and on Ctrl-C.")] = None,
-    resume: Annotated[Optional[Path], typer.Option(help="Continue from a checkpoint.")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="Saved after each epoch and on Ctrl-C.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Continue from a checkpoint.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the result.")] = False,
     json_file: Json = None,
 ) -> None:
@@ -62,14 +62,24 @@ def train(
     accuracy = trainer.evaluate(examples.test)["accuracy"]
     seconds = time.perf_counter() - started
     print(f"{network} on {data}: test accuracy {accuracy:.2%} after {trainer.epoch} epochs, {seconds:.1f} s in all")
-    _write(json_file, {"network": network, "data": data, "test_accuracy": accuracy, "epochs": trainer.epoch,
-                       "seconds": seconds, "seed": seed, "history": history})
+    _write(
+        json_file,
+        {
+            "network": network,
+            "data": data,
+            "test_accuracy": accuracy,
+            "epochs": trainer.epoch,
+            "seconds": seconds,
+            "seed": seed,
+            "history": history,
+        },
+    )
 
 
 @app.command()
 def kernels(
     network: Network,
-    which: Annotated[Optional[str], typer.Argument(metavar="[N]", help="Number or name of one kernel.")] = None,
+    which: Annotated[str | None, typer.Argument(metavar="[N]", help="Number or name of one kernel.")] = None,
     training: Annotated[bool, typer.Option("--train/--infer", help="Of the training step, or of inference.")] = True,
     form: Annotated[str, typer.Option("--as", help="loops, source, llvm or asm.")] = "source",
     batch: Annotated[int, typer.Option(min=1, help="Batch size for flops, bytes and times.")] = 128,
@@ -77,7 +87,7 @@ def kernels(
     threads: Threads = None,
     json_file: Json = None,
 ) -> None:
-    """List a network's kernels, or show one: `kernelwright kernels lenet5`, `kernelwright kernels lenet5 3 --as asm`."""
+    """List a network's kernels, or show one of them: `kernelwright kernels lenet5 3 --as asm`."""
     from .compiler import inspect
 
     program, arrays = _program(network, training, batch, threads)
@@ -86,14 +96,32 @@ def kernels(
         kernel = inspect.find(program, which)
         shown = inspect.text(kernel, form)
         print(inspect.explain(kernel) + "\n\n" + shown)
-        _write(json_file, {"name": kernel.name, "key": kernel.key, "form": form, "text": shown,
-                           "lines": list(kernel.lines), "reasons": list(kernel.reasons)})
+        _write(
+            json_file,
+            {
+                "name": kernel.name,
+                "key": kernel.key,
+                "form": form,
+                "text": shown,
+                "lines": list(kernel.lines),
+                "reasons": list(kernel.reasons),
+            },
+        )
         return
     if profile:
         measured = inspect.profile_rows(program, program.profile(*arrays, repeats=50), **sizes)
         cells = [("#", "kernel", "us", "GFLOP/s", "GB/s", "schedule")]
-        cells += [(str(r["number"]), r["name"], f"{r['seconds'] * 1e6:.1f}", f"{r['gflops']:.1f}", f"{r['gbytes']:.1f}",
-                   inspect.shorten(r["schedule"])) for r in measured]
+        cells += [
+            (
+                str(r["number"]),
+                r["name"],
+                f"{r['seconds'] * 1e6:.1f}",
+                f"{r['gflops']:.1f}",
+                f"{r['gbytes']:.1f}",
+                inspect.shorten(r["schedule"]),
+            )
+            for r in measured
+        ]
         total = sum(r["seconds"] for r in measured)
         print(inspect.grid(cells, right=(0, 2, 3, 4)) + f"\n{len(measured)} kernels, {total * 1e3:.3f} ms")
         _write(json_file, {"network": network, "batch": batch, "kernels": measured})
@@ -127,10 +155,25 @@ def models(json_file: Json = None) -> None:
 
     found = [build(name) for name in names()]
     cells = [("network", "input", "classes", "parameters", "data")]
-    cells += [(m.name, "x".join(map(str, m.input_shape)), str(m.classes), f"{m.size():,}", m.dataset or "") for m in found]
+    cells += [
+        (m.name, "x".join(map(str, m.input_shape)), str(m.classes), f"{m.size():,}", m.dataset or "") for m in found
+    ]
     print(grid(cells, right=(2, 3)))
-    _write(json_file, {"models": [{"name": m.name, "input_shape": list(m.input_shape), "classes": m.classes,
-                                   "parameters": m.size(), "data": m.dataset} for m in found]})
+    _write(
+        json_file,
+        {
+            "models": [
+                {
+                    "name": m.name,
+                    "input_shape": list(m.input_shape),
+                    "classes": m.classes,
+                    "parameters": m.size(),
+                    "data": m.dataset,
+                }
+                for m in found
+            ]
+        },
+    )
 
 
 @app.command()

@@ -125,8 +125,11 @@ def assemble(
     name: str, plan: Plan, inputs: Sequence[Tensor], buffers: Mapping[Any, Buffer], outputs: Sequence[Buffer]
 ) -> tuple[runtime.Program, list[KernelInfo], list[Any]]:
     """(program, its kernels for reading, the states it runs over)."""
-    listed = list(dict.fromkeys([*(buffers[x] for x in inputs), *outputs, *(
-        b for k in plan.kernels for b in [*k.reads(), *k.writes()])]))
+    listed = list(
+        dict.fromkeys(
+            [*(buffers[x] for x in inputs), *outputs, *(b for k in plan.kernels for b in [*k.reads(), *k.writes()])]
+        )
+    )
     number = {b: i for i, b in enumerate(listed)}
     sources = [print_kernel(kernel) for kernel in plan.kernels]
     objects = compile_sources(source.text for source in sources)
@@ -159,7 +162,9 @@ def _spec(b: Buffer, plan: Plan) -> runtime.BufferSpec:
 
 def _info(kernel: Kernel, key: str, source: Source) -> KernelInfo:
     lines = dict.fromkeys(str(location(n)) for n in kernel.nodes)
-    stores = "\n".join(f"{s.buffer.name}[{', '.join(map(repr, s.index))}] = {loops.show(s.value)}" for s in kernel.stores)
+    stores = "\n".join(
+        f"{s.buffer.name}[{', '.join(map(repr, s.index))}] = {loops.show(s.value)}" for s in kernel.stores
+    )
     space = "for " + ", ".join(f"{a} < {a.extent}" for a in kernel.axes) + ":\n" if kernel.axes else ""
     return KernelInfo(
         kernel.name,

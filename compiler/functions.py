@@ -51,7 +51,9 @@ def cross_entropy(logits: Tensor, targets: Tensor, label_smoothing: float = 0.0)
     """
     classes = logits.shape[-1] if logits.rank else 0
     if not isinstance(classes, int) or classes == 0:
-        raise ShapeError(f"cross_entropy: logits {show(logits.shape)} need a last axis of classes (at {user_location()})")
+        raise ShapeError(
+            f"cross_entropy: logits {show(logits.shape)} need a last axis of classes (at {user_location()})"
+        )
     log_p = log_softmax(logits)
     if targets.shape == logits.shape and dtypes.is_float(targets.dtype):
         weights = targets
@@ -90,7 +92,7 @@ def mean_squared_error(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def hinge(scores: Tensor, targets: Tensor, squared: bool = False) -> Tensor:
-    """One-vs-rest hinge loss (Crammer-free form): mean over rows of sum max(0, 1 - y s), y = +1 at the target, -1 else."""
+    """One-vs-rest hinge loss: the mean over rows of sum max(0, 1 - y s), with y = +1 at the target and -1 elsewhere."""
     classes = scores.shape[-1]
     sign = one_hot(targets, classes, scores.dtype) * 2.0 - 1.0  # type: ignore[arg-type]
     margin = maximum(1.0 - sign * scores, 0.0)
@@ -129,5 +131,19 @@ def local_response_norm(x: Tensor, size: int = 5, alpha: float = 1e-4, beta: flo
     return x / (sum_pool(squares, window, 1) * (alpha / size) + k) ** beta
 
 
-__all__ = ["batch_norm", "binary_cross_entropy", "clip", "cross_entropy", "gelu", "hinge", "kl_divergence",
-           "layer_norm", "local_response_norm", "log_softmax", "mean_squared_error", "moments", "softmax", "softplus"]
+__all__ = [
+    "batch_norm",
+    "binary_cross_entropy",
+    "clip",
+    "cross_entropy",
+    "gelu",
+    "hinge",
+    "kl_divergence",
+    "layer_norm",
+    "local_response_norm",
+    "log_softmax",
+    "mean_squared_error",
+    "moments",
+    "softmax",
+    "softplus",
+]

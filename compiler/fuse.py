@@ -20,6 +20,7 @@ from .tensor import Tensor
 MAX_NODES = 48
 MAX_INPUTS = 14
 MAX_ROW = 4096
+SHARED_ROW = 64
 MAX_ROW_REDUCTIONS = 4
 
 ONE_TO_ONE = frozenset(["reshape", "transpose"])
@@ -133,12 +134,10 @@ def _place(node: Tensor, use: _Use, must: bool) -> tuple[Group | None, str]:
     if kind == "movement":
         return None, "movement is index arithmetic"
     if kind == "contract" or (kind == "reduce" and not _row(node)):
-        if only is not None and use.pointwise and only.heavy is None and not only.row_reductions \
-                and product(only.shape) == product(node.shape) and not only.full:
-            only.heavy = node
-            only.inlined.append(node)
+        if only is not None and _absorb(node, use, only):
             return only, f"{kind} with its only reader as epilogue"
-        return _new(node), f"{kind} with " + (f"{len(use.groups)} readers" if only is None else "a reader that is no epilogue")
+        readers = f"{len(use.groups)} readers" if only is None else "a reader that is no epilogue"
+        return _new(node), f"{kind} with {readers}"
     if kind == "reduce":
         return _place_row(node, use, only)
     if use.operand:
@@ -152,15 +151,22 @@ def _place(node: Tensor, use: _Use, must: bool) -> tuple[Group | None, str]:
     return _new(node), f"{len(use.groups)} readers" if only is None else "read more than once per element"
 
 
+def _absorb(node: Tensor, use: _Use, group: Group) -> bool:
+    """Make the node the group's heavy one, if the group reads it point by point and has none yet."""
+    fits = use.pointwise and group.heavy is None and not group.row_reductions and not group.full
+    if not fits or product(group.shape) != product(node.shape):
+        return False
+    group.heavy = node
+    group.inlined.append(node)
+    return True
+
+
 def _place_row(node: Tensor, use: _Use, only: Group | None) -> tuple[Group | None, str]:
     """A reduction over short rows can live inside the kernel that spreads it again over the row."""
-    if only is not None and only.heavy is None and use.pointwise and not only.row_reductions \
-            and product(only.shape) == product(node.shape) and not only.full:
-        only.heavy = node
-        only.inlined.append(node)
+    if only is not None and _absorb(node, use, only):
         return only, "reduction with its only reader as epilogue"
     fits = all(g.heavy is None and not g.full and g.row_reductions < MAX_ROW_REDUCTIONS for g in use.groups)
-    if fits and not use.operand and (only is not None or (len(use.groups) <= 2 and _row_length(node) <= 64)):
+    if fits and not use.operand and (only is not None or (len(use.groups) <= 2 and _row(node, SHARED_ROW))):
         return None, "short row: reduced inside its reader"
     return _new(node), "reduction read by several kernels" if only is None else "reader cannot take the row"
 
@@ -176,12 +182,12 @@ def _row_length(node: Tensor) -> Dim:
     return product(node.inputs[0].shape[a] for a in node.attrs.axes)
 
 
-def _row(node: Tensor) -> bool:
+def _row(node: Tensor, most: int = MAX_ROW) -> bool:
     """A reduction along short rows of known length."""
     if node.op.name not in ("sum", "max", "min", "prod", "argmax"):
         return False
     length = _row_length(node)
-    return isinstance(length, int) and length <= MAX_ROW
+    return isinstance(length, int) and length <= most
 
 
 def _trivial(node: Tensor) -> bool:

@@ -34,8 +34,13 @@ def rows(program: Any, **sizes: int) -> list[dict[str, Any]]:
 
 
 def _symbols(kernel: KernelInfo) -> set[str]:
-    return {s for size in (kernel.flop_count, kernel.byte_count) if not isinstance(size, int)
-            for monomial, _ in size.terms for s in monomial}
+    return {
+        s
+        for size in (kernel.flop_count, kernel.byte_count)
+        if not isinstance(size, int)
+        for monomial, _ in size.terms
+        for s in monomial
+    }
 
 
 def table(program: Any, **sizes: int) -> str:
@@ -43,15 +48,28 @@ def table(program: Any, **sizes: int) -> str:
     lines = [("#", "kernel", "fused", "flops", "bytes", "schedule")]
     for row in rows(program, **sizes):
         fused = " ".join(row["fused"])
-        lines.append((str(row["number"]), row["name"], shorten(fused), count(row["flops"]), count(row["bytes"]),
-                      shorten(row["schedule"])))
+        lines.append(
+            (
+                str(row["number"]),
+                row["name"],
+                shorten(fused),
+                count(row["flops"]),
+                count(row["bytes"]),
+                shorten(row["schedule"]),
+            )
+        )
     return grid(lines, right=(0, 3, 4))
 
 
 def profile_rows(program: Any, seconds: Sequence[float], **sizes: int) -> list[dict[str, Any]]:
     """`rows` with the measured seconds, GFLOP/s and GB/s of each kernel."""
     return [
-        {**row, "seconds": s, "gflops": row["flops"] / s / 1e9 if s else 0.0, "gbytes": row["bytes"] / s / 1e9 if s else 0.0}
+        {
+            **row,
+            "seconds": s,
+            "gflops": row["flops"] / s / 1e9 if s else 0.0,
+            "gbytes": row["bytes"] / s / 1e9 if s else 0.0,
+        }
         for row, s in zip(rows(program, **sizes), seconds)
     ]
 
@@ -96,6 +114,8 @@ def grid(lines: Sequence[Sequence[str]], right: Iterable[int] = ()) -> str:
     """Rows of cells as aligned text; the first row is the heading."""
     widths = [max(map(len, column)) for column in zip(*lines)]
     flush = set(right)
-    rendered = ["  ".join(c.rjust(w) if i in flush else c.ljust(w) for i, (c, w) in enumerate(zip(line, widths))).rstrip()
-                for line in lines]
+    rendered = [
+        "  ".join(c.rjust(w) if i in flush else c.ljust(w) for i, (c, w) in enumerate(zip(line, widths))).rstrip()
+        for line in lines
+    ]
     return "\n".join([rendered[0], "-" * len(rendered[0]), *rendered[1:]])

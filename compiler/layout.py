@@ -100,7 +100,7 @@ def assign(kernels: Sequence[Kernel]) -> list[Kernel]:
     free = [b for b in touching if _free(b)]
     _choose_style(with_copies, free, costs)
     for _ in range(SWEEPS):
-        if not any([_improve(b, touching[b], costs) for b in free]):
+        if sum(_improve(b, touching[b], costs) for b in free) == 0:
             break
     return _add_copies(_drop_idle(with_copies, copies), costs)
 
@@ -119,8 +119,9 @@ def _copy_fixed_operands(kernels: Sequence[Kernel]) -> tuple[list[Kernel], dict[
             if len(source.shape) < 2 or source.kind == "temp" or _free(source):
                 continue
             if source not in made:
-                made[source] = Buffer(f"{source.name}_packed", source.shape, source.dtype, "temp", source.node,
-                                      source.order)
+                made[source] = Buffer(
+                    f"{source.name}_packed", source.shape, source.dtype, "temp", source.node, source.order
+                )
                 copying = copy_kernel(source, made[source])
                 copies[copying] = (source, made[source])
                 out.append(copying)
@@ -208,8 +209,9 @@ def _add_copies(kernels: Sequence[Kernel], costs: Costs) -> list[Kernel]:
     return out
 
 
-def _with_copy(kernel: Kernel, source: Buffer, made: dict[tuple[Buffer, Order], Buffer], out: list[Kernel],
-               costs: Costs) -> Kernel:
+def _with_copy(
+    kernel: Kernel, source: Buffer, made: dict[tuple[Buffer, Order], Buffer], out: list[Kernel], costs: Costs
+) -> Kernel:
     best = (costs.of(kernel) * COPY_GAIN, None, None)
     for order in _candidates(source):
         if order == source.order:
@@ -243,8 +245,13 @@ def _idle_copy(kernel: Kernel) -> bool:
 def copy_kernel(source: Buffer, target: Buffer) -> Kernel:
     """A kernel that writes `source` in `target`'s order."""
     axes, index = points(source.shape)
-    return Kernel(target.name, axes, (Store(target, index, loops.load(source, index, source.dtype)),),
-                  (), ("copy in another order: its contraction gains more than the copy costs",))
+    return Kernel(
+        target.name,
+        axes,
+        (Store(target, index, loops.load(source, index, source.dtype)),),
+        (),
+        ("copy in another order: its contraction gains more than the copy costs",),
+    )
 
 
 def reading(kernel: Kernel, source: Buffer, copy: Buffer) -> Kernel:

@@ -12,7 +12,7 @@ import itertools
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Union
+from typing import Any, ClassVar
 
 from .shapes import Dim, divide
 
@@ -60,7 +60,7 @@ class Dynamic:
     value: Expr
 
 
-Atom = Union[Axis, Div, Mod, Dynamic]
+Atom = Axis | Div | Mod | Dynamic
 
 
 class Index:
@@ -117,6 +117,8 @@ class Index:
         for atom, c in self.terms:
             q = divide(c, by)
             (rest if q is None else out).append((atom, c if q is None else q))
+        q_const: Dim
+        r_const: Dim
         if isinstance(self.const, int) and isinstance(by, int):
             q_const, r_const = divmod(self.const, by)
         else:
@@ -145,9 +147,7 @@ class Index:
             if extent is None:
                 return None, None
             reach = (extent - 1) * c
-            if not isinstance(c, int):
-                high = None if high is None else high + reach
-            elif c > 0:
+            if not isinstance(c, int) or c > 0:
                 high = None if high is None else high + reach
             elif isinstance(reach, int) and low is not None:
                 low = low + reach
@@ -219,7 +219,7 @@ class Divides:
     by: int
 
 
-Condition = Union[Within, Divides]
+Condition = Within | Divides
 
 
 # ---------------------------------------------------------------- what: scalar expressions
@@ -241,7 +241,7 @@ class Expr:
     axes: frozenset[Axis]
     weight: int
 
-    _interned: weakref.WeakValueDictionary[tuple[Any, ...], Expr] = weakref.WeakValueDictionary()
+    _interned: ClassVar[weakref.WeakValueDictionary[tuple[Any, ...], Expr]] = weakref.WeakValueDictionary()
 
     def __repr__(self) -> str:
         return show(self)

@@ -8,7 +8,7 @@ counted in phases (stretches between barriers), so that memory is reused only ac
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import networkx as nx
@@ -66,8 +66,13 @@ def _detour(kernel: Kernel, state: Buffer) -> tuple[Kernel, Kernel]:
     temp = Buffer(f"{state.name}_new", state.shape, state.dtype, "temp", state.node, state.order)
     stores = tuple(Store(temp if s.buffer is state else s.buffer, s.index, s.value) for s in kernel.stores)
     axes, index = points(state.shape)
-    copy = Kernel(f"{state.name}_store", axes, (Store(state, index, loops.load(temp, index, state.dtype)),),
-                  (), ("its old value is still read when the new one is made",))
+    copy = Kernel(
+        f"{state.name}_store",
+        axes,
+        (Store(state, index, loops.load(temp, index, state.dtype)),),
+        (),
+        ("its old value is still read when the new one is made",),
+    )
     return Kernel(kernel.name, kernel.axes, stores, kernel.nodes, kernel.reasons, kernel.schedule), copy
 
 

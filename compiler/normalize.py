@@ -7,6 +7,7 @@ three axes the index is affine again and the contraction fits a register tile. L
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 from . import loops
 from .kernels import Kernel, Store
@@ -21,10 +22,8 @@ def normalize(kernel: Kernel) -> Kernel:
     table: dict[Axis, Index] = {}
     parts: dict[Axis, tuple[Axis, ...]] = {}
     for axis, found in divisors.items():
-        radices = sorted(found)
-        extent = axis.extent
-        chain = [*radices, extent]
-        if isinstance(extent, int) and all(isinstance(b, int) and b % a == 0 for a, b in zip(chain, chain[1:])):
+        radices, extent = sorted(found), axis.extent
+        if isinstance(extent, int) and all(b % a == 0 for a, b in pairwise([*radices, extent])):
             parts[axis], table[axis] = _split(axis, radices)
     if not table:
         return kernel
@@ -55,8 +54,13 @@ def _collect(index: Index, divisors: dict[Axis, set[int]]) -> None:
                 if isinstance(wrapped, loops.Div) and isinstance(wrapped.by, int):
                     scale *= wrapped.by
                 inner = wrapped.index
-            if len(inner.terms) == 1 and inner.terms[0][1] == 1 and inner.const == 0 \
-                    and isinstance(inner.terms[0][0], Axis) and isinstance(atom.by, int):
+            if (
+                len(inner.terms) == 1
+                and inner.terms[0][1] == 1
+                and inner.const == 0
+                and isinstance(inner.terms[0][0], Axis)
+                and isinstance(atom.by, int)
+            ):
                 divisors.setdefault(inner.terms[0][0], set()).add(atom.by * scale)
             _collect(atom.index, divisors)
 
@@ -66,7 +70,7 @@ def _split(axis: Axis, radices: Sequence[int]) -> tuple[tuple[Axis, ...], Index]
     new: list[Axis] = []
     place = Index()
     bounds = [1, *radices, axis.extent]
-    for low, high in zip(bounds, bounds[1:]):
+    for low, high in pairwise(bounds):
         assert isinstance(low, int) and isinstance(high, int)
         part = Axis(high // low, axis.hint)
         new.append(part)

@@ -83,8 +83,9 @@ class Reference(Compiled):
 class Native(Compiled):
     """The program as native kernels, run in one call."""
 
-    def __init__(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], updates: Mapping[Tensor, Tensor],
-                 threads: int):
+    def __init__(
+        self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], updates: Mapping[Tensor, Tensor], threads: int
+    ):
         super().__init__(inputs, outputs, updates)
         self.program, self.kernels, states = build(self.inputs, self.outputs, self.updates)
         self.executable = runtime.Executable(self.program, states, threads)

@@ -32,34 +32,34 @@ class Pattern:
         """`bound` with this pattern's wildcards, or None."""
         raise NotImplementedError
 
-    def __add__(self, other: Any) -> Pattern:
+    def __add__(self, other: Any) -> Op:
         return op("add", self, other)
 
-    def __radd__(self, other: Any) -> Pattern:
+    def __radd__(self, other: Any) -> Op:
         return op("add", other, self)
 
-    def __sub__(self, other: Any) -> Pattern:
+    def __sub__(self, other: Any) -> Op:
         return op("sub", self, other)
 
-    def __rsub__(self, other: Any) -> Pattern:
+    def __rsub__(self, other: Any) -> Op:
         return op("sub", other, self)
 
-    def __mul__(self, other: Any) -> Pattern:
+    def __mul__(self, other: Any) -> Op:
         return op("mul", self, other)
 
-    def __rmul__(self, other: Any) -> Pattern:
+    def __rmul__(self, other: Any) -> Op:
         return op("mul", other, self)
 
-    def __truediv__(self, other: Any) -> Pattern:
+    def __truediv__(self, other: Any) -> Op:
         return op("div", self, other)
 
-    def __rtruediv__(self, other: Any) -> Pattern:
+    def __rtruediv__(self, other: Any) -> Op:
         return op("div", other, self)
 
-    def __pow__(self, other: Any) -> Pattern:
+    def __pow__(self, other: Any) -> Op:
         return op("pow", self, other)
 
-    def __neg__(self) -> Pattern:
+    def __neg__(self) -> Op:
         return op("neg", self)
 
 
@@ -118,9 +118,8 @@ class Op(Pattern):
         for inputs in orders:
             found: Binding | None = bound
             for pattern, x in zip(self.inputs, inputs):
-                found = pattern.match(x, found)
-                if found is None:
-                    break
+                if found is not None:
+                    found = pattern.match(x, found)
             if found is not None:
                 return found
         return None

@@ -11,7 +11,6 @@ import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Union
 
 from . import dtypes, loops
 from .codegen.target import lanes
@@ -22,10 +21,59 @@ from .shapes import Dim, nominal
 CHUNK = 64
 BLOCK = 32
 
-OUTER_TILES = ((12, 2), (8, 3), (6, 4), (14, 2), (7, 4), (6, 3), (4, 4), (10, 2), (5, 4), (8, 2), (6, 2), (5, 2), (4, 2), (3, 4), (2, 4), (1, 4),
-               (16, 1), (14, 1), (12, 1), (10, 1), (8, 1), (6, 1), (4, 1), (2, 2), (1, 1), (2, 1), (3, 1), (5, 1))
-DOT_TILES = ((4, 5), (5, 4), (4, 4), (6, 4), (4, 6), (6, 3), (3, 6), (4, 3), (3, 4), (4, 2), (2, 4), (8, 1), (1, 8), (6, 1), (1, 6),
-             (5, 1), (1, 5), (4, 1), (1, 4), (2, 2), (1, 1))
+OUTER_TILES = (
+    (12, 2),
+    (8, 3),
+    (6, 4),
+    (14, 2),
+    (7, 4),
+    (6, 3),
+    (4, 4),
+    (10, 2),
+    (5, 4),
+    (8, 2),
+    (6, 2),
+    (5, 2),
+    (4, 2),
+    (3, 4),
+    (2, 4),
+    (1, 4),
+    (16, 1),
+    (14, 1),
+    (12, 1),
+    (10, 1),
+    (8, 1),
+    (6, 1),
+    (4, 1),
+    (2, 2),
+    (1, 1),
+    (2, 1),
+    (3, 1),
+    (5, 1),
+)
+DOT_TILES = (
+    (4, 5),
+    (5, 4),
+    (4, 4),
+    (6, 4),
+    (4, 6),
+    (6, 3),
+    (3, 6),
+    (4, 3),
+    (3, 4),
+    (4, 2),
+    (2, 4),
+    (8, 1),
+    (1, 8),
+    (6, 1),
+    (1, 6),
+    (5, 1),
+    (1, 5),
+    (4, 1),
+    (1, 4),
+    (2, 2),
+    (1, 1),
+)
 TILE_CALL, EPILOGUE, HORIZONTAL = 30.0, 3.0, 5.0
 
 
@@ -62,7 +110,7 @@ class Tile:
     column: Axis | None
     lane: Axis
     outer: tuple[Axis, ...]
-    loops: tuple[Axis, ...]
+    summed: tuple[Axis, ...]
     reduction: Expr
     a: Expr
     b: Expr
@@ -70,8 +118,10 @@ class Tile:
     cost: float
 
     def __str__(self) -> str:
-        return (f"{self.kind} tile {self.rows}x{self.columns}: rows {self.row}, columns {self.column}, "
-                f"lanes {self.lane}, summing {_names(self.loops)}, outer {_names(self.outer)}")
+        return (
+            f"{self.kind} tile {self.rows}x{self.columns}: rows {self.row}, columns {self.column}, "
+            f"lanes {self.lane}, summing {_names(self.summed)}, outer {_names(self.outer)}"
+        )
 
 
 @dataclass(frozen=True)
@@ -87,7 +137,7 @@ class Blocked:
         return f"loops {_names(self.order)}, then {BLOCK}x{BLOCK} blocks of {self.load} and {self.store}"
 
 
-Schedule = Union[Plain, Blocked, Chunked, Tile]
+Schedule = Plain | Blocked | Chunked | Tile
 
 
 def _names(axes: Iterable[Axis]) -> str:
@@ -136,7 +186,9 @@ def _product(body: Expr) -> tuple[Expr, Expr, tuple[loops.Condition, ...]] | Non
 
 def _usable(index: Index, strided: set[Index]) -> bool:
     """Affine, but for divisions that a condition makes exact."""
-    return all(isinstance(atom, Axis) or (isinstance(atom, loops.Div) and atom.index in strided) for atom, _ in index.terms)
+    return all(
+        isinstance(atom, Axis) or (isinstance(atom, loops.Div) and atom.index in strided) for atom, _ in index.terms
+    )
 
 
 def plan_tile(kernel: Kernel) -> Tile | None:
@@ -152,11 +204,7 @@ def plan_tile(kernel: Kernel) -> Tile | None:
         return None
     guarded: set[Axis] = set()
     for c in conditions:
-        inside = [r for r in red if r in c.index.axes]
-        if not c.index.is_affine or len(inside) > 1 or any(abs(c.index.coefficient(r)) != 1 for r in inside  # type: ignore[arg-type]
-                                                           if isinstance(c, loops.Divides)):
-            return None
-        if any(not isinstance(c.index.coefficient(r), int) for r in inside):
+        if not _cuts_loops(c, red):
             return None
         guarded |= c.index.axes
     shared = [e for v in kernel.values for e in loops.postorder([v]) if e.kind == "reduce" and e is not reduction]
@@ -179,8 +227,19 @@ def plan_tile(kernel: Kernel) -> Tile | None:
     return min(found, key=lambda t: t.cost, default=None)
 
 
+def _cuts_loops(c: loops.Condition, red: Sequence[Axis]) -> bool:
+    """Does the condition bound at most one summed axis, in a way that loop bounds can express?"""
+    inside = [r for r in red if r in c.index.axes]
+    if not c.index.is_affine or len(inside) > 1:
+        return False
+    factors = [c.index.coefficient(r) for r in inside]
+    if isinstance(c, loops.Divides):
+        return all(k in (1, -1) for k in factors)
+    return all(isinstance(k, int) for k in factors)
+
+
 def _inside_division(index: Index, axis: Axis) -> bool:
-    return any(not isinstance(atom, Axis) and axis in atom.index.axes for atom, _ in index.terms)
+    return any(isinstance(atom, loops.Div) and axis in atom.index.axes for atom, _ in index.terms)
 
 
 def _sum_order(red: Sequence[Axis], b: Index) -> tuple[Axis, ...]:
@@ -201,8 +260,15 @@ def _work(kernel: Kernel, skip: Iterable[Axis | None], red: Iterable[Axis]) -> t
     )
 
 
-def _outer(kernel: Kernel, reduction: Expr, a: Expr, b: Expr, conditions: tuple[loops.Condition, ...],
-           row: Axis | None, lane: Axis) -> Tile:
+def _outer(
+    kernel: Kernel,
+    reduction: Expr,
+    a: Expr,
+    b: Expr,
+    conditions: tuple[loops.Condition, ...],
+    row: Axis | None,
+    lane: Axis,
+) -> Tile:
     red = reduction.data[1]
     outer, depth = _work(kernel, (row, lane), red)
     width = lanes(reduction.dtype)
@@ -217,12 +283,33 @@ def _outer(kernel: Kernel, reduction: Expr, a: Expr, b: Expr, conditions: tuple[
         best = min(best, (outer * m * n * each, r, v), key=lambda t: t[0])
     cost = best[0] * _strided_stores(kernel, lane)
     order = tuple(x for x in kernel.axes if x is not row and x is not lane)
-    return Tile("outer", best[1], best[2], row, lane, lane, order, _sum_order(red, address(b)), reduction, a, b,
-                conditions, cost)
+    return Tile(
+        "outer",
+        best[1],
+        best[2],
+        row,
+        lane,
+        lane,
+        order,
+        _sum_order(red, address(b)),
+        reduction,
+        a,
+        b,
+        conditions,
+        cost,
+    )
 
 
-def _dot(kernel: Kernel, reduction: Expr, a: Expr, b: Expr, conditions: tuple[loops.Condition, ...],
-         row: Axis | None, column: Axis | None, lane: Axis) -> Tile:
+def _dot(
+    kernel: Kernel,
+    reduction: Expr,
+    a: Expr,
+    b: Expr,
+    conditions: tuple[loops.Condition, ...],
+    row: Axis | None,
+    column: Axis | None,
+    lane: Axis,
+) -> Tile:
     red = tuple(r for r in reduction.data[1] if r is not lane)
     outer, depth = _work(kernel, (row, column), red)
     vectors = math.ceil(nominal(lane.extent) / lanes(reduction.dtype))
@@ -235,8 +322,21 @@ def _dot(kernel: Kernel, reduction: Expr, a: Expr, b: Expr, conditions: tuple[lo
         each = depth * vectors * max(r * c, r + c, 4.0) + TILE_CALL + (HORIZONTAL + EPILOGUE) * r * c
         best = min(best, (outer * m * n * each, r, c), key=lambda t: t[0])
     order = tuple(x for x in kernel.axes if x is not row and x is not column)
-    return Tile("dot", best[1], best[2], row, column, lane, order, _sum_order(red, address(b)), reduction, a, b,
-                conditions, best[0])
+    return Tile(
+        "dot",
+        best[1],
+        best[2],
+        row,
+        column,
+        lane,
+        order,
+        _sum_order(red, address(b)),
+        reduction,
+        a,
+        b,
+        conditions,
+        best[0],
+    )
 
 
 def _strided_stores(kernel: Kernel, lane: Axis) -> float:
@@ -320,8 +420,11 @@ def _plain_cost(kernel: Kernel, innermost: Axis | None, lane: Axis | None) -> fl
         along = place.coefficient(fast) if fast is not None else 0
         unit = along in (0, 1) or (inside and lane is None and any(place.coefficient(r) == 1 for r in inner_red))
         total += points * (0.12 if unit else 1.2)
-    macs = sum(math.prod(nominal(x.extent) for x in {*e.axes, *e.data[1]}) for e in loops.postorder(kernel.values)
-               if e.kind == "reduce")
+    macs = sum(
+        math.prod(nominal(x.extent) for x in {*e.axes, *e.data[1]})
+        for e in loops.postorder(kernel.values)
+        if e.kind == "reduce"
+    )
     return total + macs * (0.3 if lane is not None else 1.0) + 50.0
 
 

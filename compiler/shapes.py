@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
-from typing import TypeAlias, Union
+from typing import TypeAlias
 
 from ..runtime.sizes import Poly, evaluate
 from .errors import ShapeError
@@ -66,7 +66,7 @@ class Size:
         return " + ".join(one(m, c) for m, c in reversed(self.terms))
 
 
-Dim = Union[int, Size]
+Dim = int | Size
 Shape = tuple[Dim, ...]
 
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias, Union
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from .graph import Attrs, Node, location, name_of, set_name, user_location
 from .ops.registry import OPS
 from .shapes import Dim, Shape, broadcast, show
 
-Number: TypeAlias = Union[bool, int, float]
+Number: TypeAlias = bool | int | float
 
 
 class Tensor(Node):
@@ -76,16 +76,16 @@ class Tensor(Node):
         return elementwise("logical_or", self, other)
 
     # -------------------------------------------------------- comparison (== stays identity: nodes are interned)
-    def __lt__(self, other: Like) -> Tensor:
+    def __lt__(self, other: Any) -> Tensor:
         return elementwise("lt", self, other)
 
-    def __le__(self, other: Like) -> Tensor:
+    def __le__(self, other: Any) -> Tensor:
         return elementwise("le", self, other)
 
-    def __gt__(self, other: Like) -> Tensor:
+    def __gt__(self, other: Any) -> Tensor:
         return elementwise("lt", other, self)
 
-    def __ge__(self, other: Like) -> Tensor:
+    def __ge__(self, other: Any) -> Tensor:
         return elementwise("le", other, self)
 
     # -------------------------------------------------------- shape
@@ -159,7 +159,7 @@ class Tensor(Node):
         return f"<{self.name + ': ' if self.name else ''}{self.brief()} at {location(self)}>"
 
 
-Like: TypeAlias = Union[Tensor, Number, np.ndarray]
+Like: TypeAlias = Tensor | Number | np.ndarray
 
 
 def apply(op_name: str, inputs: Sequence[Any], **attrs: Any) -> Any:
@@ -217,8 +217,10 @@ def full_value(node: Tensor) -> Number | None:
     if node.op.name != "full":
         return None
     text = node.attrs.value
-    return {"True": True, "False": False}[text] if node.dtype == "bool" else (
-        float(text) if dtypes.is_float(node.dtype) else int(text)
+    return (
+        {"True": True, "False": False}[text]
+        if node.dtype == "bool"
+        else (float(text) if dtypes.is_float(node.dtype) else int(text))
     )
 
 
@@ -232,14 +234,18 @@ def as_tensor(value: Any, dtype: str | None = None) -> Tensor:
         return value
     if isinstance(value, (bool, int, float, np.bool_, np.integer, np.floating)):
         scalar = value.item() if isinstance(value, np.generic) else value
-        kind = dtypes.BOOL if isinstance(scalar, bool) else (
-            dtypes.DEFAULT_INT if isinstance(scalar, int) else dtypes.DEFAULT_FLOAT
+        kind = (
+            dtypes.BOOL
+            if isinstance(scalar, bool)
+            else (dtypes.DEFAULT_INT if isinstance(scalar, int) else dtypes.DEFAULT_FLOAT)
         )
         return full((), scalar, dtype or kind)
     try:
         array = np.asarray(value)
-        checked = dtypes.check(dtype or (dtypes.DEFAULT_FLOAT if array.dtype.kind == "f" and not isinstance(
-            value, np.ndarray) else array.dtype))
+        checked = dtypes.check(
+            dtype
+            or (dtypes.DEFAULT_FLOAT if array.dtype.kind == "f" and not isinstance(value, np.ndarray) else array.dtype)
+        )
     except (DTypeError, ValueError):
         raise DTypeError(f"cannot use {type(value).__name__} as a tensor (at {user_location()})") from None
     return apply("array", (), value=ArrayConstant(array.astype(checked)))
@@ -261,8 +267,8 @@ def broadcast_to(x: Tensor, shape: Shape) -> Tensor:
     return apply("broadcast_to", (x,), shape=tuple(shape))
 
 
-FLOAT_OPS = frozenset("div exp expm1 log log1p sqrt rsqrt tanh sigmoid erf sin cos".split())
-LOGICAL_OPS = frozenset("logical_and logical_or logical_not".split())
+FLOAT_OPS = frozenset(["div", "exp", "expm1", "log", "log1p", "sqrt", "rsqrt", "tanh", "sigmoid", "erf", "sin", "cos"])
+LOGICAL_OPS = frozenset(["logical_and", "logical_or", "logical_not"])
 
 
 def elementwise(op: str, *operands: Like) -> Tensor:

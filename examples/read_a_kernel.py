@@ -1,12 +1,13 @@
 """A program's kernels and, for one of them, every form it has on the way to the machine.
 
-    python examples/read_a_kernel.py
+python examples/read_a_kernel.py
 """
 
 from __future__ import annotations
 
-import kernelwright as kw
 import numpy as np
+
+import kernelwright as kw
 
 
 def main() -> None:

@@ -12,8 +12,9 @@ import math
 import sys
 import time
 
-import kernelwright as kw
 import numpy as np
+
+import kernelwright as kw
 
 BATCH = 64
 RATE, MOMENTUM = 0.05, 0.9

@@ -5,6 +5,7 @@ Leans on the reference evaluator and on the side table of where the user declare
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,7 +31,7 @@ class DivergenceError(KernelwrightError, ArithmeticError):
 
 def snapshot(variables: Sequence[Tensor]) -> Values | None:
     """The variables' values, or None where copying them would cost too much."""
-    size = sum(v.attrs.state.get().nbytes if v.shape == () else int(np.prod(v.shape)) * 8 for v in variables)  # type: ignore[arg-type]
+    size = sum(math.prod(v.attrs.state.shape) * v.attrs.state.dtype.itemsize for v in variables)
     return {v: get_value(v) for v in variables} if size <= SNAPSHOT_BYTES else None
 
 

@@ -178,8 +178,10 @@ def as_layer(what: Layer | Function) -> Layer:
     if isinstance(what, Layer):
         return what
     if isinstance(what, type) or not callable(what):
-        raise LayerError(f"a layer or a function of a tensor is needed, not {what!r}"
-                         + (" (a class: make one of it first)" if isinstance(what, type) else ""))
+        raise LayerError(
+            f"a layer or a function of a tensor is needed, not {what!r}"
+            + (" (a class: make one of it first)" if isinstance(what, type) else "")
+        )
     return Activation(what)
 
 
@@ -227,5 +229,22 @@ class Residual(Layer):
         return y + other
 
 
-__all__ = ["Activation", "AvgPool", "BatchNorm", "Conv", "Dense", "Dropout", "Flatten", "GlobalAvgPool", "Layer",
-           "LayerError", "LayerNorm", "LocalResponseNorm", "MaxPool", "Residual", "Sequential", "as_layer", "traced"]
+__all__ = [
+    "Activation",
+    "AvgPool",
+    "BatchNorm",
+    "Conv",
+    "Dense",
+    "Dropout",
+    "Flatten",
+    "GlobalAvgPool",
+    "Layer",
+    "LayerError",
+    "LayerNorm",
+    "LocalResponseNorm",
+    "MaxPool",
+    "Residual",
+    "Sequential",
+    "as_layer",
+    "traced",
+]

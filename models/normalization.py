@@ -79,9 +79,7 @@ class LocalResponseNorm(Layer):
 
     kind = "lrn"
 
-    def __init__(
-        self, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 2.0, name: str | None = None
-    ):
+    def __init__(self, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 2.0, name: str | None = None):
         super().__init__(name)
         self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
 

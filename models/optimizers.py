@@ -65,7 +65,7 @@ class Optimizer:
     def slot(self, kind: str, p: Tensor, initial: float = 0.0) -> Tensor:
         """The state variable `kind` of a parameter, made (float32, of its shape) where it does not exist yet."""
         if (kind, p) not in self._slots:
-            value = np.full(p.shape, initial, p.dtype)
+            value = np.full(p.attrs.state.shape, initial, p.dtype)
             self._slots[kind, p] = variable(f"optimizer.{kind}.{p.attrs.name}", value)
         return self._slots[kind, p]
 
@@ -82,7 +82,10 @@ class SGD(Optimizer):
     """Stochastic gradient descent, with momentum (Sutskever et al. 2013 for Nesterov's)."""
 
     def __init__(
-        self, learning_rate: LearningRate = 0.01, momentum: float = 0.0, nesterov: bool = False,
+        self,
+        learning_rate: LearningRate = 0.01,
+        momentum: float = 0.0,
+        nesterov: bool = False,
         weight_decay: float = 0.0,
     ):
         super().__init__(learning_rate, weight_decay)
@@ -104,7 +107,11 @@ class RMSprop(Optimizer):
     """Gradients over a running root mean square (Tieleman and Hinton 2012)."""
 
     def __init__(
-        self, learning_rate: LearningRate = 0.01, alpha: float = 0.99, eps: float = 1e-8, momentum: float = 0.0,
+        self,
+        learning_rate: LearningRate = 0.01,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        momentum: float = 0.0,
         weight_decay: float = 0.0,
     ):
         super().__init__(learning_rate, weight_decay)
@@ -140,7 +147,10 @@ class Adam(Optimizer):
     """Running means of gradient and square, corrected for their start at zero (Kingma and Ba 2015, algorithm 1)."""
 
     def __init__(
-        self, learning_rate: LearningRate = 0.001, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
+        self,
+        learning_rate: LearningRate = 0.001,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
         weight_decay: float = 0.0,
     ):
         super().__init__(learning_rate, weight_decay)
@@ -170,7 +180,10 @@ class AdamW(Adam):
     """Adam with weight decay apart from the gradient (Loshchilov and Hutter 2019)."""
 
     def __init__(
-        self, learning_rate: LearningRate = 0.001, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
+        self,
+        learning_rate: LearningRate = 0.001,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
         weight_decay: float = 0.01,
     ):
         super().__init__(learning_rate, betas, eps, weight_decay)
@@ -180,5 +193,19 @@ class AdamW(Adam):
         return self._moments(p, start, g, rate)
 
 
-__all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Constant", "Cosine", "Exponential", "OneCycle", "Optimizer",
-           "Polynomial", "RMSprop", "Schedule", "Step", "WarmUp"]
+__all__ = [
+    "SGD",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Constant",
+    "Cosine",
+    "Exponential",
+    "OneCycle",
+    "Optimizer",
+    "Polynomial",
+    "RMSprop",
+    "Schedule",
+    "Step",
+    "WarmUp",
+]

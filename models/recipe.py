@@ -32,9 +32,7 @@ class Recipe:
         if self.optimizer not in optimizers.__all__:
             raise ValueError(f"recipe: kw.optim has no optimizer {self.optimizer!r}")
 
-    def build(
-        self, steps_per_epoch: int, epochs: int | None = None, constant: bool = False
-    ) -> optimizers.Optimizer:
+    def build(self, steps_per_epoch: int, epochs: int | None = None, constant: bool = False) -> optimizers.Optimizer:
         """The optimizer for a run of `epochs` (by default the recipe's); `constant` leaves the schedule out."""
         kind = getattr(optimizers, self.optimizer)
         if constant:

@@ -77,8 +77,10 @@ class Trainer:
         batch: int | None = None,
     ):
         if not isinstance(model, Model):
-            raise TypeError(f"Trainer: a kw.models.Model is needed, not {type(model).__name__}; "
-                            "kw.models.Model('name', net, input_shape=(1, 28, 28), classes=10) makes one of a network")
+            raise TypeError(
+                f"Trainer: a kw.models.Model is needed, not {type(model).__name__}; "
+                "kw.models.Model('name', net, input_shape=(1, 28, 28), classes=10) makes one of a network"
+            )
         self.model, self.optimizer, self.loss = model, optimizer, loss
         self.device, self.threads, self.seed = device, threads, seed
         self.batch = model.recipe.batch if batch is None else batch
@@ -223,8 +225,12 @@ class Trainer:
     def _close_epoch(self, held: batches.Arrays | None) -> dict[str, Any]:
         """The epoch's line of history, appended; counters move on to the next."""
         done = self._running
-        record: dict[str, Any] = {"epoch": self.epoch + 1, **done.means(), "seconds": done.seconds,
-                                  "images_per_second": done.seen / max(done.seconds, 1e-9)}
+        record: dict[str, Any] = {
+            "epoch": self.epoch + 1,
+            **done.means(),
+            "seconds": done.seconds,
+            "images_per_second": done.seen / max(done.seconds, 1e-9),
+        }
         if held is not None:
             record.update({f"validation_{k}": v for k, v in self._evaluate(held).items()})
         self.history.append(record)
@@ -258,8 +264,10 @@ class Trainer:
     def _program(self, which: str) -> Compiled:
         if which not in self._programs:
             graph = (
-                self._training() if which == "training"
-                else programs.evaluation(self.model, self.loss) if which == "evaluation"
+                self._training()
+                if which == "training"
+                else programs.evaluation(self.model, self.loss)
+                if which == "evaluation"
                 else programs.prediction(self.model)
             )
             self._programs[which] = graph.compile(self.device, self.threads)
@@ -274,10 +282,18 @@ class Trainer:
     def _metadata(self) -> dict[str, Any]:
         made = self.optimizer
         return {
-            "format": FORMAT, "model": self.model.name, "input_shape": list(self.model.input_shape),
-            "classes": self.model.classes, "optimizer_made": made is not None,
-            "optimizer": None if made is None else snapshot.describe(made), "seed": self.seed, "batch": self.batch,
-            "epoch": self.epoch, "position": self.position, "running": asdict(self._running), "history": self.history,
+            "format": FORMAT,
+            "model": self.model.name,
+            "input_shape": list(self.model.input_shape),
+            "classes": self.model.classes,
+            "optimizer_made": made is not None,
+            "optimizer": None if made is None else snapshot.describe(made),
+            "seed": self.seed,
+            "batch": self.batch,
+            "epoch": self.epoch,
+            "position": self.position,
+            "running": asdict(self._running),
+            "history": self.history,
         }
 
     def _fits(self, metadata: dict[str, Any], path: Any) -> None:
@@ -286,8 +302,10 @@ class Trainer:
         theirs = (metadata["model"], tuple(metadata["input_shape"]), metadata["classes"])
         ours = (self.model.name, self.model.input_shape, self.model.classes)
         if theirs != ours:
-            raise storage.CheckpointError(f"{path} was written for {theirs[0]} {theirs[1]} with {theirs[2]} classes, "
-                                           f"not for {ours[0]} {ours[1]} with {ours[2]}")
+            raise storage.CheckpointError(
+                f"{path} was written for {theirs[0]} {theirs[1]} with {theirs[2]} classes, "
+                f"not for {ours[0]} {ours[1]} with {ours[2]}"
+            )
 
     def _checked(self, pair: Any) -> batches.Arrays:
         return batches.check(pair, self.model.input_shape, self.model.classes)

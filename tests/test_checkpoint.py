@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import safetensors.numpy
+
 from kernelwright.runtime import checkpoint
 from kernelwright.runtime.checkpoint import CheckpointError
 

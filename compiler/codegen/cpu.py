@@ -77,10 +77,14 @@ def _blocked(kernel: Kernel, schedule: Blocked, w: Writer) -> None:
     parts += [("down", _blocks(w, schedule.load.extent, BLOCK)), ("along", _blocks(w, schedule.store.extent, BLOCK))]
     i, j = w.bind(schedule.load, "i"), w.bind(schedule.store, "j")
     with _parallel(w, parts):
-        limits = [f"min({name} * {BLOCK} + {BLOCK}, {w.names.size(x.extent)})"
-                  for name, x in (("down", schedule.load), ("along", schedule.store))]
-        with w.nest(f"for {i} in range(down * {BLOCK}, {limits[0]}):", schedule.load), \
-                w.nest(f"for {j} in range(along * {BLOCK}, {limits[1]}):", schedule.store):
+        limits = [
+            f"min({name} * {BLOCK} + {BLOCK}, {w.names.size(x.extent)})"
+            for name, x in (("down", schedule.load), ("along", schedule.store))
+        ]
+        with (
+            w.nest(f"for {i} in range(down * {BLOCK}, {limits[0]}):", schedule.load),
+            w.nest(f"for {j} in range(along * {BLOCK}, {limits[1]}):", schedule.store),
+        ):
             _stores(kernel, w)
 
 
@@ -221,7 +225,7 @@ def _call(kernel: Kernel, t: Tile, w: Writer, rows: str, columns: str) -> None:
     trips: dict[Axis, str] = {}
     steps: dict[Axis, int] = {}
     empty: list[str] = []
-    summed = (*t.loops, t.lane) if t.kind == "dot" else t.loops
+    summed = (*t.summed, t.lane) if t.kind == "dot" else t.summed
     for x in summed:
         start[x], trips[x], steps[x] = "0", w.names.size(x.extent), 1
     for x in summed:
@@ -237,13 +241,13 @@ def _call(kernel: Kernel, t: Tile, w: Writer, rows: str, columns: str) -> None:
         w.bind(x, start[x])
     a0, b0 = (w.index(_without(i, [x for x in summed if start[x] == "0" and steps[x] == 1])) for i in where)
     loop_args = []
-    for i, x in enumerate(t.loops):
+    for i, x in enumerate(t.summed):
         n = f"({trips[x]} if {' and '.join(empty)} else 0)" if empty and i == 0 else trips[x]
         loop_args += [n, *(w._factor(_step(index, x, steps[x])) for index in where)]
     a, b = w.names.buffer(t.a.data[0]), w.names.buffer(t.b.data[0])
     a_row = w._factor(where[0].coefficient(t.row)) if t.row is not None else "0"
     short = {"float32": "f32", "float64": "f64"}[t.reduction.dtype]
-    name = f"{t.kind}_tile_{t.rows}x{t.columns}_{len(t.loops)}_{short}"
+    name = f"{t.kind}_tile_{t.rows}x{t.columns}_{len(t.summed)}_{short}"
     if t.kind == "outer":
         full = isinstance(t.lane.extent, int) and t.lane.extent % (t.columns * lanes(t.reduction.dtype)) == 0
         args = ["acc", a, a0, a_row, rows, b, b0, columns, *loop_args]
@@ -251,7 +255,7 @@ def _call(kernel: Kernel, t: Tile, w: Writer, rows: str, columns: str) -> None:
         return
     b_column = w._factor(where[1].coefficient(t.column)) if t.column is not None else "0"
     length = trips[t.lane]
-    if empty and not t.loops:
+    if empty and not t.summed:
         length = f"({length} if {' and '.join(empty)} else 0)"
     args = ["acc", a, a0, a_row, rows, b, b0, b_column, columns, length, *loop_args]
     w.line(f"{name}({', '.join(args)})")
@@ -309,4 +313,3 @@ def _epilogue(kernel: Kernel, t: Tile, w: Writer, width: int) -> None:
     fixed = isinstance(t.row.extent, int) and t.row.extent % t.rows == 0
     with w.nest(f"for y in range({t.rows if fixed else 'rows'}):", *row_axes):
         columns()
-

@@ -76,10 +76,15 @@ def _ready(count: int) -> list[subprocess.Popen[bytes]]:
     while len(_helpers) < count:
         command = [sys.executable, "-c", f"from {__name__} import serve; serve()"]
         try:
-            _helpers.append(subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            ))
+            _helpers.append(
+                subprocess.Popen(
+                    command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                    start_new_session=True,
+                )
+            )
         except OSError:
             break
     return _helpers[:count]

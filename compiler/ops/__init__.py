@@ -3,5 +3,17 @@
 from . import contract, elementwise, indexing, movement, random, reduce, source, window
 from .registry import OPS, Bad, Op, Sample
 
-__all__ = ["OPS", "Bad", "Op", "Sample", "contract", "elementwise", "indexing", "movement", "random", "reduce",
-           "source", "window"]
+__all__ = [
+    "OPS",
+    "Bad",
+    "Op",
+    "Sample",
+    "contract",
+    "elementwise",
+    "indexing",
+    "movement",
+    "random",
+    "reduce",
+    "source",
+    "window",
+]

@@ -102,9 +102,7 @@ def gradient_spec(spec: Spec, k: int, shape: Shape, keep_reduced: bool = False) 
         return Access(tuple(sorted((number[a], c) for a, c in terms.items() if c)), offset, div)
 
     result = tuple(rewrite(a) for a in axis_access(*range(n_out)))
-    operands = tuple(
-        result if i == k else tuple(rewrite(a) for a in access) for i, access in enumerate(spec.operands)
-    )
+    operands = tuple(result if i == k else tuple(rewrite(a) for a in access) for i, access in enumerate(spec.operands))
     return Spec(shape, tuple(spec.extents[a] for a in rest), operands)
 
 
@@ -129,7 +127,9 @@ def read_operand(
     return conditions, read(tuple(index))
 
 
-def gather_operand(x: np.ndarray, accesses: Sequence[Access], extents: Sequence[int], fill: float = 0) -> tuple[np.ndarray, list[int]]:
+def gather_operand(
+    x: np.ndarray, accesses: Sequence[Access], extents: Sequence[int], fill: float = 0
+) -> tuple[np.ndarray, list[int]]:
     """NumPy: the operand spread over the axes it depends on, `fill` where it has no value, and those axes."""
     used = sorted({a for access in accesses for a, _ in access.terms})
     grids = {a: np.arange(extents[a]).reshape([-1 if b == a else 1 for b in used]) for a in used}
@@ -194,7 +194,9 @@ def _vjp(node: Tensor, g: Tensor) -> Sequence[Any]:
     )
 
 
-def convolution_spec(x: Shape, w: Shape, stride: Sequence[int], pads: Sequence[tuple[int, int]], dilation: Sequence[int]) -> Spec:
+def convolution_spec(
+    x: Shape, w: Shape, stride: Sequence[int], pads: Sequence[tuple[int, int]], dilation: Sequence[int]
+) -> Spec:
     """x (n, g, c, *spatial), w (g, k, c, *window) -> (n, g, k, *spatial)."""
     d = len(stride)
     sizes = []
@@ -247,9 +249,19 @@ def _samples() -> tuple[Sample, ...]:
     )
 
 
-register(Op("contract", "contract", _infer, _reference, _lower, vjp=_vjp, samples=_samples(), flops=2,
-            bad=(Bad(((2, 3), (3, 4)), {"spec": matmul_spec((), 2, 4, 3)}, dtypes=("float32", "int32"),
-                     says=("dtype",)),)))
+register(
+    Op(
+        "contract",
+        "contract",
+        _infer,
+        _reference,
+        _lower,
+        vjp=_vjp,
+        samples=_samples(),
+        flops=2,
+        bad=(Bad(((2, 3), (3, 4)), {"spec": matmul_spec((), 2, 4, 3)}, dtypes=("float32", "int32"), says=("dtype",)),),
+    )
+)
 
 
 # ---------------------------------------------------------------- what users call
@@ -279,7 +291,9 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
         return apply("contract", (a, b), spec=spec)
     batch = broadcast(a.shape[:-2], b.shape[:-2])
     if batch is None:
-        raise ShapeError(f"matmul: {show(a.shape)} @ {show(b.shape)}: leading sizes do not broadcast (at {user_location()})")
+        raise ShapeError(
+            f"matmul: {show(a.shape)} @ {show(b.shape)}: leading sizes do not broadcast (at {user_location()})"
+        )
     a, b = broadcast_to(a, batch + a.shape[-2:]), broadcast_to(b, batch + b.shape[-2:])
     return apply("contract", (a, b), spec=matmul_spec(batch, a.shape[-2], b.shape[-1], a.shape[-1]))
 
@@ -288,9 +302,7 @@ def _each(what: Any, d: int) -> tuple[int, ...]:
     return (what,) * d if isinstance(what, int) else tuple(what)
 
 
-def conv(
-    x: Tensor, w: Tensor, stride: Any = 1, pad: Any = 0, dilation: Any = 1, groups: int = 1
-) -> Tensor:
+def conv(x: Tensor, w: Tensor, stride: Any = 1, pad: Any = 0, dilation: Any = 1, groups: int = 1) -> Tensor:
     """Convolution (cross-correlation, as in PyTorch) over any number of spatial axes.
 
     x: (batch, channels, *spatial); w: (filters, channels / groups, *window); result (batch, filters, *spatial).
@@ -298,8 +310,10 @@ def conv(
     """
     d = x.rank - 2
     if d < 1 or w.rank != x.rank:
-        raise ShapeError(f"conv: x {show(x.shape)} and w {show(w.shape)} must be (n, c, *spatial) and "
-                         f"(k, c, *window)\n  at {user_location()}")
+        raise ShapeError(
+            f"conv: x {show(x.shape)} and w {show(w.shape)} must be (n, c, *spatial) and "
+            f"(k, c, *window)\n  at {user_location()}"
+        )
     if x.shape[1] != w.shape[1] * groups or w.shape[0] % groups:  # type: ignore[operator]
         raise ShapeError(
             f"conv: x {show(x.shape)} has {x.shape[1]} channels, w {show(w.shape)} with {groups} group(s) takes "
@@ -311,8 +325,10 @@ def conv(
     gw = w.reshape(groups, filters // groups, channels, *w.shape[2:])  # type: ignore[operator]
     spec = convolution_spec(gx.shape, gw.shape, _each(stride, d), pads, _each(dilation, d))  # type: ignore[arg-type]
     if 0 in spec.out[3:]:
-        raise ShapeError(f"conv: the window of w {show(w.shape)} is larger than x {show(x.shape)} with padding {pad}"
-                         f"\n  at {user_location()}")
+        raise ShapeError(
+            f"conv: the window of w {show(w.shape)} is larger than x {show(x.shape)} with padding {pad}"
+            f"\n  at {user_location()}"
+        )
     y = apply("contract", (gx, gw), spec=spec)
     return y.reshape(x.shape[0], filters, *y.shape[3:])
 
@@ -326,11 +342,11 @@ def conv_transpose(x: Tensor, w: Tensor, stride: Any = 1, pad: Any = 0, output_p
     d = x.rank - 2
     strides, pads, extra = _each(stride, d), _each(pad, d), _each(output_pad, d)
     if w.rank != x.rank or x.shape[1] != w.shape[0]:
-        raise ShapeError(f"conv_transpose: x {show(x.shape)} has {x.shape[1]} channels, w {show(w.shape)} takes "
-                         f"{w.shape[0]}\n  at {user_location()}")
-    sizes = tuple(
-        (x.shape[2 + i] - 1) * strides[i] - 2 * pads[i] + w.shape[2 + i] + extra[i] for i in range(d)
-    )
+        raise ShapeError(
+            f"conv_transpose: x {show(x.shape)} has {x.shape[1]} channels, w {show(w.shape)} takes "
+            f"{w.shape[0]}\n  at {user_location()}"
+        )
+    sizes = tuple((x.shape[2 + i] - 1) * strides[i] - 2 * pads[i] + w.shape[2 + i] + extra[i] for i in range(d))
     big = (x.shape[0], 1, w.shape[1], *sizes)
     forward = convolution_spec(big, (1, *w.shape), strides, [(p, p) for p in pads], (1,) * d)
     if forward.out[3:] != x.shape[2:]:

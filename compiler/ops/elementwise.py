@@ -91,10 +91,10 @@ def _op(
             _lower(name),
             vjp=gradient or ((lambda node, g: [None] * arity) if zero else None),
             zero_gradient=zero,
-            samples=tuple(
-                Sample((s,) * arity, domain=domain, away_from=away_from, dtypes=dtypes_) for s in shapes
-            ),
-            bad=(Bad(((2, 3),) * (arity - 1) + ((2, 4),), dtypes=strict, says=("shape", "(2, 4)")),) if arity > 1 else (),
+            samples=tuple(Sample((s,) * arity, domain=domain, away_from=away_from, dtypes=dtypes_) for s in shapes),
+            bad=(Bad(((2, 3),) * (arity - 1) + ((2, 4),), dtypes=strict, says=("shape", "(2, 4)")),)
+            if arity > 1
+            else (),
             flops=flops,
         )
     )
@@ -214,6 +214,7 @@ _op(
     arity=3,
     dtypes_=("bool", None, None),
 )
+
 
 def _cast_reference(node: Tensor, env: Any, x: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore"):

@@ -81,7 +81,7 @@ def _scatter_reference(node: Tensor, env: Any, x: np.ndarray, at: np.ndarray) ->
 
 def _lower_scatter(node: Tensor, index: Any, read: Any, axis: Any) -> Any:
     """Each place sums what is sent to it: no atomics, the same bits on any number of threads."""
-    x, at = node.inputs
+    at = node.inputs[1]
     a = node.attrs.axis
     red = [axis(d) for d in at.shape]
     inner = tuple(loops.at(r) for r in red)
@@ -111,8 +111,9 @@ register(
 def gather(x: Tensor, positions: Tensor, axis: int = 0) -> Tensor:
     """`x` at integer positions along one axis (numpy.take). Positions must lie in [0, size)."""
     a = axis % x.rank if x.rank else 0
-    if positions.dtype in (dtypes.INT32, dtypes.INT64) and x.rank and isinstance(x.shape[a], int):
-        positions = check_range(positions, x.shape[a], "position")
+    size = x.shape[a] if x.rank else None
+    if positions.dtype in (dtypes.INT32, dtypes.INT64) and isinstance(size, int):
+        positions = check_range(positions, size, "position")
     return apply("gather", (x, positions), axis=a)
 
 

@@ -40,9 +40,7 @@ def _lower_broadcast(node: Tensor, index: Any, read: Any, axis: Any) -> Any:
 def _broadcast_gradient(node: Tensor, g: Tensor) -> Sequence[Any]:
     x = node.inputs[0]
     lead = node.rank - x.rank
-    axes = tuple(
-        i for i in range(node.rank) if i < lead or (x.shape[i - lead] == 1 and node.shape[i] != 1)
-    )
+    axes = tuple(i for i in range(node.rank) if i < lead or (x.shape[i - lead] == 1 and node.shape[i] != 1))
     return (reshape(apply("sum", (g,), axes=axes) if axes else g, x.shape),)
 
 
@@ -298,7 +296,12 @@ def _pad_reference(node: Tensor, env: Any, x: np.ndarray) -> np.ndarray:
     a = node.attrs
     out = np.full(concrete(node.shape, env), a.value, node.dtype)
     low = concrete(a.low, env)
-    out[tuple(builtins.slice(lo, lo + (n - 1) * (k + 1) + 1 if n else lo, k + 1) for lo, n, k in zip(low, x.shape, a.interior))] = x
+    out[
+        tuple(
+            builtins.slice(lo, lo + (n - 1) * (k + 1) + 1 if n else lo, k + 1)
+            for lo, n, k in zip(low, x.shape, a.interior)
+        )
+    ] = x
     return out
 
 
@@ -366,7 +369,11 @@ def getitem(x: Tensor, key: Any) -> Tensor:
     keys += [builtins.slice(None)] * (x.rank - sum(k is not None for k in keys))
     if sum(k is not None for k in keys) != x.rank:
         raise ShapeError(f"{key!r} has too many indices for {show(x.shape)} (at {user_location()})")
-    starts, sizes, steps, flips, shape = [], [], [], [], []
+    starts: list[Dim] = []
+    sizes: list[Dim] = []
+    shape: list[Dim] = []
+    steps: list[int] = []
+    flips: list[int] = []
     dims = iter(enumerate(x.shape))
     for k in keys:
         if k is None:
@@ -424,7 +431,11 @@ register(
         lambda node, env, x: np.flip(x, node.attrs.axes),
         _lower_flip,
         vjp=lambda n, g: (flip(g, n.attrs.axes),),
-        samples=(Sample(((3, 4),), {"axes": (1,)}), Sample(((3, 4),), {"axes": (0, 1)}), Sample(((1,),), {"axes": (0,)})),
+        samples=(
+            Sample(((3, 4),), {"axes": (1,)}),
+            Sample(((3, 4),), {"axes": (0, 1)}),
+            Sample(((1,),), {"axes": (0,)}),
+        ),
         flops=0,
     )
 )

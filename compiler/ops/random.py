@@ -59,9 +59,7 @@ def _lower(node: Tensor, index: Any, read: Any, axis: Any) -> Any:
         place = place * d + i
     seed, step = read(0, (loops.Index(),)), read(0, (loops.at(1),))
     stream = loops.const(node.attrs.stream, dtypes.INT64)
-    return loops.call(
-        "random_bits", [loops.index_value(place, dtypes.INT64), stream, step, seed], dtypes.UINT32
-    )
+    return loops.call("random_bits", [loops.index_value(place, dtypes.INT64), stream, step, seed], dtypes.UINT32)
 
 
 register(

@@ -67,7 +67,9 @@ def _prod_gradient(node: Tensor, g: Tensor) -> Sequence[Any]:
     is_zero = ew.equal(x, 0)
     zero_count = _back(node, apply("sum", (is_zero.astype(x.dtype),), axes=axes))
     rest = _back(node, apply("prod", (ew.where(is_zero, 1.0, x),), axes=axes))
-    others = ew.where(is_zero, ew.where(ew.equal(zero_count, 1), rest, 0.0), _back(node, node) / ew.where(is_zero, 1.0, x))
+    others = ew.where(
+        is_zero, ew.where(ew.equal(zero_count, 1), rest, 0.0), _back(node, node) / ew.where(is_zero, 1.0, x)
+    )
     return (_back(node, g) * others,)
 
 
@@ -104,7 +106,11 @@ register(
         _lower("argmax"),
         vjp=lambda n, g: (None,),
         zero_gradient=True,
-        samples=(Sample(((3, 5),), {"axes": (1,)}), Sample(((4, 3),), {"axes": (0,)}), Sample(((2, 3, 4),), {"axes": (1,)})),
+        samples=(
+            Sample(((3, 5),), {"axes": (1,)}),
+            Sample(((4, 3),), {"axes": (0,)}),
+            Sample(((2, 3, 4),), {"axes": (1,)}),
+        ),
     )
 )
 

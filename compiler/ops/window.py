@@ -160,8 +160,9 @@ def _windows(name: str, x: Tensor, window: Any, stride: Any, pad: Any) -> Spec:
     pads = [(p, p) if isinstance(p, int) else tuple(p) for p in ([pad] * d if isinstance(pad, int) else pad)]
     spec = window_spec(x.shape, sizes, strides, pads)  # type: ignore[arg-type]
     if any(isinstance(n, int) and n <= 0 for n in spec.out[-d:]):
-        raise ShapeError(f"{name}: a window of {sizes} does not fit into {show(x.shape)} with padding {pad}"
-                         f"\n  at {user_location()}")
+        raise ShapeError(
+            f"{name}: a window of {sizes} does not fit into {show(x.shape)} with padding {pad}\n  at {user_location()}"
+        )
     return spec
 
 

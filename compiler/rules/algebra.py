@@ -60,7 +60,7 @@ _IDENTITIES = [
     Rule("x * 1", x * 1, lambda x: x),
     Rule("x * -1", x * -1, lambda x: -x),
     Rule("x / 1", x / 1, lambda x: x),
-    Rule("-(-x)", -(-x), lambda x: x),
+    Rule("-(-x)", op("neg", -x), lambda x: x),
     Rule("x + -y", x + -y, lambda x, y: x - y),
     Rule("x - -y", x - -y, lambda x, y: x + y),
     Rule("-x * -y", (-x) * (-y), lambda x, y: x * y),
@@ -144,8 +144,12 @@ _FACTORS = [
     Rule("sum(number)", op("sum", c, bind="node"), _sum_of_number),
     *_either("x * c", _scaled, _factor_of_contraction),
     *_either("-x", -x, _negative_operand),
-    Rule("where(c, x * a, 0)", op("where", z, x * c, 0), lambda x, c, z: where(z, x, _like(x, 0)) * _like(x, c),
-         lambda x, c, z: dtypes.is_float(x.dtype) and np.isfinite(c)),
+    Rule(
+        "where(c, x * a, 0)",
+        op("where", z, x * c, 0),
+        lambda x, c, z: where(z, x, _like(x, 0)) * _like(x, c),
+        lambda x, c, z: dtypes.is_float(x.dtype) and np.isfinite(c),
+    ),
 ]
 
 TABLE = Table("algebra", [*_FOLDED, *_IDENTITIES, *_NUMBERS_TOGETHER, *_FACTORS])

@@ -122,14 +122,25 @@ TABLE = Table(
     [
         Rule("transpose of transpose", op("transpose", op("transpose", x, bind="inner"), bind="node"), _transposes),
         Rule("transpose of size-1 axes", op("transpose", x, bind="node"), _transpose_is_reshape),
-        Rule("reshape of reshape", op("reshape", op("reshape", x), bind="node"), lambda node, x: reshape(x, node.shape)),
+        Rule(
+            "reshape of reshape", op("reshape", op("reshape", x), bind="node"), lambda node, x: reshape(x, node.shape)
+        ),
         Rule("reshape to itself", op("reshape", x, bind="node"), lambda node, x: x if node.shape == x.shape else None),
-        Rule("broadcast of broadcast", op("broadcast_to", op("broadcast_to", x), bind="node"),
-             lambda node, x: broadcast_to(x, node.shape)),
-        Rule("broadcast to itself", op("broadcast_to", x, bind="node"),
-             lambda node, x: x if node.shape == x.shape else None),
-        Rule("broadcast of leading 1s", op("broadcast_to", op("reshape", x, bind="inner"), bind="node"),
-             _broadcast_of_reshape),
+        Rule(
+            "broadcast of broadcast",
+            op("broadcast_to", op("broadcast_to", x), bind="node"),
+            lambda node, x: broadcast_to(x, node.shape),
+        ),
+        Rule(
+            "broadcast to itself",
+            op("broadcast_to", x, bind="node"),
+            lambda node, x: x if node.shape == x.shape else None,
+        ),
+        Rule(
+            "broadcast of leading 1s",
+            op("broadcast_to", op("reshape", x, bind="inner"), bind="node"),
+            _broadcast_of_reshape,
+        ),
         Rule("slice of slice", op("slice", op("slice", x, bind="inner"), bind="node"), _slices),
         Rule("slice of all", op("slice", x, bind="node"), _slice_of_all),
         Rule("slice of pad", op("slice", op("pad", x, bind="inner"), bind="node"), _slice_of_pad),
@@ -137,9 +148,14 @@ TABLE = Table(
         Rule("flip of flip", op("flip", op("flip", x, bind="inner"), bind="node"), _flips),
         Rule("sum of broadcast", op("sum", op("broadcast_to", x, bind="inner"), bind="node"), _sum_of_broadcast),
         Rule("sum of sum", op("sum", op("sum", x, bind="inner"), bind="node"), _sum_of_sum),
-        *[Rule(f"{name} over size 1", op(name, x, bind="node"), _reduce_ones) for name in ("sum", "max", "min", "prod")],
-        *[Rule(f"{name} of reshape", op(name, op("reshape", x, bind="inner"), bind="node"), _unary_of_reshape)
-          for name in _UNARY],
+        *[
+            Rule(f"{name} over size 1", op(name, x, bind="node"), _reduce_ones)
+            for name in ("sum", "max", "min", "prod")
+        ],
+        *[
+            Rule(f"{name} of reshape", op(name, op("reshape", x, bind="inner"), bind="node"), _unary_of_reshape)
+            for name in _UNARY
+        ],
         *_with_numbers(),
     ],
 )

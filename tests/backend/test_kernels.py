@@ -75,7 +75,9 @@ def test_vector_instructions_are_used():
     register = {64: "zmm", 32: "ymm"}[target().vector_bytes]
     x, y, w = kw.input("x", (None, 512)), kw.input("y", (512,)), kw.input("w", (512, 512))
     elementwise, reduction, product = (
-        kw.compile([x, y], kw.tanh(x * y)), kw.compile([x], x.sum(-1)), kw.compile([x, w], x @ w)
+        kw.compile([x, y], kw.tanh(x * y)),
+        kw.compile([x], x.sum(-1)),
+        kw.compile([x, w], x @ w),
     )
     assert re.search(rf"vmulps\s.*%{register}", elementwise.kernels[0].asm)
     assert re.search(rf"vaddps\s.*%{register}", reduction.kernels[0].asm)
@@ -110,7 +112,7 @@ def test_updates_that_read_each_other_see_the_old_values():
 
 
 def test_one_program_serves_every_batch_size():
-    inputs, loss, updates, _ = dense_step()
+    inputs, loss, _, _ = dense_step()
     program = kw.compile(inputs, loss, threads=2)
     reference = kw.compile(inputs, loss, device="reference")
     for n in (1, 2, 3, 16, 17, 64, 100):
@@ -166,8 +168,9 @@ def test_odd_filters_and_sizes(k):
     y = kw.conv(x, w, pad=1)
     feeds = f32(5, 3, 7, 9), f32(k, 3, 3, 3)
     outputs = [y, *kw.grad((y * y).sum(), [x, w])]
-    for a, b in zip(kw.compile([x, w], outputs, threads=2)(*feeds),
-                    kw.compile([x, w], outputs, device="reference")(*feeds)):
+    for a, b in zip(
+        kw.compile([x, w], outputs, threads=2)(*feeds), kw.compile([x, w], outputs, device="reference")(*feeds)
+    ):
         np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-4)
 
 

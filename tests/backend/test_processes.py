@@ -21,8 +21,9 @@ print("numba" in sys.modules)
 
 def run(cache, **options):
     env = {**os.environ, "KERNELWRIGHT_CACHE": str(cache), "KERNELWRIGHT_HELPERS": "0"}
-    return subprocess.Popen([sys.executable, "-c", SCRIPT], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            text=True, **options)
+    return subprocess.Popen(
+        [sys.executable, "-c", SCRIPT], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
+    )
 
 
 def finish(process):

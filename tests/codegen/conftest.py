@@ -9,6 +9,7 @@ from typing import Any
 import llvmlite.binding as llvm
 import numpy as np
 import pytest
+
 from kernelwright.compiler.codegen.build import Built, build
 
 SIGNATURE = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)

@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+
 from kernelwright.compiler.codegen.build import BuildError, build, undefined_symbols
 from kernelwright.compiler.codegen.target import target
 

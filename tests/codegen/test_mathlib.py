@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+
 from kernelwright.compiler.codegen.mathref import philox_reference, uniform_reference
 from kernelwright.compiler.codegen.target import target
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from kernelwright.models.data import DataError, Dataset, Split
 from kernelwright.models.data.dataset import as_images
 

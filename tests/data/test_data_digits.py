@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from kernelwright.models.data import DataError, digits, mnist
 from kernelwright.models.data import make_digits as making
 from kernelwright.models.data.digits import BOX, FILE, pack, packed_size, unpack

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from idx_files import CODES, idx
+
 from kernelwright.models.data import DataError
 from kernelwright.models.data.idx import read, read_pair
 

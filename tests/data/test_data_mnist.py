@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from idx_files import small_mnist
+
 from kernelwright.models import data
 from kernelwright.models.data import DataError, download, mnist
 from kernelwright.models.data.mnist import FILES, MIRRORS, download_missing

@@ -13,19 +13,25 @@ def line_of(error):
     return error.traceback[0].lineno + 1
 
 
-@pytest.mark.parametrize("wrong, words", [
-    (lambda: FLAT @ kw.input("w", (10, 4)), ["matmul", "(batch, 20)", "(10, 4)", "20", "10"]),
-    (lambda: FLAT + kw.input("b", (19,)), ["add", "(batch, 20)", "(19,)", "broadcast"]),
-    (lambda: kw.conv(X, kw.input("w", (4, 2, 3, 3))), ["conv", "3 channels", "takes 2"]),
-    (lambda: kw.conv(X, kw.input("w", (4, 3, 9, 9))), ["conv", "larger"]),
-    (lambda: kw.max_pool(X, 9), ["max_pool", "9", "(batch, 3, 8, 8)"]),
-    (lambda: kw.reshape(FLAT, (7, -1)), ["reshape", "(batch, 20)"]),
-    (lambda: FLAT.sum(3), ["axis 3", "rank 2"]),
-    (lambda: kw.concat([FLAT, kw.input("other", (None, 21, 2))], 1), ["concat", "(batch, 21, 2)"]),
-    (lambda: kw.cross_entropy(FLAT, kw.input("t", (None, 3), "int32")), ["cross_entropy", "(batch, 20)", "(batch, 3)"]),
-    (lambda: FLAT[0:2, 25], ["index 25", "out of range"]),
-    (lambda: kw.input("x", (-3,)), ["-3"]),
-])
+@pytest.mark.parametrize(
+    "wrong, words",
+    [
+        (lambda: FLAT @ kw.input("w", (10, 4)), ["matmul", "(batch, 20)", "(10, 4)", "20", "10"]),
+        (lambda: FLAT + kw.input("b", (19,)), ["add", "(batch, 20)", "(19,)", "broadcast"]),
+        (lambda: kw.conv(X, kw.input("w", (4, 2, 3, 3))), ["conv", "3 channels", "takes 2"]),
+        (lambda: kw.conv(X, kw.input("w", (4, 3, 9, 9))), ["conv", "larger"]),
+        (lambda: kw.max_pool(X, 9), ["max_pool", "9", "(batch, 3, 8, 8)"]),
+        (lambda: kw.reshape(FLAT, (7, -1)), ["reshape", "(batch, 20)"]),
+        (lambda: FLAT.sum(3), ["axis 3", "rank 2"]),
+        (lambda: kw.concat([FLAT, kw.input("other", (None, 21, 2))], 1), ["concat", "(batch, 21, 2)"]),
+        (
+            lambda: kw.cross_entropy(FLAT, kw.input("t", (None, 3), "int32")),
+            ["cross_entropy", "(batch, 20)", "(batch, 3)"],
+        ),
+        (lambda: FLAT[0:2, 25], ["index 25", "out of range"]),
+        (lambda: kw.input("x", (-3,)), ["-3"]),
+    ],
+)
 def test_shape_errors(wrong, words):
     with pytest.raises(kw.ShapeError) as error:
         wrong()
@@ -60,7 +66,7 @@ def test_gradients_that_do_not_exist():
 
 
 def test_programs_that_cannot_be():
-    with pytest.raises(kw.CompileError, match="tpu.*cpu"):
+    with pytest.raises(kw.CompileError, match=r"tpu.*cpu"):
         kw.compile([FLAT], FLAT + 1, device="tpu")
     with pytest.raises(kw.CompileError, match="flat"):
         kw.compile([], FLAT + 1)

@@ -5,9 +5,23 @@ from hypothesis import strategies as st
 
 import kernelwright as kw
 
-UNARY = [kw.tanh, kw.sigmoid, kw.relu, lambda x: x * 0.5 - 1, lambda x: kw.exp(-kw.abs(x)), lambda x: x * x,
-         lambda x: kw.log1p(kw.abs(x)), lambda x: kw.softmax(x, -1) if x.rank else x]
-BINARY = [lambda a, b: a + b, lambda a, b: a * b, lambda a, b: a - b, kw.maximum, lambda a, b: kw.where(a < b, a, b * 2)]
+UNARY = [
+    kw.tanh,
+    kw.sigmoid,
+    kw.relu,
+    lambda x: x * 0.5 - 1,
+    lambda x: kw.exp(-kw.abs(x)),
+    lambda x: x * x,
+    lambda x: kw.log1p(kw.abs(x)),
+    lambda x: kw.softmax(x, -1) if x.rank else x,
+]
+BINARY = [
+    lambda a, b: a + b,
+    lambda a, b: a * b,
+    lambda a, b: a - b,
+    kw.maximum,
+    lambda a, b: kw.where(a < b, a, b * 2),
+]
 
 
 @st.composite

@@ -42,9 +42,17 @@ def mean_loss():
     return [a, b], [((a - b) ** 2).mean()]
 
 
-@pytest.mark.parametrize("program", [
-    swish, softmax, pool, mean_loss, pytest.param(dense, marks=WIDE), pytest.param(convolution_gradient, marks=WIDE),
-])
+@pytest.mark.parametrize(
+    "program",
+    [
+        swish,
+        softmax,
+        pool,
+        mean_loss,
+        pytest.param(dense, marks=WIDE),
+        pytest.param(convolution_gradient, marks=WIDE),
+    ],
+)
 def test_golden_kernels(program, update_golden):
     inputs, outputs = program()
     text = "\n\n".join(k.source for k in kw.compile(inputs, outputs, threads=1).kernels)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import kernelwright as kw
 import numpy as np
 import pytest
+
+import kernelwright as kw
 
 RNG = np.random.default_rng(1)
 
@@ -24,9 +25,18 @@ def test_dense_is_x_times_weight_transposed_plus_bias(device):
     np.testing.assert_allclose(y, x @ weight.T + bias, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("options", [
-    {}, {"pad": 1}, {"stride": 2, "pad": (1, 0)}, {"dilation": (2, 1)}, {"groups": 2}, {"pad": "same"}, {"bias": False},
-])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"pad": 1},
+        {"stride": 2, "pad": (1, 0)},
+        {"dilation": (2, 1)},
+        {"groups": 2},
+        {"pad": "same"},
+        {"bias": False},
+    ],
+)
 def test_conv_agrees_with_torch(options):
     torch = pytest.importorskip("torch")
     x = RNG.standard_normal((2, 4, 9, 7)).astype("float32")
@@ -86,13 +96,23 @@ def test_dropout_keeps_the_mean_moves_its_generator_and_rests_in_inference():
 
 def test_names_follow_the_layers_and_are_unique():
     net = kw.nn.Sequential(
-        kw.nn.Conv(2, 3, pad=1), kw.tanh, kw.nn.Conv(2, 3, pad=1),
+        kw.nn.Conv(2, 3, pad=1),
+        kw.tanh,
+        kw.nn.Conv(2, 3, pad=1),
         kw.nn.Residual(kw.nn.Sequential(kw.nn.Conv(2, 1), kw.nn.BatchNorm()), name="block"),
     )
     net(kw.input("x", (None, 1, 6, 6)))
     names = [p.attrs.name for p in net.parameters()]
-    assert names == ["conv1.weight", "conv1.bias", "conv2.weight", "conv2.bias", "block.body.conv1.weight",
-                     "block.body.conv1.bias", "block.body.batchnorm1.scale", "block.body.batchnorm1.shift"]
+    assert names == [
+        "conv1.weight",
+        "conv1.bias",
+        "conv2.weight",
+        "conv2.bias",
+        "block.body.conv1.weight",
+        "block.body.conv1.bias",
+        "block.body.batchnorm1.scale",
+        "block.body.batchnorm1.shift",
+    ]
     assert [b.attrs.name for b in net.buffers()] == ["block.body.batchnorm1.mean", "block.body.batchnorm1.var"]
 
 

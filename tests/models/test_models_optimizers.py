@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
-import kernelwright as kw
 import numpy as np
 import pytest
+
+import kernelwright as kw
 
 RULES = [
     ("SGD", {}, {}),
@@ -75,10 +76,18 @@ def test_warm_up_rises_to_the_schedule_that_follows():
     assert schedule.at(9) == pytest.approx(0.5, abs=1e-6)
 
 
-@pytest.mark.parametrize("name, variance", [
-    ("fan_in_uniform", 1 / (3 * 72)), ("glorot_uniform", 2 / (72 + 1440)), ("glorot_normal", 2 / (72 + 1440)),
-    ("he_uniform", 2 / 72), ("he_normal", 2 / 72), ("lecun_uniform", 1 / 72), ("lecun_normal", 1 / 72),
-])
+@pytest.mark.parametrize(
+    "name, variance",
+    [
+        ("fan_in_uniform", 1 / (3 * 72)),
+        ("glorot_uniform", 2 / (72 + 1440)),
+        ("glorot_normal", 2 / (72 + 1440)),
+        ("he_uniform", 2 / 72),
+        ("he_normal", 2 / 72),
+        ("lecun_uniform", 1 / 72),
+        ("lecun_normal", 1 / 72),
+    ],
+)
 def test_initialisers_have_the_variance_of_their_formula(name, variance):
     values = getattr(kw.init, name)((160, 8, 3, 3), np.random.default_rng(3))
     assert values.dtype == np.float32

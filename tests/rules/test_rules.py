@@ -32,39 +32,80 @@ def padded(x, low, high):
 
 
 EXAMPLES = {
-    "x + 0": X + 0, "x - 0": X - 0, "0 - x": 0 - X, "x * 1": X * 1, "x * -1": X * -1, "x / 1": X / 1,
-    "-(-x)": -(-X), "x + -y": X + -Y, "x - -y": X - -Y, "-x * -y": (-X) * (-Y), "-x * c": (-X) * 3,
-    "-(x - y)": -(X - Y), "-(x * c)": -(X * 3), "x ** 1": X**1, "x ** 2": X**2, "x ** 0.5": POSITIVE**0.5,
-    "x ** -0.5": POSITIVE**-0.5, "x ** -1": POSITIVE**-1, "max(x, x)": kw.maximum(X, X),
-    "min(x, x)": kw.minimum(X, X), "max(max(x, c), d)": kw.maximum(kw.maximum(X, 0.1), 0.3),
-    "min(min(x, c), d)": kw.minimum(kw.minimum(X, 0.1), 0.3), "where(c, x, x)": kw.where(C, X, X),
-    "where(number, x, y)": kw.where(number(True, dtype="bool"), X, Y), "stop_gradient(x)": kw.stop_gradient(X),
+    "x + 0": X + 0,
+    "x - 0": X - 0,
+    "0 - x": 0 - X,
+    "x * 1": X * 1,
+    "x * -1": X * -1,
+    "x / 1": X / 1,
+    "-(-x)": elementwise("neg", -X),
+    "x + -y": X + -Y,
+    "x - -y": X - -Y,
+    "-x * -y": (-X) * (-Y),
+    "-x * c": (-X) * 3,
+    "-(x - y)": -(X - Y),
+    "-(x * c)": -(X * 3),
+    "x ** 1": X**1,
+    "x ** 2": X**2,
+    "x ** 0.5": POSITIVE**0.5,
+    "x ** -0.5": POSITIVE**-0.5,
+    "x ** -1": POSITIVE**-1,
+    "max(x, x)": kw.maximum(X, X),
+    "min(x, x)": kw.minimum(X, X),
+    "max(max(x, c), d)": kw.maximum(kw.maximum(X, 0.1), 0.3),
+    "min(min(x, c), d)": kw.minimum(kw.minimum(X, 0.1), 0.3),
+    "where(c, x, x)": kw.where(C, X, X),
+    "where(number, x, y)": kw.where(number(True, dtype="bool"), X, Y),
+    "stop_gradient(x)": kw.stop_gradient(X),
     "check_range(x)": kw.gather(M, kw.input("at", (2,), "int32")),
-    "(x * c) * d": (X * 2) * 3, "(x + c) + d": (X + 2) + 3, "(x - c) + d": (X - 2) + 3,
-    "(x * c) * y": (X * 2) * Y, "x / c": X / 3, "1 / sqrt(x)": 1 / kw.sqrt(POSITIVE),
-    "y / sqrt(x)": Y / kw.sqrt(POSITIVE), "log(x) of y ** c": kw.log(POSITIVE**3),
+    "(x * c) * d": (X * 2) * 3,
+    "(x + c) + d": (X + 2) + 3,
+    "(x - c) + d": (X - 2) + 3,
+    "(x * c) * y": (X * 2) * Y,
+    "x / c": X / 3,
+    "1 / sqrt(x)": 1 / kw.sqrt(POSITIVE),
+    "y / sqrt(x)": Y / kw.sqrt(POSITIVE),
+    "log(x) of y ** c": kw.log(POSITIVE**3),
     "cast(cast(x))": X.astype("float32").astype("float64").astype("float32"),
-    "sum(x * c)": (X * 3).sum(0), "sum(-x)": (-X).sum(0), "sum(number)": apply("sum", (number(2.0),), axes=(0,)),
-    "contract(x * c, y)": (X * 2) @ M, "contract(y, x * c)": X @ (M * 2), "contract(-x, y)": (-X) @ M,
-    "contract(y, -x)": X @ (-M), "where(c, x * a, 0)": kw.where(C, X * 2, 0.0),
+    "sum(x * c)": (X * 3).sum(0),
+    "sum(-x)": (-X).sum(0),
+    "sum(number)": apply("sum", (number(2.0),), axes=(0,)),
+    "contract(x * c, y)": (X * 2) @ M,
+    "contract(y, x * c)": X @ (M * 2),
+    "contract(-x, y)": (-X) @ M,
+    "contract(y, -x)": X @ (-M),
+    "where(c, x * a, 0)": kw.where(C, X * 2, 0.0),
     "log(softmax(x))": kw.log(kw.exp(X) / kw.exp(X).sum(-1, keepdims=True)),
     "exp(x) / sum(exp(x))": kw.exp(X) / kw.exp(X).sum(-1, keepdims=True),
-    "log(sum(exp(x)))": kw.log(kw.exp(X).sum(-1)), "log(1 + exp(x))": kw.log(1 + kw.exp(X)),
-    "log1p(exp(x))": kw.log1p(kw.exp(X)), "log(1 + x)": kw.log(1 + X * X), "exp(x) - 1": kw.exp(X) - 1,
-    "exp(x) + -1": kw.exp(X) + -1, "1 / (1 + exp(-x))": 1 / (1 + kw.exp(-X)), "1 / (1 + exp(x))": 1 / (1 + kw.exp(X)),
-    "log(sigmoid(x))": kw.log(kw.sigmoid(X)), "log(1 - sigmoid(x))": kw.log(1 - kw.sigmoid(X)),
+    "log(sum(exp(x)))": kw.log(kw.exp(X).sum(-1)),
+    "log(1 + exp(x))": kw.log(1 + kw.exp(X)),
+    "log1p(exp(x))": kw.log1p(kw.exp(X)),
+    "log(1 + x)": kw.log(1 + X * X),
+    "exp(x) - 1": kw.exp(X) - 1,
+    "exp(x) + -1": kw.exp(X) + -1,
+    "1 / (1 + exp(-x))": 1 / (1 + kw.exp(-X)),
+    "1 / (1 + exp(x))": 1 / (1 + kw.exp(X)),
+    "log(sigmoid(x))": kw.log(kw.sigmoid(X)),
+    "log(1 - sigmoid(x))": kw.log(1 - kw.sigmoid(X)),
     "sqrt(x * x)": kw.sqrt(X * X),
-    "transpose of transpose": X.T.T, "transpose of size-1 axes": kw.transpose(X.reshape(3, 1, 4), (1, 0, 2)),
+    "transpose of transpose": X.T.T,
+    "transpose of size-1 axes": kw.transpose(X.reshape(3, 1, 4), (1, 0, 2)),
     "reshape of reshape": apply("reshape", (X.reshape(2, 6),), shape=(12,)),
     "reshape to itself": apply("reshape", (X,), shape=(3, 4)),
     "broadcast of broadcast": kw.broadcast_to(kw.broadcast_to(X, (2, 3, 4)), (5, 2, 3, 4)),
     "broadcast to itself": apply("broadcast_to", (X,), shape=(3, 4)),
-    "broadcast of leading 1s": kw.broadcast_to(X.reshape(1, 3, 4), (2, 3, 4)), "slice of slice": X[1:][:, 1:],
-    "slice of all": sliced(X, (0, 0), (3, 4)), "slice of pad": sliced(padded(X, (1, 0), (0, 2)), (1, 0), (3, 4)),
-    "pad of nothing": padded(X, (0, 0), (0, 0)), "flip of flip": kw.flip(kw.flip(X, 0), (0, 1)),
-    "sum of broadcast": kw.broadcast_to(X, (2, 3, 4)).sum(0), "sum of sum": V.sum(1).sum(0),
-    "sum over size 1": X.reshape(3, 1, 4).sum(1), "max over size 1": X.reshape(3, 1, 4).max(1),
-    "min over size 1": X.reshape(3, 1, 4).min(1), "prod over size 1": kw.prod(X.reshape(3, 1, 4), 1),
+    "broadcast of leading 1s": kw.broadcast_to(X.reshape(1, 3, 4), (2, 3, 4)),
+    "slice of slice": X[1:][:, 1:],
+    "slice of all": sliced(X, (0, 0), (3, 4)),
+    "slice of pad": sliced(padded(X, (1, 0), (0, 2)), (1, 0), (3, 4)),
+    "pad of nothing": padded(X, (0, 0), (0, 0)),
+    "flip of flip": kw.flip(kw.flip(X, 0), (0, 1)),
+    "sum of broadcast": kw.broadcast_to(X, (2, 3, 4)).sum(0),
+    "sum of sum": V.sum(1).sum(0),
+    "sum over size 1": X.reshape(3, 1, 4).sum(1),
+    "max over size 1": X.reshape(3, 1, 4).max(1),
+    "min over size 1": X.reshape(3, 1, 4).min(1),
+    "prod over size 1": kw.prod(X.reshape(3, 1, 4), 1),
 }
 for _name in ("neg", "exp", "log", "log1p", "expm1", "tanh", "sigmoid", "sqrt", "rsqrt", "abs"):
     EXAMPLES[f"{_name} of reshape"] = elementwise(_name, POSITIVE.reshape(12))
@@ -94,8 +135,10 @@ def test_every_rule_fires_and_keeps_the_value(name):
         op = name.removesuffix(" of numbers")
         kinds = RULES[name].pattern.inputs
         boolean = op.startswith("logical")
-        operands = [number(bool(i % 2), dtype="bool") if boolean or (op == "where" and i == 0) else number(0.25 + i)
-                    for i in range(len(kinds))]
+        operands = [
+            number(bool(i % 2), dtype="bool") if boolean or (op == "where" and i == 0) else number(0.25 + i)
+            for i in range(len(kinds))
+        ]
         attrs = {"dtype": "float32"} if op == "cast" else {}
         attrs = {"limit": 3, "what": "label"} if op == "check_range" else attrs
         example = apply(op, operands, **attrs)
@@ -114,15 +157,24 @@ def test_simplifying_twice_changes_nothing():
     assert all(a is b for a, b in zip(once, twice)) and not report.hits
 
 
-@pytest.mark.parametrize("text, f, want", [
-    ("log(1 + exp(x))", lambda x: kw.log(1 + kw.exp(x)), lambda x: np.logaddexp(0, x)),
-    ("log(softmax(x))", lambda x: kw.log(kw.exp(x) / kw.exp(x).sum(-1, keepdims=True)),
-     lambda x: x - np.logaddexp.reduce(x, -1, keepdims=True)),
-    ("softmax", lambda x: kw.exp(x) / kw.exp(x).sum(-1, keepdims=True),
-     lambda x: np.exp(x - np.logaddexp.reduce(x, -1, keepdims=True))),
-    ("log(sigmoid(x))", lambda x: kw.log(kw.sigmoid(x)), lambda x: -np.logaddexp(0, -x)),
-    ("log(1 - sigmoid(x))", lambda x: kw.log(1 - kw.sigmoid(x)), lambda x: -np.logaddexp(0, x)),
-])
+@pytest.mark.parametrize(
+    "text, f, want",
+    [
+        ("log(1 + exp(x))", lambda x: kw.log(1 + kw.exp(x)), lambda x: np.logaddexp(0, x)),
+        (
+            "log(softmax(x))",
+            lambda x: kw.log(kw.exp(x) / kw.exp(x).sum(-1, keepdims=True)),
+            lambda x: x - np.logaddexp.reduce(x, -1, keepdims=True),
+        ),
+        (
+            "softmax",
+            lambda x: kw.exp(x) / kw.exp(x).sum(-1, keepdims=True),
+            lambda x: np.exp(x - np.logaddexp.reduce(x, -1, keepdims=True)),
+        ),
+        ("log(sigmoid(x))", lambda x: kw.log(kw.sigmoid(x)), lambda x: -np.logaddexp(0, -x)),
+        ("log(1 - sigmoid(x))", lambda x: kw.log(1 - kw.sigmoid(x)), lambda x: -np.logaddexp(0, x)),
+    ],
+)
 def test_overflow_is_gone_in_value_and_gradient(text, f, want):
     values = np.array([[1000.0, 0.5, -1000.0], [-800.0, 90.0, 3.0]], "float32")
     x = kw.input("x", (2, 3))

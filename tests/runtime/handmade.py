@@ -8,8 +8,9 @@ from functools import cache
 
 import llvmlite.binding as llvm
 import numpy as np
-from kernelwright.runtime import BufferArg, BufferSpec, KernelSpec, Program, SizeArg, host_machine
 from llvmlite import ir
+
+from kernelwright.runtime import BufferArg, BufferSpec, KernelSpec, Program, SizeArg, host_machine
 
 I64 = ir.IntType(64)
 F64 = ir.DoubleType()

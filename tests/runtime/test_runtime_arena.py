@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kernelwright.runtime import plan
 from kernelwright.runtime.arena import ALIGN, PAD, PAGE, address_of, allocate, readable_past
 

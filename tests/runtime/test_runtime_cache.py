@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from handmade import double
+
 from kernelwright.runtime import CacheWarning, Executable, KernelCache
 
 PARTS = {"object": bytes(range(256)) * 20, "source": "def kernel():\n" * 50, "empty": b"", "ünïcode": "é"}

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from handmade import N, accumulate, chain, chain_expected, combine, const, double, kernel, key, vector
+
 from kernelwright.runtime import (
     BufferSpec,
     Executable,

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from handmade import chain, chain_expected
+
 from kernelwright.runtime import Executable, Pool, seconds_per_tick, shared_pool
 
 X = np.arange(100.0)
