@@ -24,6 +24,11 @@ def _number(name: str, least: int, default: int) -> int:
     return int(text)
 
 
+def verify_level() -> int:
+    """How much is checked between passes."""
+    return _number("KERNELWRIGHT_VERIFY", 0, 1)
+
+
 def threads() -> int:
     """How many threads a program uses when its user does not say."""
     return _number("KERNELWRIGHT_THREADS", 1, available_cores())

@@ -23,6 +23,7 @@ from .lower import lower
 from .rules import simplify
 from .shapes import show
 from .tensor import Tensor
+from .verify import verify
 
 DEVICES = ("cpu", "reference")
 
@@ -149,6 +150,7 @@ def build(
     required = [*outputs, *updates.values()]
     conditions = checks(required, inputs)
     simplified, _ = simplify(required)
+    verify("simplify", required, simplified)
     results, new_values = simplified[: len(outputs)], dict(zip(updates, simplified[len(outputs) :]))
     fusion = fuse(simplified)
     buffers, stored, targets, returned = _allocate(inputs, results, new_values, fusion)

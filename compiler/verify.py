@@ -1,0 +1,64 @@
+"""Checks between passes: what a pass gives must be legal, and (at the deep level) mean what it was given.
+
+KERNELWRIGHT_VERIFY says how much: 0 nothing, 1 the structure of the graph (default), 2 values too, by running
+the reference on random inputs before and after. A failure is the compiler's fault and names the pass. Leans on
+the op rows and the reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from . import config, dtypes
+from .codegen import reference
+from .graph import toposort
+from .ops.registry import OPS
+from .shapes import Size, show, value
+from .tensor import Tensor
+
+TOLERANCE = {dtypes.FLOAT32: 1e-4, dtypes.FLOAT64: 1e-9}
+
+
+class VerifyError(AssertionError):
+    """A pass made something that is not legal, or not equal."""
+
+
+def verify(name: str, before: Sequence[Tensor], after: Sequence[Tensor]) -> None:
+    """Check that `after`, which the pass `name` made of `before`, may stand for it."""
+    level = config.verify_level()
+    if level >= 1:
+        for old, new in zip(before, after, strict=True):
+            if (old.shape, old.dtype) != (new.shape, new.dtype):
+                raise VerifyError(f"{name} turned {old.brief()} into {new.brief()}")
+        for node in toposort(after):
+            _legal(name, node)
+    if level >= 2:
+        _equal(name, before, after)
+
+
+def _legal(name: str, node: Tensor) -> None:
+    if OPS.get(node.op.name) is not node.op:
+        raise VerifyError(f"{name} made {node.brief()}, whose op is not in the table")
+    shape, dtype = node.op.infer(node.inputs, node.attrs)
+    if (tuple(shape), dtype) != (node.shape, node.dtype):
+        raise VerifyError(f"{name} made {node.brief()}, but its op infers {show(shape)} {dtype}")
+
+
+def _equal(name: str, before: Sequence[Tensor], after: Sequence[Tensor]) -> None:
+    rng = np.random.default_rng(0)
+    nodes = toposort([*before, *after])
+    symbols = {s for n in nodes for d in n.shape if isinstance(d, Size) for m, _ in d.terms for s in m}
+    env = dict.fromkeys(sorted(symbols), 3)
+    feed = {}
+    for node in nodes:
+        if node.op.name == "input":
+            shape = tuple(value(d, env) for d in node.shape)
+            feed[node] = rng.random(shape) if dtypes.is_float(node.dtype) else rng.integers(0, 2, shape)
+    old, new = reference.evaluate(before, feed, env), reference.evaluate(after, feed, env)
+    for y, a, b in zip(before, old, new, strict=True):
+        finite = np.isfinite(a) if dtypes.is_float(y.dtype) else np.ones(a.shape, bool)
+        near = TOLERANCE.get(y.dtype, 0.0)
+        if not np.allclose(a[finite], b[finite], rtol=near, atol=near):
+            raise VerifyError(f"{name} changed the value of {y!r} by up to {np.abs(a - b)[finite].max()}")
