@@ -41,7 +41,8 @@ def training(result: dict[str, Any]) -> str:
         lines += [f"| {name} | {s['median'] * 1e3:.2f} ({s['q1'] * 1e3:.2f} to {s['q3'] * 1e3:.2f}) |"
                   for name, s in r["seconds"].items()]  # fmt: skip
         lines += [f"| torch {mode} | skipped: {why} |" for mode, why in r["skipped"].items()]
-        lines += ["", f"Ratio to the best of PyTorch ({r['best_peer']}): **{r['ratio']:.2f}**, with many steps per call "
+        best = f"Ratio to the best of PyTorch ({r['best_peer']})"
+        lines += ["", f"{best}: **{r['ratio']:.2f}**, with many steps per call "
                   f"{r['ratio_many_steps']:.2f}. {r['kernels']} kernels, {r['gflops']:.0f} GFLOP/s.", ""]  # fmt: skip
     lines += ["## From a new process to the end of the first step (import included), seconds", ""]
     lines += ["| network | empty kernel cache | warm kernel cache |", "| --- | --- | --- |"]
@@ -57,7 +58,8 @@ def depth(result: dict[str, Any]) -> str:
         "| network | layers | graph and gradient, s | compile, s | kernels | distinct |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    lines += [f"| {r['kind']} | {r['depth']} | {r['graph']:.2f} | {r['compile']:.2f} | {r['kernels']} | {r['distinct']} |"
+    keys = ("kind", "depth", "graph", "compile", "kernels", "distinct")
+    lines += ["| " + " | ".join(f"{r[k]:.2f}" if isinstance(r[k], float) else str(r[k]) for k in keys) + " |"
               for r in result["rows"]]  # fmt: skip
     return "\n".join(lines) + "\n"
 
