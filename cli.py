@@ -58,7 +58,11 @@ def train(
     trainer = Trainer(model, device=device, threads=threads, seed=seed, batch=batch)
     if resume is not None:
         trainer.load(resume)
-    history = trainer.fit(examples, epochs, checkpoint=checkpoint or resume, progress=not quiet)
+    try:
+        history = trainer.fit(examples, epochs, checkpoint=checkpoint or resume, progress=not quiet)
+    except KeyboardInterrupt as stop:
+        print(f"kernelwright: {stop}", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED) from None
     accuracy = trainer.evaluate(examples.test)["accuracy"]
     seconds = time.perf_counter() - started
     print(f"{network} on {data}: test accuracy {accuracy:.2%} after {trainer.epoch} epochs, {seconds:.1f} s in all")
@@ -223,7 +227,7 @@ def _write(path: Path | None, outcome: dict[str, Any]) -> None:
 
 
 def main(run: Callable[..., Any] = app) -> None:
-    """The entry point: one line for an error of ours, 130 after Ctrl-C; usage errors exit with 2."""
+    """The entry point: one message and exit code 1 for an error of ours; typer exits with 2 for wrong usage."""
     from .runtime.errors import KernelwrightError
 
     try:
@@ -231,9 +235,6 @@ def main(run: Callable[..., Any] = app) -> None:
     except KernelwrightError as error:
         print(f"kernelwright: {error}", file=sys.stderr)
         raise SystemExit(1) from None
-    except KeyboardInterrupt as error:
-        print(f"kernelwright: {error}" if str(error) else "kernelwright: interrupted", file=sys.stderr)
-        raise SystemExit(INTERRUPTED) from None
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import sysconfig
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _COMPILER = os.path.join(_PACKAGE, "compiler") + os.sep
+_NOT_OURS = tuple(os.path.join(_PACKAGE, folder) + os.sep for folder in ("tests", "examples", "benchmarks"))
+_LIBRARIES = tuple({sys.prefix, sys.base_prefix, *(sysconfig.get_path(p) for p in ("stdlib", "purelib", "scripts"))})
 
 
 class Attrs:
@@ -118,16 +121,18 @@ def scope(name: str) -> Iterator[None]:
 
 
 def user_location() -> Location:
-    """The innermost frame outside this package, or failing that outside its compiler."""
-    frame, fallback = sys._getframe(1), None
+    """The innermost frame of the user's code, or where there is none, as under our own command line, of our models."""
+    frame, ours = sys._getframe(1), None
     while frame is not None:
         file = frame.f_code.co_filename
-        if not file.startswith(_COMPILER):
-            fallback = fallback or (file, frame.f_lineno)
-            if not file.startswith(_PACKAGE + os.sep) or file.startswith(os.path.join(_PACKAGE, "tests")):
-                return Location(file, frame.f_lineno, _SCOPE.get())
+        if not file.startswith(_PACKAGE + os.sep) or file.startswith(_NOT_OURS):
+            if file.startswith(("<", *_LIBRARIES)) and ours is not None:
+                break
+            return Location(file, frame.f_lineno, _SCOPE.get())
+        if ours is None and not file.startswith(_COMPILER):
+            ours = Location(file, frame.f_lineno, _SCOPE.get())
         frame = frame.f_back  # type: ignore[assignment]
-    return Location(*(fallback or ("<unknown>", 0)), _SCOPE.get())
+    return ours or Location("<unknown>", 0, _SCOPE.get())
 
 
 def location(node: Node) -> Location:

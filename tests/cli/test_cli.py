@@ -1,0 +1,102 @@
+"""The `kernelwright` command as a user meets it: outcomes, JSON, errors, exit codes, Ctrl-C."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from kernelwright.compiler.codegen.target import target
+
+COMMAND = [sys.executable, "-m", "kernelwright.cli"]
+
+
+def run(*arguments, code=0, **env):
+    done = subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, env={**os.environ, **env})
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def test_train_writes_its_outcome(tmp_path):
+    out = tmp_path / "out.json"
+    done = run("train", "perceptron", "--epochs", 2, "--seed", 3, "--json", out)
+    outcome = json.loads(out.read_text())
+    assert {"test_accuracy", "epochs", "seconds", "history"} <= set(outcome)
+    assert outcome["epochs"] == 2 and len(outcome["history"]) == 2 and outcome["test_accuracy"] > 0.8
+    assert f"{outcome['test_accuracy']:.2%}" in done.stdout and "epoch 2/2" in done.stdout
+
+
+def test_training_resumes_to_the_same_result(tmp_path):
+    whole, part, rest = tmp_path / "a.json", tmp_path / "b.safetensors", tmp_path / "c.json"
+    run("train", "perceptron", "--epochs", 3, "-q", "--json", whole, "--threads", 1, "--lr", 0.05)
+    run("train", "perceptron", "--epochs", 3, "-q", "--checkpoint", part, "--threads", 1, "--lr", 0.05)
+    run("train", "perceptron", "--epochs", 3, "-q", "--resume", part, "--json", rest, "--threads", 1)
+    assert json.loads(whole.read_text())["test_accuracy"] == json.loads(rest.read_text())["test_accuracy"]
+
+
+def test_kernels_table_and_forms(tmp_path):
+    out = tmp_path / "k.json"
+    assert "contract" in run("kernels", "perceptron", "--json", out).stdout
+    rows = json.loads(out.read_text())["kernels"]
+    tiled = next(r["number"] for r in rows if "tile" in r["schedule"])
+    assert all(r["bytes"] > 0 for r in rows) and any(r["flops"] > 0 for r in rows)
+    assert "def " in run("kernels", "perceptron", tiled).stdout
+    assert "define void @kw_" in run("kernels", "perceptron", tiled, "--as", "llvm").stdout
+    assert "sum[" in run("kernels", "perceptron", tiled, "--as", "loops").stdout
+    asm = run("kernels", "perceptron", rows[tiled]["name"], "--as", "asm").stdout
+    if target().triple.startswith("x86_64"):
+        assert re.search(r"vfmadd\w+ps", asm)
+    assert "fused because" in asm and "layers.py:" in asm
+
+
+def test_inference_and_profile():
+    text = run("kernels", "perceptron", "--infer", "--profile", "--batch", 64).stdout
+    assert "GFLOP/s" in text and re.search(r"\d+ kernels, [\d.]+ ms", text)
+
+
+def test_cache_models_summary(tmp_path):
+    out = tmp_path / "o.json"
+    cache = tmp_path / "cache"
+    run("kernels", "perceptron", "--infer", KERNELWRIGHT_CACHE=str(cache))
+    run("cache", "--json", out, KERNELWRIGHT_CACHE=str(cache))
+    assert json.loads(out.read_text())["entries"] > 0
+    assert str(cache) in run("cache", "--clear", KERNELWRIGHT_CACHE=str(cache)).stdout
+    run("cache", "--json", out, KERNELWRIGHT_CACHE=str(cache))
+    assert json.loads(out.read_text())["entries"] == 0
+    run("models", "--json", out)
+    assert {m["name"]: m["parameters"] for m in json.loads(out.read_text())["models"]}["lenet5"] == 61706
+    assert "61,706" in run("summary", "lenet5").stdout
+
+
+@pytest.mark.parametrize("arguments, code, words", [
+    (("train", "lenet"), 2, "lenet5"),
+    (("train", "lenet5", "--data", "mnist", "--folder", "/no/such/folder"), 1, "/no/such/folder"),
+    (("train", "lenet5", "--data", "faces"), 1, "faces"),
+    (("train", "lenet5", "--device", "tpu"), 1, "tpu"),
+    (("train", "lenet5", "--resume", "/no/file"), 1, "/no/file"),
+    (("kernels", "perceptron", "99", "--infer"), 1, "99"),
+    (("kernels", "perceptron", "0", "--infer", "--as", "poem"), 1, "poem"),
+    (("train", "lenet5", "--epochs", "0"), 2, "epochs"),
+])  # fmt: skip
+def test_errors_are_one_message(arguments, code, words):
+    done = run(*arguments, code=code)
+    assert words in done.stderr
+
+
+def test_interrupted_training_keeps_its_checkpoint(tmp_path):
+    saved = tmp_path / "run.safetensors"
+    command = [*COMMAND, "train", "lenet5", "--epochs", "500", "--checkpoint", str(saved)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not saved.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert str(saved) in err and "Traceback" not in err
+    assert "test accuracy" in run("train", "lenet5", "--resume", saved, "--epochs", 1, "-q").stdout
