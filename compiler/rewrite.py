@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -177,45 +177,80 @@ class Report:
 
 def rewrite(outputs: Sequence[Tensor], table: Table) -> tuple[list[Tensor], Report]:
     """The outputs with every rule of the table applied until none fits. Values are preserved."""
-    report = Report()
-    done: dict[Any, Tensor] = {}
-    for node in toposort(outputs):
-        done[node] = _settle(node, done, table, report)
-    return [done[y] for y in outputs], report
+    walk = _Walk(table, set(toposort(outputs)))
+    return [walk.settle(y) for y in outputs], walk.report
 
 
-def _settle(node: Tensor, done: dict[Any, Tensor], table: Table, report: Report) -> Tensor:
-    """The node's final form, given those of its inputs."""
-    current = rebuild(node, [done[i] for i in node.inputs])
-    for _ in range(MAX_REWRITES):
-        new = _once(current, table, report)
+class _Walk:
+    """One run to the fixed point: nodes are settled inputs first, and what replaces a node is settled in turn."""
+
+    def __init__(self, table: Table, original: set[Any]):
+        self.table, self.original, self.report = table, original, Report()
+        self.final: dict[Any, Tensor] = {}
+        self.becomes: dict[Any, Tensor] = {}
+        self.trail: dict[Any, tuple[str, ...]] = {}  # the rules that led to a node, for the error below
+        self.origin: dict[Any, Tensor] = {}  # the node of the original graph that a new node stands for
+
+    def settle(self, root: Tensor) -> Tensor:
+        stack = [root]
+        while stack:
+            node = stack[-1]
+            if node in self.final:
+                stack.pop()
+            elif node in self.becomes:
+                self._close(node)
+            else:
+                stack.extend(self._open(node))
+        return self.final[root]
+
+    def _open(self, node: Tensor) -> list[Tensor]:
+        """What must be settled before `node` is: its inputs, then what it becomes. Nothing: it is settled now."""
+        waiting = [i for i in reversed(node.inputs) if i not in self.final]
+        if waiting:
+            for x in waiting:
+                self._came_from(x, node, ())
+            return waiting
+        current = rebuild(node, [self.final[i] for i in node.inputs])
+        if current is not node:
+            return [self._replace(node, current, ())]
+        new = _once(node, self.table, self.report)
         if new is None:
-            if current is not node:
-                _inherit(current, node)
-            return current
-        current = _bring_up(new, done, table, report, node)
-    names = ", ".join(name for name, _ in report.hits.most_common(3))
-    raise AssertionError(f"rewriting does not end; the rules applied most are {names}")
+            self.final[node] = node
+            return []
+        return [self._replace(node, new[1], (new[0].name,))]
+
+    def _replace(self, node: Tensor, new: Tensor, rules: tuple[str, ...]) -> Tensor:
+        self.becomes[node] = new
+        self._came_from(new, node, rules)
+        if new in self.becomes and new not in self.final:
+            self._endless(new, (*self.trail.get(node, ()), *rules))
+        return new
+
+    def _came_from(self, new: Tensor, node: Tensor, rules: tuple[str, ...]) -> None:
+        if new in self.original or new in self.origin:
+            return
+        self.origin[new] = self.origin.get(node, node)
+        inherit_location(new, self.origin[new])
+        trail = self.trail[new] = (*self.trail.get(node, ()), *rules)[-MAX_REWRITES:]
+        if len(trail) == MAX_REWRITES:
+            self._endless(new, trail)
+
+    def _close(self, node: Tensor) -> None:
+        """`node` is settled where what it became is; where that waits for `node` itself, rewriting does not end."""
+        settled = self.final.get(self.becomes[node])
+        if settled is None:
+            self._endless(node, self.trail.get(self.becomes[node], ()))
+        else:
+            self.final[node] = settled
+            _keep_name(settled, node)
+
+    def _endless(self, node: Tensor, rules: tuple[str, ...]) -> None:
+        cycle = ", ".join(map(repr, dict.fromkeys(rules)))
+        raise AssertionError(f"rewriting {node.brief()} does not end; the rules that keep firing: {cycle}")
 
 
-def _bring_up(new: Tensor, done: dict[Any, Tensor], table: Table, report: Report, origin: Tensor) -> Tensor:
-    """A replacement's own new nodes settled first, so that rules see only settled inputs."""
-    fresh = toposort([new], leaf=lambda n: n in done and done[n] is n)
-    for node in fresh[:-1]:
-        if node in done and done[node] is node:
-            continue
-        current = rebuild(node, [done.get(i, i) for i in node.inputs])
-        for _ in range(MAX_REWRITES):
-            replaced = _once(current, table, report)
-            if replaced is None:
-                break
-            current = replaced
-        _inherit(current, origin)
-        done[node] = done[current] = current
-    return rebuild(new, [done.get(i, i) for i in new.inputs])
-
-
-def _once(node: Tensor, table: Table, report: Report) -> Tensor | None:
+def _once(node: Tensor, table: Table, report: Report) -> tuple[Rule, Tensor] | None:
+    """The first rule that fits the node, and what it makes of it."""
     for rule in table.by_op.get(node.op.name, ()):
         new = rule.try_on(node)
         if new is not None and new is not node:
@@ -223,12 +258,11 @@ def _once(node: Tensor, table: Table, report: Report) -> Tensor | None:
                 f"rule {rule.name!r} ({rule.source}) made {new.brief()} of {node.brief()}"
             )
             report.hits[rule.name] += 1
-            return new
+            return rule, new
     return None
 
 
-def _inherit(new: Tensor, old: Tensor) -> None:
-    inherit_location(new, old)
+def _keep_name(new: Tensor, old: Tensor) -> None:
     name = name_of(old)
     if name is not None and name_of(new) is None and new.op.kind != "source":
         set_name(new, name)
@@ -238,14 +272,4 @@ def rebuild(node: Tensor, inputs: Sequence[Tensor]) -> Tensor:
     """The same op over other inputs."""
     if all(a is b for a, b in zip(node.inputs, inputs)):
         return node
-    new = apply(node.op.name, inputs, **dict(node.attrs.items()))
-    _inherit(new, node)
-    return new
-
-
-def replace(outputs: Sequence[Tensor], table: Mapping[Any, Tensor]) -> list[Tensor]:
-    """The outputs with some nodes replaced by others."""
-    done: dict[Any, Tensor] = {}
-    for node in toposort(outputs):
-        done[node] = table[node] if node in table else rebuild(node, [done[i] for i in node.inputs])
-    return [done[y] for y in outputs]
+    return apply(node.op.name, inputs, **dict(node.attrs.items()))

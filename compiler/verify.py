@@ -60,5 +60,7 @@ def _equal(name: str, before: Sequence[Tensor], after: Sequence[Tensor]) -> None
     for y, a, b in zip(before, old, new, strict=True):
         finite = np.isfinite(a) if dtypes.is_float(y.dtype) else np.ones(a.shape, bool)
         near = TOLERANCE.get(y.dtype, 0.0)
-        if not np.allclose(a[finite], b[finite], rtol=near, atol=near):
-            raise VerifyError(f"{name} changed the value of {y!r} by up to {np.abs(a - b)[finite].max()}")
+        wrong = ~np.isclose(a[finite], b[finite], rtol=near, atol=near)
+        if wrong.any():
+            was, now = a[finite][wrong][0], b[finite][wrong][0]
+            raise VerifyError(f"{name} changed {wrong.sum()} element(s) of {y!r}, such as {was} to {now}")
