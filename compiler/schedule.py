@@ -74,6 +74,8 @@ DOT_TILES = (
     (2, 2),
     (1, 1),
 )
+VECTOR_LOAD, SPLAT = 0.9, 0.15
+NEAR, FAR = 0.12, 5.0
 TILE_CALL, EPILOGUE, HORIZONTAL = 30.0, 3.0, 5.0
 
 
@@ -278,10 +280,10 @@ def _outer(
             continue
         m = math.ceil(nominal(row.extent) / r) if row is not None else 1
         n = math.ceil(nominal(lane.extent) / (v * width))
-        per_step = max(r * v, v + r * 0.5, 4.0)
+        per_step = max(r * v + VECTOR_LOAD * v + SPLAT * r, 4.0)
         each = depth * per_step + TILE_CALL + EPILOGUE * r * v
         best = min(best, (outer * m * n * each, r, v), key=lambda t: t[0])
-    cost = best[0] * _strided_stores(kernel, lane)
+    cost = best[0] + _epilogue_cost(kernel, reduction, lane)
     order = tuple(x for x in kernel.axes if x is not row and x is not lane)
     return Tile(
         "outer",
@@ -335,13 +337,18 @@ def _dot(
         a,
         b,
         conditions,
-        best[0],
+        best[0] + _epilogue_cost(kernel, reduction, column),
     )
 
 
-def _strided_stores(kernel: Kernel, lane: Axis) -> float:
-    """A factor above 1 where results along the lanes do not lie side by side."""
-    return 1.0 + 0.2 * sum(s.buffer.address(s.index).coefficient(lane) != 1 for s in kernel.stores)
+def _epilogue_cost(kernel: Kernel, reduction: Expr, along: Axis | None) -> float:
+    """Cycles for what the epilogue loads and stores: dear where neighbours along `along` do not lie side by side."""
+    summed = set(loops.postorder([reduction]))
+    places = [address(e) for e in loops.loads(kernel.values) if e not in summed]
+    places += [s.buffer.address(s.index) for s in kernel.stores]
+    points = math.prod(nominal(x.extent) for x in kernel.axes)
+    strided = [along is not None and place.coefficient(along) not in (0, 1) for place in places]
+    return points * sum(FAR if far else NEAR for far in strided)
 
 
 # ---------------------------------------------------------------- everything else
@@ -419,7 +426,7 @@ def _plain_cost(kernel: Kernel, innermost: Axis | None, lane: Axis | None) -> fl
         points = math.prod(nominal(x.extent) for x in place.axes)
         along = place.coefficient(fast) if fast is not None else 0
         unit = along in (0, 1) or (inside and lane is None and any(place.coefficient(r) == 1 for r in inner_red))
-        total += points * (0.12 if unit else 1.2)
+        total += points * (NEAR if unit else FAR)
     macs = sum(
         math.prod(nominal(x.extent) for x in {*e.axes, *e.data[1]})
         for e in loops.postorder(kernel.values)

@@ -1,7 +1,8 @@
 """Memory for programs: aligned, padded arrays, and one arena that temporaries share.
 
-Leans on NumPy. Every buffer starts on a cache line and is followed by 64 bytes, so that a kernel may read (never write)
-a whole vector at a tail.
+Leans on NumPy. Every buffer starts on a cache line and is followed by `PAD` bytes, so that a kernel may read (never
+write) as many whole vectors at a tail as a register tile is wide. Inputs, which are the user's memory, promise one
+vector only.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from typing import Any
 import numpy as np
 
 ALIGN = 64
-PAD = 64
+PAD = 256
+INPUT_PAD = 64
 PAGE = 4096
 
 
@@ -34,8 +36,8 @@ def address_of(array: np.ndarray) -> int:
 
 
 def readable_past(end: int) -> bool:
-    """Whether `PAD` bytes from address `end` may be read because the byte before is on the same page."""
-    return (end - 1) // PAGE == (end + PAD - 1) // PAGE
+    """Whether `INPUT_PAD` bytes from address `end` may be read because the byte before is on the same page."""
+    return (end - 1) // PAGE == (end + INPUT_PAD - 1) // PAGE
 
 
 def plan(sizes: Sequence[int], lifetimes: Sequence[tuple[int, int]]) -> tuple[list[int], int]:
