@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 from ..rewrite import Report, Table, rewrite
 from ..tensor import Tensor
-from . import algebra, movement, stability
+from . import algebra, folding, gradients, movement, stability
 
-TABLES: tuple[Table, ...] = (stability.TABLE, movement.TABLE, algebra.TABLE)
-_ALL = stability.TABLE + movement.TABLE + algebra.TABLE
+TABLES: tuple[Table, ...] = (folding.TABLE, stability.TABLE, gradients.TABLE, movement.TABLE, algebra.TABLE)
+_ALL = Table("simplify", [rule for table in TABLES for rule in table.rules])
 
 
 def simplify(outputs: Sequence[Tensor]) -> tuple[list[Tensor], Report]:

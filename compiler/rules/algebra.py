@@ -14,7 +14,6 @@ import numpy as np
 
 from .. import dtypes
 from ..ops.elementwise import rsqrt, sqrt, where
-from ..ops.registry import OPS
 from ..rewrite import Any_, Number, Op, Pattern, Rule, Table, op
 from ..shapes import product
 from ..tensor import Tensor, apply, cast, full, full_value
@@ -54,24 +53,6 @@ def _extreme(x: Tensor, name: str, c: Any, d: Any) -> Tensor:
 def _finite(dtype: str, c: Any) -> bool:
     return dtypes.is_float(dtype) and bool(np.isfinite(np.full(1, c, dtype))[0])
 
-
-def _all(op_name: str, count: int) -> Op:
-    return Op(op_name, tuple(Number(f"c{i}") for i in range(count)), "node")
-
-
-def _fold(node: Tensor, **_: Any) -> Tensor | None:
-    """An elementwise op of numbers is a number: its reference says which."""
-    ones = [np.full((1,), full_value(i), i.dtype) for i in node.inputs]
-    with np.errstate(all="ignore"):
-        result = node.op.reference(node, {}, *ones)
-    return full(node.shape, result.ravel()[0].item(), node.dtype)
-
-
-_FOLDED = [
-    Rule(f"{o.name} of numbers", _all(o.name, len(o.samples[0].shapes)), _fold)
-    for o in OPS.values()
-    if o.kind == "elementwise" and o.samples and o.name != "bits_to_uniform"
-]
 
 _IDENTITIES = [
     Rule("x + 0", x + 0, lambda x: x),
@@ -175,4 +156,4 @@ _FACTORS = [
     ),
 ]
 
-TABLE = Table("algebra", [*_FOLDED, *_IDENTITIES, *_NUMBERS_TOGETHER, *_FACTORS])
+TABLE = Table("algebra", [*_IDENTITIES, *_NUMBERS_TOGETHER, *_FACTORS])

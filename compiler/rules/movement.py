@@ -56,21 +56,24 @@ def _broadcast_of_reshape(node: Tensor, inner: Tensor, x: Tensor) -> Tensor | No
 
 
 def _sum_of_broadcast(node: Tensor, inner: Tensor, x: Tensor) -> Tensor | None:
-    """Summing an axis that only repeats is a product with its length."""
+    """Summing an axis that only repeats is a product with its length; other axes are summed as before."""
     lead = inner.rank - x.rank
     repeated = [a for a in node.attrs.axes if a < lead or (x.shape[a - lead] == 1 and inner.shape[a] != 1)]
     count = product(inner.shape[a] for a in repeated)
-    if len(repeated) != len(node.attrs.axes) or not isinstance(count, int):
+    if not repeated or not isinstance(count, int) or count == 0:
         return None
-    rest = tuple(d for i, d in enumerate(inner.shape) if i not in repeated)
+    left = [a for a in range(inner.rank) if a not in repeated]
     kept = tuple(d for i, d in enumerate(x.shape) if i + lead not in repeated)
-    return broadcast_to(reshape(x, kept), rest) * full(rest, count, node.dtype)
+    rest = broadcast_to(reshape(x, kept), tuple(inner.shape[a] for a in left))
+    axes = tuple(i for i, a in enumerate(left) if a in node.attrs.axes)
+    total = apply("sum", (rest,), axes=axes) if axes else rest
+    return total * full(total.shape, count, node.dtype)
 
 
-def _sum_of_sum(node: Tensor, inner: Tensor, x: Tensor) -> Tensor:
+def _again(node: Tensor, inner: Tensor, x: Tensor) -> Tensor:
     left = [a for a in range(x.rank) if a not in inner.attrs.axes]
     axes = tuple(sorted([*inner.attrs.axes, *(left[a] for a in node.attrs.axes)]))
-    return apply("sum", (x,), axes=axes)
+    return apply(node.op.name, (x,), axes=axes)
 
 
 def _reduce_ones(node: Tensor, x: Tensor) -> Tensor | None:
@@ -96,6 +99,7 @@ def _number_of_reshape(node: Tensor, inner: Tensor, x: Tensor, c: Any) -> Tensor
     return reshape(apply(node.op.name, inputs), node.shape)
 
 
+_REDUCE = ("sum", "max", "min", "prod")
 _UNARY = ("neg", "exp", "log", "log1p", "expm1", "tanh", "sigmoid", "sqrt", "rsqrt", "abs", "cast", "logical_not")
 _BINARY = ("add", "sub", "mul", "div", "maximum", "minimum")
 
@@ -147,11 +151,8 @@ TABLE = Table(
         Rule("pad of nothing", op("pad", x, bind="node"), _pad_of_nothing),
         Rule("flip of flip", op("flip", op("flip", x, bind="inner"), bind="node"), _flips),
         Rule("sum of broadcast", op("sum", op("broadcast_to", x, bind="inner"), bind="node"), _sum_of_broadcast),
-        Rule("sum of sum", op("sum", op("sum", x, bind="inner"), bind="node"), _sum_of_sum),
-        *[
-            Rule(f"{name} over size 1", op(name, x, bind="node"), _reduce_ones)
-            for name in ("sum", "max", "min", "prod")
-        ],
+        *[Rule(f"{name} of {name}", op(name, op(name, x, bind="inner"), bind="node"), _again) for name in _REDUCE],
+        *[Rule(f"{name} over size 1", op(name, x, bind="node"), _reduce_ones) for name in _REDUCE],
         *[
             Rule(f"{name} of reshape", op(name, op("reshape", x, bind="inner"), bind="node"), _unary_of_reshape)
             for name in _UNARY
