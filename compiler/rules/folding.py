@@ -17,7 +17,7 @@ from ..shapes import product
 from ..tensor import ArrayConstant, Tensor, apply, full, full_value
 
 LARGEST = 4096
-_ELEMENTWISE = [o for o in OPS.values() if o.kind == "elementwise" and o.samples]
+_ELEMENTWISE = [o for o in OPS.values() if o.kind == "elementwise" and o.samples and o.name != "bits_to_uniform"]
 _MOVED = ("broadcast_to", "reshape", "transpose", "slice", "flip", "max", "min")
 _ARRAYS = ("reshape", "transpose", "slice", "pad", "flip", "sum", "prod", "max", "min")
 
