@@ -184,7 +184,7 @@ class ArrayConstant:
     __slots__ = ("_key", "array")
 
     def __init__(self, array: np.ndarray):
-        self.array = np.ascontiguousarray(array).copy()
+        self.array = np.array(array, order="C")  # ascontiguousarray would give a scalar an axis
         self.array.flags.writeable = False
         self._key = (self.array.dtype.str, self.array.shape, self.array.tobytes())
 
