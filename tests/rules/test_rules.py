@@ -212,6 +212,8 @@ def test_verification_catches_a_pass_that_changes_shape_or_value(monkeypatch):
     verify("fine", [X * 2], [X + X])
     with pytest.raises(VerifyError, match="bad changed 12 element"):
         verify("bad", [X * 2], [X * 3])
+    with pytest.raises(VerifyError, match="bad changed"):
+        verify("bad", [X < 0.5], [X < 0.1])
 
 
 def test_a_long_chain_needs_no_recursion():

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernelwright.runtime import plan
-from kernelwright.runtime.arena import ALIGN, PAD, PAGE, address_of, allocate, readable_past
+from kernelwright.runtime.arena import ALIGN, INPUT_PAD, PAD, PAGE, address_of, allocate, readable_past
 
 LIFE = st.tuples(st.integers(0, 20), st.integers(0, 20)).map(lambda pair: (min(pair), max(pair)))
 BUFFERS = st.lists(st.tuples(st.integers(0, 5000), LIFE), max_size=40)
@@ -42,5 +42,5 @@ def test_allocation_is_aligned_and_padded() -> None:
 
 
 def test_reading_past_the_end_of_a_page() -> None:
-    assert readable_past(PAGE - PAD) and readable_past(PAGE + 1)
-    assert not readable_past(PAGE) and not readable_past(PAGE - PAD + 1)
+    assert readable_past(PAGE - INPUT_PAD) and readable_past(PAGE + 1)
+    assert not readable_past(PAGE) and not readable_past(PAGE - INPUT_PAD + 1)
