@@ -17,7 +17,7 @@ from .compiler.functions import (
     softmax,
     softplus,
 )
-from .compiler.graph import scope, toposort
+from .compiler.graph import scope, to_networkx, toposort
 from .compiler.ops.contract import conv, conv_transpose, matmul
 from .compiler.ops.elementwise import abs_ as abs
 from .compiler.ops.elementwise import (

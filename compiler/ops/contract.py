@@ -8,7 +8,6 @@ outside the operand, the term is zero. Leans on `loops`.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -354,16 +353,3 @@ def conv_transpose(x: Tensor, w: Tensor, stride: Any = 1, pad: Any = 0, output_p
     gx = x.reshape(x.shape[0], 1, *x.shape[1:])
     y = apply("contract", (gx, w.reshape(1, *w.shape)), spec=gradient_spec(forward, 0, big))
     return y.reshape(x.shape[0], w.shape[1], *sizes)
-
-
-def einsum_letters(spec: Spec) -> str:
-    """The contraction as text for listings: `y[n,k] += a[n,c] * b[c,k]`."""
-    names = dict(zip(range(len(spec.extents)), itertools.chain("nmkhwuvxyz", "abcdefgijlopqrst")))
-
-    def one(access: Access) -> str:
-        text = " + ".join(names[a] if c == 1 else f"{c}{names[a]}" for a, c in access.terms) or "0"
-        text += f"{access.offset:+d}" if access.offset else ""
-        return f"({text})/{access.div}" if access.div != 1 else text
-
-    parts = ["[" + ", ".join(one(a) for a in accesses) + "]" for accesses in spec.operands]
-    return f"[{', '.join(names[i] for i in range(len(spec.out)))}] += " + " * ".join(parts)

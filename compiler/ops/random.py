@@ -15,7 +15,7 @@ import numpy as np
 
 from .. import dtypes, loops
 from ..errors import DTypeError, ShapeError
-from ..shapes import from_user, product
+from ..shapes import from_user
 from ..tensor import Tensor, apply, as_tensor
 from . import elementwise as ew
 from .registry import Op, Sample, register
@@ -124,8 +124,3 @@ class Generator:
     def updates(self) -> dict[Tensor, Tensor]:
         """{state: state one step on}."""
         return {self.state: self.state + as_tensor(np.array([0, 1], "int64"))}
-
-
-def elements(x: Tensor) -> Any:
-    """How many elements `x` has."""
-    return product(x.shape)

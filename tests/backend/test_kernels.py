@@ -187,3 +187,11 @@ def test_hessian_vector_product():
     numeric = np.stack([(gradient(at + 1e-6 * e) - gradient(at - 1e-6 * e)) / 2e-6 for e in np.eye(6)])
     np.testing.assert_allclose(dense, numeric, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(dense, dense.T, rtol=1e-9, atol=1e-12)
+
+
+def test_the_graph_as_a_networkx_digraph():
+    x = kw.input("x", (None, 4))
+    y = kw.tanh(x) * x
+    graph = kw.to_networkx([y])
+    assert set(graph.predecessors(y)) == {kw.tanh(x), x}
+    assert graph.nodes[x]["op"] == "input" and graph.nodes[y]["shape"] == y.shape
