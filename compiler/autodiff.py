@@ -12,7 +12,7 @@ from . import dtypes
 from .errors import GradientError, ShapeError
 from .graph import inherit_location, location, toposort
 from .shapes import show
-from .tensor import Tensor, full, zeros_like
+from .tensor import Tensor, as_tensor, full, zeros_like
 
 
 def grad(output: Tensor, wrt: Sequence[Tensor] | Tensor) -> Any:
@@ -33,6 +33,7 @@ def vjp(outputs: Sequence[Tensor] | Tensor, wrt: Sequence[Tensor] | Tensor, cota
     """The sum over outputs of cotangent times Jacobian, for each of `wrt`. Cotangents have the outputs' shapes."""
     if isinstance(outputs, Tensor):
         outputs, cotangents = [outputs], [cotangents]
+    cotangents = [as_tensor(c, y.dtype) for y, c in zip(outputs, cotangents, strict=True)]
     targets = [wrt] if isinstance(wrt, Tensor) else list(wrt)
     for y, c in zip(outputs, cotangents, strict=True):
         if not dtypes.is_float(y.dtype):
@@ -56,8 +57,13 @@ def vjp(outputs: Sequence[Tensor] | Tensor, wrt: Sequence[Tensor] | Tensor, cota
     return result[0] if isinstance(wrt, Tensor) else result
 
 
-def hvp(output: Tensor, wrt: Sequence[Tensor], vectors: Sequence[Tensor]) -> list[Tensor]:
-    """The Hessian of a scalar times `vectors` (Pearlmutter 1994): the gradient of gradient . vector."""
+def hvp(output: Tensor, wrt: Sequence[Tensor] | Tensor, vectors: Any) -> Any:
+    """The Hessian of a scalar times `vectors` (Pearlmutter 1994): the gradient of gradient . vector.
+
+    One tensor for one tensor, a list for a list, as `grad`.
+    """
+    if isinstance(wrt, Tensor):
+        return hvp(output, [wrt], [vectors])[0]
     first = grad(output, list(wrt))
     dot: Any = None
     for g, v in zip(first, vectors, strict=True):

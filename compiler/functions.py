@@ -11,11 +11,10 @@ from typing import Any
 from . import dtypes
 from .errors import ShapeError
 from .graph import user_location
-from .ops.elementwise import check_range, clip, equal, erf, exp, log, log1p, maximum, rsqrt, stop_gradient, where
-from .ops.indexing import one_hot
+from .ops.elementwise import clip, erf, exp, log, log1p, maximum, rsqrt, stop_gradient, where
+from .ops.indexing import hits, one_hot
 from .ops.movement import pad
 from .ops.reduce import mean, sum_
-from .ops.source import iota
 from .ops.window import sum_pool
 from .shapes import show
 from .tensor import Tensor
@@ -59,8 +58,7 @@ def cross_entropy(logits: Tensor, targets: Tensor, label_smoothing: float = 0.0)
         weights = targets
     elif targets.shape == logits.shape[:-1] and dtypes.is_integer(targets.dtype):
         if label_smoothing == 0.0:
-            row = iota(classes, targets.dtype).reshape((1,) * targets.rank + (classes,))
-            hit = equal(check_range(targets, classes).reshape(*targets.shape, 1), row)
+            hit = hits(targets, classes)
             return -mean(sum_(where(hit, log_p, 0.0), -1))
         weights = one_hot(targets, classes, logits.dtype)
     else:
@@ -81,7 +79,7 @@ def binary_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
 def kl_divergence(p: Tensor, q: Tensor) -> Tensor:
     """The mean over rows of sum p log(p / q) along the last axis; 0 log 0 is 0."""
     positive = p > 0
-    ratio = log(where(positive, p, 1.0)) - log(q)
+    ratio = log(where(positive, p, 1.0)) - log(where(positive, q, 1.0))
     return mean(sum_(where(positive, p * ratio, 0.0), -1))
 
 

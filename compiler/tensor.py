@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -23,6 +24,7 @@ class Tensor(Node):
     """A value of static rank and dtype in a computation graph. Immutable; equal expressions are one object."""
 
     __slots__ = ()
+    __array_ufunc__ = None  # NumPy's operators leave `array + tensor` to the tensor
 
     # -------------------------------------------------------- arithmetic
     def __add__(self, other: Like) -> Tensor:
@@ -61,10 +63,15 @@ class Tensor(Node):
     def __abs__(self) -> Tensor:
         return elementwise("abs", self)
 
-    def __matmul__(self, other: Tensor) -> Tensor:
+    def __matmul__(self, other: Like) -> Tensor:
         from .ops.contract import matmul
 
-        return matmul(self, other)
+        return matmul(self, as_tensor(other))
+
+    def __rmatmul__(self, other: Like) -> Tensor:
+        from .ops.contract import matmul
+
+        return matmul(as_tensor(other), self)
 
     def __invert__(self) -> Tensor:
         return elementwise("logical_not", self)
@@ -74,6 +81,8 @@ class Tensor(Node):
 
     def __or__(self, other: Like) -> Tensor:
         return elementwise("logical_or", self, other)
+
+    __rand__, __ror__ = __and__, __or__
 
     # -------------------------------------------------------- comparison (== stays identity: nodes are interned)
     def __lt__(self, other: Any) -> Tensor:
@@ -209,6 +218,12 @@ def full(shape: Shape, value: Number, dtype: str) -> Tensor:
         value = bool(value)
     else:
         value = int(value)
+        limits = np.iinfo(dtype)
+        if not limits.min <= value <= limits.max:
+            raise DTypeError(
+                f"{value} does not fit {dtype}, which holds {limits.min} to {limits.max}; cast the tensor it meets "
+                f"to a wider dtype (at {user_location()})"
+            )
     return apply("full", (), shape=tuple(shape), value=repr(value), dtype=dtype)
 
 
@@ -246,8 +261,8 @@ def as_tensor(value: Any, dtype: str | None = None) -> Tensor:
             dtype
             or (dtypes.DEFAULT_FLOAT if array.dtype.kind == "f" and not isinstance(value, np.ndarray) else array.dtype)
         )
-    except (DTypeError, ValueError):
-        raise DTypeError(f"cannot use {type(value).__name__} as a tensor (at {user_location()})") from None
+    except (DTypeError, ValueError) as error:
+        raise DTypeError(f"cannot use {type(value).__name__} as a tensor: {error} (at {user_location()})") from None
     return apply("array", (), value=ArrayConstant(array.astype(checked)))
 
 
@@ -322,11 +337,24 @@ def input(name: str, shape: Any, dtype: Any = dtypes.DEFAULT_FLOAT) -> Tensor:
 
 def normalize_axes(axis: int | Sequence[int] | None, rank: int) -> tuple[int, ...]:
     """Axes as sorted non-negative integers. Raises ShapeError for an axis that is out of range or repeated."""
-    axes = tuple(range(rank)) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
+    axes = tuple(range(rank)) if axis is None else tuple(axis) if isinstance(axis, Iterable) else (axis,)
+    axes = tuple(operator.index(a) for a in axes)
     out = tuple(sorted(a + rank if a < 0 else a for a in axes))
     if any(a < 0 or a >= rank for a in out) or len(set(out)) != len(out):
         raise ShapeError(f"axis {axis} does not fit a tensor of rank {rank} (at {user_location()})")
     return out
+
+
+def normalize_axis(op: str, axis: int, x: Tensor, rank: int | None = None) -> int:
+    """One axis as a non-negative integer below `rank` (that of x). Raises ShapeError, naming `op`, out of range."""
+    limit = x.rank if rank is None else rank
+    number = operator.index(axis)
+    if not -limit <= number < limit:
+        raise ShapeError(
+            f"{op}: axis {axis} does not fit {x.name or 'a tensor'} {show(x.shape)}; it must be in "
+            f"[{-limit}, {limit})\n  at {user_location()}"
+        )
+    return number % limit
 
 
 def dim_of(x: Tensor, axes: Sequence[int]) -> Dim:

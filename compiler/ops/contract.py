@@ -8,7 +8,8 @@ outside the operand, the term is zero. Leans on `loops`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -273,6 +274,7 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
     """
     if a.rank == 0 or b.rank == 0:
         raise ShapeError(f"matmul: scalars have no matrix product; use * (at {user_location()})")
+    _same_dtype("matmul", a, b)
     if a.rank == 1:
         return matmul(a.reshape(1, *a.shape), b).reshape(*b.shape[:-2], *b.shape[-1:] if b.rank > 1 else ())
     if b.rank == 1:
@@ -297,8 +299,31 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
     return apply("contract", (a, b), spec=matmul_spec(batch, a.shape[-2], b.shape[-1], a.shape[-1]))
 
 
-def _each(what: Any, d: int) -> tuple[int, ...]:
-    return (what,) * d if isinstance(what, int) else tuple(what)
+def _each(op: str, what: str, given: Any, d: int, least: int = 0) -> tuple[int, ...]:
+    """One number of at least `least` per spatial axis, from one for all or a sequence of d."""
+    items = tuple(given) if isinstance(given, Iterable) else (given,) * d
+    if len(items) != d or any(not hasattr(n, "__index__") or n < least for n in items):
+        raise ShapeError(
+            f"{op}: {what} must be an integer of at least {least}, or {d} of them, not {given!r}\n  at {user_location()}"
+        )
+    return tuple(operator.index(n) for n in items)
+
+
+def _pads(op: str, given: Any, d: int) -> tuple[tuple[int, int], ...]:
+    """(before, after) per spatial axis, from one number, d numbers or d pairs."""
+    items = tuple(given) if isinstance(given, Iterable) else (given,) * d
+    if len(items) != d:
+        raise ShapeError(f"{op}: pad must be one number, or {d}, or {d} pairs, not {given!r}\n  at {user_location()}")
+    pairs = [_each(op, "pad", p, 2) for p in items]
+    return tuple((before, after) for before, after in pairs)
+
+
+def _same_dtype(op: str, a: Tensor, b: Tensor) -> None:
+    if a.dtype != b.dtype:
+        raise DTypeError(
+            f"{op}: {a.name or 'left'} {show(a.shape)} is {a.dtype} and {b.name or 'right'} {show(b.shape)} is "
+            f"{b.dtype}; convert one with .astype\n  at {user_location()}"
+        )
 
 
 def conv(x: Tensor, w: Tensor, stride: Any = 1, pad: Any = 0, dilation: Any = 1, groups: int = 1) -> Tensor:
@@ -313,16 +338,18 @@ def conv(x: Tensor, w: Tensor, stride: Any = 1, pad: Any = 0, dilation: Any = 1,
             f"conv: x {show(x.shape)} and w {show(w.shape)} must be (n, c, *spatial) and "
             f"(k, c, *window)\n  at {user_location()}"
         )
-    if x.shape[1] != w.shape[1] * groups or w.shape[0] % groups:  # type: ignore[operator]
+    _same_dtype("conv", x, w)
+    if groups < 1 or x.shape[1] != w.shape[1] * groups or w.shape[0] % groups:  # type: ignore[operator]
         raise ShapeError(
             f"conv: x {show(x.shape)} has {x.shape[1]} channels, w {show(w.shape)} with {groups} group(s) takes "
             f"{w.shape[1] * groups}\n  at {user_location()}"
         )
-    pads = tuple((p, p) if isinstance(p, int) else tuple(p) for p in ([pad] * d if isinstance(pad, int) else pad))
+    pads = _pads("conv", pad, d)
+    strides, dilations = _each("conv", "stride", stride, d, 1), _each("conv", "dilation", dilation, d, 1)
     channels, filters = w.shape[1], w.shape[0]
     gx = x.reshape(x.shape[0], groups, channels, *x.shape[2:])
     gw = w.reshape(groups, filters // groups, channels, *w.shape[2:])  # type: ignore[operator]
-    spec = convolution_spec(gx.shape, gw.shape, _each(stride, d), pads, _each(dilation, d))  # type: ignore[arg-type]
+    spec = convolution_spec(gx.shape, gw.shape, strides, pads, dilations)
     if 0 in spec.out[3:]:
         raise ShapeError(
             f"conv: the window of w {show(w.shape)} is larger than x {show(x.shape)} with padding {pad}"
@@ -339,7 +366,9 @@ def conv_transpose(x: Tensor, w: Tensor, stride: Any = 1, pad: Any = 0, output_p
     spatial = (in - 1) * stride - 2 * pad + window + output_pad.
     """
     d = x.rank - 2
-    strides, pads, extra = _each(stride, d), _each(pad, d), _each(output_pad, d)
+    strides, pads = _each("conv_transpose", "stride", stride, d, 1), _each("conv_transpose", "pad", pad, d)
+    extra = _each("conv_transpose", "output_pad", output_pad, d)
+    _same_dtype("conv_transpose", x, w)
     if w.rank != x.rank or x.shape[1] != w.shape[0]:
         raise ShapeError(
             f"conv_transpose: x {show(x.shape)} has {x.shape[1]} channels, w {show(w.shape)} takes "

@@ -14,7 +14,7 @@ import numpy as np
 
 from .. import dtypes, loops
 from ..errors import DTypeError, ShapeError
-from ..tensor import Like, Tensor, apply, elementwise, full
+from ..tensor import Like, Tensor, apply, elementwise, full, full_value
 from .registry import Bad, Op, Sample, register
 
 Gradient = Callable[..., Sequence[Any]]
@@ -144,7 +144,8 @@ def _pow_gradient(node: Tensor, g: Tensor) -> Sequence[Any]:
     x, y = node.inputs
     positive = x > 0
     safe_log = log(where(positive, x, 1.0))
-    return g * y * x ** (y - 1), g * where(positive, node * safe_log, 0.0)
+    less = y - 1 if full_value(y) else where(equal(y, 0.0), 0.0, y - 1)  # x**0 is constant, at 0 as well
+    return g * y * x**less, g * where(positive, node * safe_log, 0.0)
 
 
 def _split_ties(node: Tensor, g: Tensor) -> Sequence[Any]:

@@ -15,7 +15,7 @@ from .. import dtypes, loops
 from ..errors import DTypeError, ShapeError
 from ..graph import user_location
 from ..shapes import Dim, show
-from ..tensor import Tensor, apply
+from ..tensor import Tensor, apply, normalize_axis
 from .elementwise import check_range, equal
 from .registry import Bad, Op, Sample, register
 from .source import iota
@@ -110,8 +110,8 @@ register(
 
 def gather(x: Tensor, positions: Tensor, axis: int = 0) -> Tensor:
     """`x` at integer positions along one axis (numpy.take). Positions must lie in [0, size)."""
-    a = axis % x.rank if x.rank else 0
-    size = x.shape[a] if x.rank else None
+    a = normalize_axis("gather", axis, x)
+    size = x.shape[a]
     if positions.dtype in (dtypes.INT32, dtypes.INT64) and isinstance(size, int):
         positions = check_range(positions, size, "position")
     return apply("gather", (x, positions), axis=a)
@@ -119,13 +119,21 @@ def gather(x: Tensor, positions: Tensor, axis: int = 0) -> Tensor:
 
 def scatter_add(values: Tensor, positions: Tensor, size: Dim, axis: int = 0) -> Tensor:
     """Zeros of `size` along `axis`, with `values` added at the positions (repeated positions add up)."""
-    return apply("scatter_add", (values, positions), axis=axis, size=size)
+    a = normalize_axis("scatter_add", axis, values, values.rank - positions.rank + 1)
+    return apply("scatter_add", (values, positions), axis=a, size=size)
 
 
 def one_hot(labels: Tensor, classes: int, dtype: str = dtypes.DEFAULT_FLOAT) -> Tensor:
     """1 at the label, 0 elsewhere: labels (...,) -> (..., classes). Labels must lie in [0, classes)."""
     if not dtypes.is_integer(labels.dtype):
         raise DTypeError(f"one_hot: labels must be integers, not {labels.dtype} (at {user_location()})")
+    return hits(labels, classes).astype(dtype)
+
+
+def hits(labels: Tensor, classes: int) -> Tensor:
+    """Is this the label's class? (...,) -> (..., classes) of bool."""
     checked = check_range(labels, classes)
-    row = iota(classes, labels.dtype).reshape((1,) * labels.rank + (classes,))
-    return equal(checked.reshape(*labels.shape, 1), row).astype(dtype)
+    if classes > np.iinfo(labels.dtype).max:  # the classes themselves would wrap around
+        checked = checked.astype(dtypes.INT64)
+    row = iota(classes, checked.dtype).reshape((1,) * labels.rank + (classes,))
+    return equal(checked.reshape(*labels.shape, 1), row)

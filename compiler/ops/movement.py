@@ -6,16 +6,18 @@ All of them are only index arithmetic to the loop form, so they cost nothing whe
 from __future__ import annotations
 
 import builtins
-from collections.abc import Sequence
+import operator
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
+from ...runtime.errors import RuntimeShapeError
 from .. import loops
 from ..errors import DTypeError, ShapeError
 from ..graph import user_location
 from ..shapes import Dim, Shape, Size, broadcast, divide, product, show
-from ..tensor import Tensor, apply, broadcast_to, full, full_value, normalize_axes
+from ..tensor import Tensor, apply, broadcast_to, full, full_value, normalize_axes, normalize_axis
 from .registry import Bad, Op, Sample, register
 from .source import concrete
 
@@ -155,13 +157,17 @@ register(
 
 def reshape(x: Tensor, shape: Any) -> Tensor:
     """`x` in row-major order as `shape`; one size may be -1. Raises ShapeError where the counts differ."""
-    wanted = [shape] if isinstance(shape, (int, Size)) else list(shape)
+    wanted = list(shape) if isinstance(shape, Iterable) else [shape]
+    if wanted.count(-1) > 1:
+        raise ShapeError(f"reshape: only one size may be -1, not {tuple(wanted)}\n  at {user_location()}")
     if wanted.count(-1) == 1:
         known = product(d for d in wanted if not (isinstance(d, int) and d == -1))
         rest = divide(product(x.shape), known)
         if rest is None:
-            error = ShapeError(f"cannot reshape {show(x.shape)} to {tuple(wanted)}: the -1 has no whole size")
-            raise error
+            raise ShapeError(
+                f"reshape: cannot reshape {show(x.shape)} to {tuple(wanted)}: {product(x.shape)} elements are no whole "
+                f"multiple of {known}, so the -1 has no size\n  at {user_location()}"
+            )
         wanted[wanted.index(-1)] = rest
     from ..shapes import from_user
 
@@ -183,7 +189,9 @@ def expand_dims(x: Tensor, axes: Any) -> Tensor:
     """`x` with new axes of size 1 at the given positions of the result."""
     added = (axes,) if isinstance(axes, int) else tuple(axes)
     rank = x.rank + len(added)
-    places = {a % rank for a in added}
+    places = {normalize_axis("expand_dims", a, x, rank) for a in added}
+    if len(places) != len(added):
+        raise ShapeError(f"expand_dims: axes {added} repeat (at {user_location()})")
     kept = iter(x.shape)
     return reshape(x, tuple(1 if i in places else next(kept) for i in range(rank)))
 
@@ -193,7 +201,9 @@ def squeeze(x: Tensor, axis: Any = None) -> Tensor:
     axes = tuple(i for i, d in enumerate(x.shape) if d == 1) if axis is None else normalize_axes(axis, x.rank)
     for a in axes:
         if x.shape[a] != 1:
-            raise ShapeError(f"cannot squeeze axis {a} of {show(x.shape)}: its size is not 1")
+            raise ShapeError(
+                f"squeeze: axis {a} of {show(x.shape)} has size {x.shape[a]}, not 1\n  at {user_location()}"
+            )
     return reshape(x, tuple(d for i, d in enumerate(x.shape) if i not in axes))
 
 
@@ -235,7 +245,7 @@ register(
 
 def transpose(x: Tensor, axes: Sequence[int] | None = None) -> Tensor:
     """`x` with its axes in the given order (reversed by default)."""
-    order = tuple(reversed(range(x.rank))) if axes is None else tuple(a % x.rank if x.rank else a for a in axes)
+    order = tuple(reversed(range(x.rank))) if axes is None else tuple(normalize_axis("transpose", a, x) for a in axes)
     return x if order == tuple(range(x.rank)) else apply("transpose", (x,), axes=order)
 
 
@@ -250,7 +260,29 @@ def _slice_reference(node: Tensor, env: Any, x: np.ndarray) -> np.ndarray:
     a = node.attrs
     sizes = concrete(a.sizes, env)
     starts = concrete(a.starts, env)
+    for axis, (d, s, n, t) in enumerate(zip(x.shape, starts, sizes, a.steps)):
+        if n and not (s >= 0 and s + (n - 1) * t < d):
+            raise RuntimeShapeError(
+                f"{node!r} takes {n} places from {s} on along axis {axis}, of which there are {d} in this run"
+            )
     return x[tuple(builtins.slice(s, s + (n - 1) * t + 1 if n else s, t) for s, n, t in zip(starts, sizes, a.steps))]
+
+
+def _lower_slice(node: Tensor, index: Any, read: Any, axis: Any) -> Any:
+    """Where only the run's sizes say whether the slice lies inside, places outside read zero, never other memory."""
+    a, x = node.attrs, node.inputs[0]
+    places = tuple(i * t + s for i, s, t in zip(index, a.starts, a.steps))
+    unsure = [
+        loops.Within(place, d)
+        for place, d, s, n, t in zip(places, x.shape, a.starts, a.sizes, a.steps)
+        if not (_never_negative(s) and _never_negative(d - s - (n - 1) * t - 1))
+    ]
+    return loops.guard(unsure, read(0, places), loops.const(0, node.dtype))
+
+
+def _never_negative(size: Dim) -> bool:
+    """Is this known for every value of the symbols?"""
+    return size >= 0 if isinstance(size, int) else all(c >= 0 for _, c in size.terms)
 
 
 def _slice_gradient(node: Tensor, g: Tensor) -> Sequence[Any]:
@@ -267,9 +299,7 @@ register(
         "movement",
         _infer_slice,
         _slice_reference,
-        lambda node, index, read, axis: read(
-            0, tuple(i * t + s for i, s, t in zip(index, node.attrs.starts, node.attrs.steps))
-        ),
+        _lower_slice,
         vjp=_slice_gradient,
         samples=(
             Sample(((5, 7),), {"starts": (1, 2), "sizes": (3, 4), "steps": (1, 1)}),
@@ -362,8 +392,9 @@ def getitem(x: Tensor, key: Any) -> Tensor:
         if len(keys) == 1:
             return gather(x, keys[0], 0)
         raise ShapeError(f"index with one integer tensor, or use kw.gather (at {user_location()})")
-    if Ellipsis in keys:
-        at = keys.index(Ellipsis)
+    dots = [i for i, k in enumerate(keys) if k is Ellipsis]
+    if dots:
+        at = dots[0]
         real = sum(k is not None for k in keys) - 1
         keys[at : at + 1] = [builtins.slice(None)] * (x.rank - real)
     keys += [builtins.slice(None)] * (x.rank - sum(k is not None for k in keys))
@@ -399,17 +430,22 @@ def _one_key(k: Any, dim: Dim, axis: int, x: Tensor) -> tuple[Dim, Dim, int]:
     if isinstance(k, builtins.slice):
         if isinstance(dim, int):
             start, stop, step = k.indices(dim)
-            return start, len(range(start, stop, step)), step
+            size = len(range(start, stop, step))
+            return (start, size, step) if size else (0, 0, 1)
         if k.step not in (None, 1):
             raise ShapeError(f"axis {axis} of {show(x.shape)} has a size known at run time only: its step must be 1")
         low = 0 if k.start is None else k.start
         high = dim if k.stop is None else k.stop
         low = dim + low if isinstance(low, int) and low < 0 else low
         high = dim + high if isinstance(high, int) and high < 0 else high
-        return low, high - low, 1
-    number = k.__index__() if hasattr(k, "__index__") else None
-    if number is None:
-        raise ShapeError(f"cannot index {show(x.shape)} with {k!r} (at {user_location()})")
+        size = high - low
+        return (low, size, 1) if not isinstance(size, int) or size > 0 else (0, 0, 1)
+    try:
+        number = operator.index(k)
+    except TypeError:
+        raise ShapeError(
+            f"cannot index {show(x.shape)} with {k!r}; use kw.gather with an integer tensor (at {user_location()})"
+        ) from None
     if isinstance(dim, int) and not -dim <= number < dim:
         raise ShapeError(f"index {number} is out of range for axis {axis} of {show(x.shape)} (at {user_location()})")
     return (dim + number if number < 0 else number), 1, 1
@@ -505,9 +541,15 @@ register(
 
 def concat(parts: Sequence[Tensor], axis: int = 0) -> Tensor:
     """The parts one after another along `axis`; equal in all other sizes."""
-    return parts[0] if len(parts) == 1 else apply("concat", tuple(parts), axis=axis % parts[0].rank)
+    if not parts:
+        raise ShapeError(f"concat: there are no parts (at {user_location()})")
+    at = normalize_axis("concat", axis, parts[0])
+    return parts[0] if len(parts) == 1 else apply("concat", tuple(parts), axis=at)
 
 
 def stack(parts: Sequence[Tensor], axis: int = 0) -> Tensor:
     """The parts, of one shape, along a new axis."""
-    return concat([expand_dims(p, axis) for p in parts], axis)
+    if not parts:
+        raise ShapeError(f"stack: there are no parts (at {user_location()})")
+    at = normalize_axis("stack", axis, parts[0], parts[0].rank + 1)
+    return concat([expand_dims(p, at) for p in parts], at)

@@ -110,7 +110,10 @@ class Generator:
     def uniform(self, shape: Any, low: float = 0.0, high: float = 1.0) -> Tensor:
         """Uniform float32 in [low, high)."""
         u = apply("bits_to_uniform", (self.bits(shape),))
-        return u if (low, high) == (0.0, 1.0) else u * (high - low) + low
+        if (low, high) == (0.0, 1.0):
+            return u
+        below = np.nextafter(np.float32(high), np.float32(low))  # the product may round up to high
+        return ew.minimum(u * (high - low) + low, float(below))
 
     def normal(self, shape: Any, mean: float = 0.0, std: float = 1.0) -> Tensor:
         """Normal float32 (Box and Muller 1958)."""

@@ -97,11 +97,18 @@ _row("prod", np.prod, _prod_gradient, extra=_EMPTY)
 _row("max", np.max, _extreme_gradient, _infer_order)
 _row("min", np.min, _extreme_gradient, _infer_order)
 
+
+def _infer_argmax(inputs: Sequence[Tensor], attrs: Any) -> tuple[Any, str]:
+    if len(attrs.axes) != 1:
+        raise ShapeError(f"takes one axis, not {attrs.axes}; use None for the flattened tensor")
+    return _infer_order(inputs, attrs)[0], dtypes.INT32
+
+
 register(
     Op(
         "argmax",
         "reduce",
-        lambda inputs, attrs: (_infer_order(inputs, attrs)[0], dtypes.INT32),
+        _infer_argmax,
         lambda node, env, x: np.asarray(np.argmax(x, axis=node.attrs.axes[0]), "int32"),
         _lower("argmax"),
         vjp=lambda n, g: (None,),

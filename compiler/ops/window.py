@@ -16,7 +16,7 @@ from ..errors import ShapeError
 from ..graph import user_location
 from ..shapes import Shape, show
 from ..tensor import Tensor, apply, full
-from .contract import Access, Spec, _each, axis_access, extents_of, gather_operand, gradient_spec, read_operand
+from .contract import Access, Spec, _each, _pads, axis_access, extents_of, gather_operand, gradient_spec, read_operand
 from .registry import Op, Sample, register
 
 
@@ -155,10 +155,15 @@ def _windows(name: str, x: Tensor, window: Any, stride: Any, pad: Any) -> Spec:
     d = 2 if isinstance(window, int) else len(window)
     if x.rank < d:
         raise ShapeError(f"{name}: {show(x.shape)} has fewer than {d} axes (at {user_location()})")
-    sizes = _each(window, d)
-    strides = sizes if stride is None else _each(stride, d)
-    pads = [(p, p) if isinstance(p, int) else tuple(p) for p in ([pad] * d if isinstance(pad, int) else pad)]
-    spec = window_spec(x.shape, sizes, strides, pads)  # type: ignore[arg-type]
+    sizes = _each(name, "window", window, d, 1)
+    strides = sizes if stride is None else _each(name, "stride", stride, d, 1)
+    pads = _pads(name, pad, d)
+    if name == "max_pool" and any(max(p) >= n for p, n in zip(pads, sizes)):
+        raise ShapeError(
+            f"max_pool: padding {pad} must be smaller than the window {sizes}, or some windows hold nothing"
+            f"\n  at {user_location()}"
+        )
+    spec = window_spec(x.shape, sizes, strides, pads)
     if any(isinstance(n, int) and n <= 0 for n in spec.out[-d:]):
         raise ShapeError(
             f"{name}: a window of {sizes} does not fit into {show(x.shape)} with padding {pad}\n  at {user_location()}"
