@@ -22,6 +22,7 @@ from .graph import location, toposort
 from .kernels import Buffer, Kernel
 from .layout import describe
 from .memory import Plan
+from .ops.movement import slice_room
 from .shapes import Dim, poly, value
 from .tensor import Tensor
 
@@ -148,8 +149,7 @@ def assemble(
         tuple(number[buffers[x]] for x in inputs),
         tuple(number[b] for b in outputs),
         tuple(number[b] for b in states),
-        (),
-        objects,
+        objects=objects,
     )
     return program, infos, [b.node.attrs.state for b in states]
 
@@ -195,4 +195,15 @@ def checks(outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> tuple[runtime
     return tuple(dict.fromkeys(found))
 
 
-__all__ = ["KernelInfo", "assemble", "checks", "compile_sources", "kernel_cache"]
+def size_checks(outputs: Sequence[Tensor]) -> tuple[runtime.SizeCheck, ...]:
+    """What has to hold of the sizes of a run, from the graph's slices along axes of symbolic size."""
+    found = []
+    for node in toposort(outputs):
+        if node.op.name == "slice":
+            for axis, room in slice_room(node):
+                what = f"a slice of axis {axis} of {node.inputs[0].brief()} does not lie inside (at {location(node)})"
+                found.append(runtime.SizeCheck(poly(room), what))
+    return tuple(dict.fromkeys(found))
+
+
+__all__ = ["KernelInfo", "assemble", "checks", "compile_sources", "kernel_cache", "size_checks"]

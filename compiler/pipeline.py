@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import runtime
 from . import config, layout, memory, schedule
-from .assemble import KernelInfo, assemble, checks
+from .assemble import KernelInfo, assemble, checks, size_checks
 from .codegen import reference
 from .errors import CompileError, InputError
 from .fuse import Fusion, fuse
@@ -148,7 +148,7 @@ def build(
 ) -> tuple[runtime.Program, list[KernelInfo], list[Any]]:
     """The passes, in order."""
     required = [*outputs, *updates.values()]
-    conditions = checks(required, inputs)
+    conditions = {"checks": checks(required, inputs), "size_checks": size_checks(required)}
     simplified, _ = simplify(required)
     verify("simplify", required, simplified)
     results, new_values = simplified[: len(outputs)], dict(zip(updates, simplified[len(outputs) :]))
@@ -159,7 +159,7 @@ def build(
     kernels = memory.order(kernels)
     scheduled = [_scheduled(k) for k in kernels]
     program, infos, states = assemble("program", memory.plan(scheduled), inputs, buffers, returned)
-    return replace(program, checks=conditions), infos, states
+    return replace(program, **conditions), infos, states
 
 
 def _scheduled(kernel: Kernel) -> Kernel:

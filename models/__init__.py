@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from .model import Model
-from .networks import build, lenet5, mlp, names, perceptron, register
+from .networks import *
+from .networks import build, names, register
 from .recipe import Recipe
 
-__all__ = ["Model", "Recipe", "build", "lenet5", "mlp", "names", "perceptron", "register"]
+__all__ = ["Model", "Recipe", "build", "names", "register"]

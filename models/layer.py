@@ -41,6 +41,7 @@ class Layer:
         self._parameters: dict[str, Tensor] = {}
         self._buffers: dict[str, Tensor] = {}
         self._updates: dict[Tensor, Tensor] = {}
+        self._heads: list[tuple[float, Tensor]] = []
 
     # -------------------------------------------------------- what subclasses write
     def build(self, x: Tensor) -> None:
@@ -96,6 +97,11 @@ class Layer:
     def updates(self) -> dict[Tensor, Tensor]:
         """What the last call with `training=True` leaves in the buffers: pass it on to `kw.compile`."""
         return {variable: new for layer in self.walk() for variable, new in layer._updates.items()}
+
+    def heads(self) -> list[tuple[float, Tensor]]:
+        """(weight, logits) of each auxiliary classifier in the last call with `training=True`; training adds their
+        weighted losses to the network's own."""
+        return [head for layer in self.walk() for head in layer._heads]
 
     def walk(self) -> Iterator[Layer]:
         """This layer and all inside it. Raises LayerError where one has not been built."""

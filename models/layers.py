@@ -11,7 +11,7 @@ from typing import Any
 
 from ..compiler.graph import user_location
 from ..compiler.ops.contract import conv
-from ..compiler.ops.movement import flatten
+from ..compiler.ops.movement import concat, flatten
 from ..compiler.ops.window import avg_pool, max_pool
 from ..compiler.shapes import show
 from ..compiler.tensor import Tensor
@@ -210,6 +210,26 @@ class Sequential(Layer):
         return len(self.layers)
 
 
+class Parallel(Layer):
+    """The branches' values for one input, joined along the channels (axis 1). Named branch1, branch2, ..."""
+
+    kind = "parallel"
+
+    def __init__(self, *branches: Layer | Function, name: str | None = None):
+        super().__init__(name)
+        self.branch = [as_layer(branch) for branch in branches]
+
+    def forward(self, x: Tensor, training: bool) -> Tensor:
+        parts = [branch(x, training) for branch in self.branch]
+        for i, y in enumerate(parts):
+            if (y.shape[0], *y.shape[2:]) != (parts[0].shape[0], *parts[0].shape[2:]):
+                raise LayerError(
+                    f"parallel: branch 1 gives {show(parts[0].shape)}, branch {i + 1} {show(y.shape)}; all but the "
+                    f"channels (axis 1) must agree (at {user_location()})"
+                )
+        return concat(parts, 1)
+
+
 class Residual(Layer):
     """body(x) + shortcut(x); the shortcut is x itself where none is given (He et al. 2016)."""
 
@@ -243,6 +263,7 @@ __all__ = [
     "LayerNorm",
     "LocalResponseNorm",
     "MaxPool",
+    "Parallel",
     "Residual",
     "Sequential",
     "as_layer",

@@ -42,6 +42,8 @@ def training(model: Model, loss: Loss, optimizer: Optimizer) -> Graph:
     inputs, batch, targets = _gathered(model)
     logits = model(batch, training=True)
     value = loss(logits, targets)
+    for weight, head in model.net.heads():
+        value = value + loss(head, targets) * weight
     parameters = model.parameters()
     updates = {**model.net.updates(), **optimizer.updates(parameters, grad(value, parameters))}
     return Graph(inputs, [value, _correct(logits, targets)], updates)

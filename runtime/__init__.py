@@ -18,7 +18,7 @@ from .errors import (
 )
 from .executable import Executable
 from .loader import host_machine, load
-from .program import Arg, BufferArg, BufferSpec, IndexCheck, KernelSpec, Program, SizeArg
+from .program import Arg, BufferArg, BufferSpec, IndexCheck, KernelSpec, Program, SizeArg, SizeCheck
 from .sizes import Poly, describe, evaluate
 from .state import State
 from .threads import Pool, available_cores, shared_pool
@@ -44,6 +44,7 @@ __all__ = [
     "ProgramError",
     "RuntimeShapeError",
     "SizeArg",
+    "SizeCheck",
     "State",
     "available_cores",
     "describe",

@@ -84,6 +84,9 @@ def bind_sizes(program: Program, shapes: Sequence[Shape]) -> dict[str, int]:
     for position, wanted, shape in zip(program.inputs, expected, shapes, strict=True):
         if any(evaluate(poly, sizes) != size for poly, size in zip(wanted, shape)):
             raise RuntimeShapeError(_mismatch(program.buffers[position].name, wanted, shape, sizes))
+    for check in program.size_checks:
+        if evaluate(check.room, sizes) < 0:
+            raise RuntimeShapeError(f"{check.what}, with {_known(sizes)}")
     return sizes
 
 
@@ -167,5 +170,9 @@ def _job(steps: int, kernel_list: np.ndarray, bumps: np.ndarray, resources: Reso
 
 def _mismatch(name: str, wanted: tuple[Poly, ...], got: Shape, sizes: dict[str, int]) -> str:
     expected = "(" + ", ".join(describe(poly) for poly in wanted) + ("," if len(wanted) == 1 else "") + ")"
-    known = ", ".join(f"{symbol} = {size}" for symbol, size in sorted(sizes.items()))
+    known = _known(sizes)
     return f"input {name!r}: expected shape {expected}{' with ' + known if known else ''}, got {got}"
+
+
+def _known(sizes: dict[str, int]) -> str:
+    return ", ".join(f"{symbol} = {size}" for symbol, size in sorted(sizes.items()))

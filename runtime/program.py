@@ -78,6 +78,14 @@ class IndexCheck:
     what: str
 
 
+@dataclass(frozen=True)
+class SizeCheck:
+    """`room` must not be negative in any run; `what` says what does not fit where it is."""
+
+    room: Poly
+    what: str
+
+
 @dataclass(frozen=True, eq=False)
 class Program:
     """Everything an executable needs. `inputs`, `outputs` and `states` are positions in `buffers`."""
@@ -89,6 +97,7 @@ class Program:
     outputs: tuple[int, ...]
     states: tuple[int, ...] = ()
     checks: tuple[IndexCheck, ...] = ()
+    size_checks: tuple[SizeCheck, ...] = ()
     objects: dict[str, bytes] = field(default_factory=dict)
 
     def verify(self) -> None:
@@ -111,6 +120,8 @@ class Program:
                     _require(symbols(arg.poly) <= bound, f"kernel {kernel.name} uses a size that no input binds")
         for check in self.checks:
             _require(0 <= check.input < len(self.inputs), f"a check of {check.what} names an unknown input")
+        for room in self.size_checks:
+            _require(symbols(room.room) <= bound, f"a check of {room.what} uses a size that no input binds")
 
 
 def _verify_buffer(buffer: BufferSpec, listed: bool, bound: set[str | None]) -> None:

@@ -304,7 +304,8 @@ def _each(op: str, what: str, given: Any, d: int, least: int = 0) -> tuple[int, 
     items = tuple(given) if isinstance(given, Iterable) else (given,) * d
     if len(items) != d or any(not hasattr(n, "__index__") or n < least for n in items):
         raise ShapeError(
-            f"{op}: {what} must be an integer of at least {least}, or {d} of them, not {given!r}\n  at {user_location()}"
+            f"{op}: {what} must be an integer of at least {least}, or {d} of them, not {given!r}"
+            f"\n  at {user_location()}"
         )
     return tuple(operator.index(n) for n in items)
 

@@ -268,16 +268,12 @@ def _slice_reference(node: Tensor, env: Any, x: np.ndarray) -> np.ndarray:
     return x[tuple(builtins.slice(s, s + (n - 1) * t + 1 if n else s, t) for s, n, t in zip(starts, sizes, a.steps))]
 
 
-def _lower_slice(node: Tensor, index: Any, read: Any, axis: Any) -> Any:
-    """Where only the run's sizes say whether the slice lies inside, places outside read zero, never other memory."""
-    a, x = node.attrs, node.inputs[0]
-    places = tuple(i * t + s for i, s, t in zip(index, a.starts, a.steps))
-    unsure = [
-        loops.Within(place, d)
-        for place, d, s, n, t in zip(places, x.shape, a.starts, a.sizes, a.steps)
-        if not (_never_negative(s) and _never_negative(d - s - (n - 1) * t - 1))
-    ]
-    return loops.guard(unsure, read(0, places), loops.const(0, node.dtype))
+def slice_room(node: Tensor) -> list[tuple[int, Dim]]:
+    """(axis, places left) per bound of a slice that only a run's sizes can settle; negative where it does not fit."""
+    a, out = node.attrs, []
+    for axis, (d, s, n, t) in enumerate(zip(node.inputs[0].shape, a.starts, a.sizes, a.steps)):
+        out += [(axis, room) for room in (s, n, d - s - (n - 1) * t - 1) if not _never_negative(room)]
+    return out
 
 
 def _never_negative(size: Dim) -> bool:
@@ -299,7 +295,9 @@ register(
         "movement",
         _infer_slice,
         _slice_reference,
-        _lower_slice,
+        lambda node, index, read, axis: read(
+            0, tuple(i * t + s for i, s, t in zip(index, node.attrs.starts, node.attrs.steps))
+        ),
         vjp=_slice_gradient,
         samples=(
             Sample(((5, 7),), {"starts": (1, 2), "sizes": (3, 4), "steps": (1, 1)}),

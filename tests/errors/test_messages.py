@@ -86,3 +86,14 @@ def test_arrays_that_do_not_fit_leave_the_program_usable():
     with pytest.raises(kw.KernelwrightError, match=r"flat"):
         program(np.zeros((2, 21), "float32"))
     assert (program(np.ones((2, 20), "float32")) == 2).all()
+
+
+@pytest.mark.parametrize("device", ["cpu", "reference"])
+@pytest.mark.parametrize("key", [slice(None, 10), slice(-3, None), 4])
+def test_slices_of_a_symbolic_axis_that_do_not_fit(device, key):
+    x = kw.input("x", (None, 3))
+    program = kw.compile([x], [x[key]], device=device)
+    full = np.arange(36, dtype="float32").reshape(12, 3)
+    np.testing.assert_array_equal(program(full), full[key])
+    with pytest.raises(kw.KernelwrightError, match=r"slice.*axis 0"):
+        program(full[:2])

@@ -1,0 +1,33 @@
+"""The registry of networks, which `kw.models.names()` lists.
+
+A builder returns a fresh `Model` with random weights drawn from `seed`, its usual data and its training recipe. Its
+name and the first line of its docstring are what people see. Leans on `model` only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from ..model import Model
+
+Builder = TypeVar("Builder", bound=Callable[..., Model])
+_BUILDERS: dict[str, Callable[..., Model]] = {}
+
+
+def register(builder: Builder) -> Builder:
+    """Decorator: the function builds the network of its own name."""
+    _BUILDERS[builder.__name__] = builder
+    return builder
+
+
+def names() -> list[str]:
+    """The networks that there are, by name."""
+    return sorted(_BUILDERS)
+
+
+def build(name: str, **options: Any) -> Model:
+    """The network called `name`. Raises KeyError naming those that there are."""
+    if name not in _BUILDERS:
+        raise KeyError(f"there is no network {name!r}; there are {', '.join(names())}")
+    return _BUILDERS[name](**options)
