@@ -204,7 +204,6 @@ def _program(network: str, training: bool, batch: int, threads: int | None) -> t
     """The compiled training step or prediction of a network, and random arrays of that batch size for it."""
     import numpy as np
 
-    from .compiler.functions import cross_entropy
     from .models import programs
 
     model = _network(network, 0)
@@ -212,7 +211,7 @@ def _program(network: str, training: bool, batch: int, threads: int | None) -> t
     images = rng.random((batch, *model.input_shape), dtype="float32")
     if not training:
         return programs.prediction(model).compile("cpu", threads), [images]
-    graph = programs.training(model, cross_entropy, model.recipe.build(1, 1, True))
+    graph = programs.training(model, model.recipe.criterion(), model.recipe.build(1, 1, True))
     labels = rng.integers(0, model.classes, batch).astype("int32")
     return graph.compile("cpu", threads), [images, labels, np.arange(batch, dtype="int32")]
 

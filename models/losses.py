@@ -1,10 +1,108 @@
 """The losses, as `kw.losses`: each takes logits (or scores, or predictions) and targets and gives a scalar mean.
 
-They are composed in `compiler.functions`; this file only gathers them.
+The usual ones are composed in `compiler.functions`; those that belong to one historical network are written here, on
+the same ops. All take (outputs, integer labels), so that `kw.Trainer(model, loss=...)` accepts them.
 """
 
 from __future__ import annotations
 
-from ..compiler.functions import binary_cross_entropy, cross_entropy, hinge, kl_divergence, mean_squared_error
+from ..compiler.errors import ShapeError
+from ..compiler.functions import (
+    binary_cross_entropy,
+    cross_entropy,
+    hinge,
+    kl_divergence,
+    log_softmax,
+    mean_squared_error,
+)
+from ..compiler.graph import user_location
+from ..compiler.ops.elementwise import maximum, where
+from ..compiler.ops.indexing import hits, one_hot
+from ..compiler.ops.movement import pad
+from ..compiler.ops.reduce import argmax, max_, mean, sum_
+from ..compiler.shapes import show
+from ..compiler.tensor import Tensor
 
-__all__ = ["binary_cross_entropy", "cross_entropy", "hinge", "kl_divergence", "mean_squared_error"]
+
+def perceptron(scores: Tensor, targets: Tensor) -> Tensor:
+    """Rosenblatt's criterion: the mean over rows of (the greatest score) - (the target's score).
+
+    A row that is classified correctly gives 0 and no gradient. On a mistake the gradient adds the example to the
+    weights of the class that won and subtracts it from those of the target, so that SGD at rate 1, one example at a
+    time, is the perceptron's rule in Kessler's form for many classes (Rosenblatt 1958; Duda and Hart 1973, section
+    5.12). scores: (batch, classes) floats; targets: (batch,) integers. Ties go to the first class.
+    """
+    classes = _classes("perceptron", scores, targets)
+    won = one_hot(argmax(scores, -1), classes, scores.dtype)
+    return mean(sum_((won - one_hot(targets, classes, scores.dtype)) * scores, -1))
+
+
+def weston_watkins(scores: Tensor, targets: Tensor, squared: bool = False) -> Tensor:
+    """The multi-class hinge: the mean over rows of sum max(0, 1 + s_j - s_target) over the other classes j, or of
+    its terms' squares (Weston and Watkins 1999, with a margin of 1 in place of 2).
+
+    With two classes it is the binary hinge of s_1 - s_0. scores: (batch, classes) floats; targets: (batch,) integers.
+    """
+    margin = maximum(_margins("weston_watkins", scores, targets), 0.0)
+    return mean(sum_(margin * margin if squared else margin, -1))
+
+
+def crammer_singer(scores: Tensor, targets: Tensor, squared: bool = False) -> Tensor:
+    """The mean over rows of max(0, 1 + max over j of s_j - s_target), or of its square (Crammer and Singer 2001).
+
+    scores: (batch, classes) floats; targets: (batch,) integers.
+    """
+    margin = maximum(max_(_margins("crammer_singer", scores, targets), -1), 0.0)
+    return mean(margin * margin if squared else margin)
+
+
+def squared_error(outputs: Tensor, targets: Tensor, on: float = 1.0, off: float = 0.0) -> Tensor:
+    """The mean over rows of 1/2 sum (y - d)^2, with the desired d = `on` at the target's place and `off` elsewhere.
+
+    Rumelhart, Hinton, Williams 1986, equation 3. outputs: (batch, classes) floats; targets: (batch,) integers.
+    """
+    classes = _classes("squared_error", outputs, targets)
+    d = outputs - (one_hot(targets, classes, outputs.dtype) * (on - off) + off)
+    return mean(sum_(d * d, -1)) * 0.5
+
+
+def cross_entropy_with_rejection(logits: Tensor, targets: Tensor, rejection: float = 0.1) -> Tensor:
+    """Cross-entropy over the classes and one class of rubbish, whose logit is -`rejection`.
+
+    With logits that are negative penalties, it is the discriminative criterion of LeCun et al. 1998, equation 9.
+    logits: (batch, classes) floats; targets: (batch,) integers.
+    """
+    classes = _classes("cross_entropy_with_rejection", logits, targets)
+    log_p = log_softmax(pad(logits, [0, (0, 1)], -rejection))
+    return -mean(sum_(where(hits(targets, classes), log_p[:, :classes], 0.0), -1))
+
+
+def _classes(name: str, scores: Tensor, targets: Tensor) -> int:
+    """The number of classes. Raises ShapeError where scores and targets do not pair up."""
+    if scores.rank != 2 or not isinstance(scores.shape[1], int) or targets.shape != scores.shape[:1]:
+        raise ShapeError(
+            f"{name}: outputs (batch, classes) and integer targets (batch,) are needed, not {show(scores.shape)} and "
+            f"{targets.brief()} (at {user_location()})"
+        )
+    return scores.shape[1]
+
+
+def _margins(name: str, scores: Tensor, targets: Tensor) -> Tensor:
+    """1 + s_j - s_target for the classes j that are not the target; 0 at the target."""
+    hit = hits(targets, _classes(name, scores, targets))
+    wanted = sum_(where(hit, scores, 0.0), -1, keepdims=True)
+    return where(hit, 0.0, 1.0 + scores - wanted)
+
+
+__all__ = [
+    "binary_cross_entropy",
+    "crammer_singer",
+    "cross_entropy",
+    "cross_entropy_with_rejection",
+    "hinge",
+    "kl_divergence",
+    "mean_squared_error",
+    "perceptron",
+    "squared_error",
+    "weston_watkins",
+]

@@ -1,14 +1,17 @@
-"""How a network is trained unless told otherwise, as data: optimizer, learning rate, epochs, batch.
+"""How a network is trained unless told otherwise, as data: optimizer, learning rate, epochs, batch, loss.
 
 A recipe counts in epochs; `build` turns it into an optimizer once the steps per epoch are known.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from . import optimizers
+from ..compiler.tensor import Tensor
+from . import losses, optimizers
 from .schedules import Constant, Cosine, OneCycle, Polynomial, Schedule, WarmUp
 
 SHAPES = ("constant", "cosine", "one-cycle", "linear")
@@ -16,7 +19,10 @@ SHAPES = ("constant", "cosine", "one-cycle", "linear")
 
 @dataclass(frozen=True)
 class Recipe:
-    """optimizer: the name of a class of `kw.optim`; options: its other arguments; schedule: one of SHAPES."""
+    """optimizer: the name of a class of `kw.optim`; options: its other arguments; schedule: one of SHAPES.
+
+    loss: the name of a function of `kw.losses`; loss_options: its arguments after outputs and targets.
+    """
 
     optimizer: str = "SGD"
     learning_rate: float = 0.05
@@ -25,12 +31,20 @@ class Recipe:
     epochs: int = 10
     batch: int = 128
     options: dict[str, Any] = field(default_factory=lambda: {"momentum": 0.9})
+    loss: str = "cross_entropy"
+    loss_options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.schedule not in SHAPES:
             raise ValueError(f"recipe: the schedule is one of {', '.join(SHAPES)}, not {self.schedule!r}")
         if self.optimizer not in optimizers.__all__:
             raise ValueError(f"recipe: kw.optim has no optimizer {self.optimizer!r}")
+        if self.loss not in losses.__all__:
+            raise ValueError(f"recipe: kw.losses has no loss {self.loss!r}; it has {', '.join(losses.__all__)}")
+
+    def criterion(self) -> Callable[[Tensor, Tensor], Tensor]:
+        """The loss with its options: (outputs, integer targets) -> scalar mean."""
+        return partial(getattr(losses, self.loss), **self.loss_options)
 
     def build(self, steps_per_epoch: int, epochs: int | None = None, constant: bool = False) -> optimizers.Optimizer:
         """The optimizer for a run of `epochs` (by default the recipe's); `constant` leaves the schedule out."""

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from ..compiler.functions import cross_entropy
 from ..compiler.pipeline import Compiled
 from ..compiler.tensor import Tensor
 from ..runtime import checkpoint as storage
@@ -62,7 +61,7 @@ class Running:
 class Trainer:
     """Trains `model` on `device`. `optimizer`: by default the model's recipe, made at the first fit.
 
-    loss: (logits, integer labels) -> scalar mean. seed: the order of examples. batch: by default the recipe's.
+    loss: (logits, integer labels) -> scalar mean, by default the recipe's; batch likewise. seed: the order of examples.
     `history` has one dict per finished epoch; `epoch` counts finished epochs, `position` the steps into the next.
     """
 
@@ -70,7 +69,7 @@ class Trainer:
         self,
         model: Model,
         optimizer: Optimizer | None = None,
-        loss: programs.Loss = cross_entropy,
+        loss: programs.Loss | None = None,
         device: str = "cpu",
         threads: int | None = None,
         seed: int = 0,
@@ -81,7 +80,8 @@ class Trainer:
                 f"Trainer: a kw.models.Model is needed, not {type(model).__name__}; "
                 "kw.models.Model('name', net, input_shape=(1, 28, 28), classes=10) makes one of a network"
             )
-        self.model, self.optimizer, self.loss = model, optimizer, loss
+        self.model, self.optimizer = model, optimizer
+        self.loss = model.recipe.criterion() if loss is None else loss
         self.device, self.threads, self.seed = device, threads, seed
         self.batch = model.recipe.batch if batch is None else batch
         if self.batch < 1 or seed < 0:

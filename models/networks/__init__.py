@@ -6,7 +6,19 @@ A new network is a decorated function in one of these files, imported below by n
 from __future__ import annotations
 
 from .lenet import lenet5
-from .perceptrons import mlp, perceptron
+from .perceptrons import mlp, mlp1986, perceptron, rosenblatt
 from .registry import build, names, register
+from .svm import linear_svm, svm
 
-__all__ = ["build", "lenet5", "mlp", "names", "perceptron", "register"]
+__all__ = [
+    "build",
+    "lenet5",
+    "linear_svm",
+    "mlp",
+    "mlp1986",
+    "names",
+    "perceptron",
+    "register",
+    "rosenblatt",
+    "svm",
+]
