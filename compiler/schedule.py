@@ -16,6 +16,7 @@ from . import dtypes, loops
 from .codegen.target import lanes
 from .kernels import Kernel
 from .loops import Axis, Expr, Index
+from .panel import Panel, make_panel
 from .shapes import Dim, nominal
 
 CHUNK = 64
@@ -74,7 +75,7 @@ DOT_TILES = (
     (2, 2),
     (1, 1),
 )
-VECTOR_LOAD, SPLAT = 0.9, 0.15
+VECTOR_LOAD, SPLAT, DOT_LOAD = 0.9, 0.15, 0.35
 SLOTS = 64
 FEW_TILES = 4
 """Along an axis whose size may change from run to run, fewer tiles than this are likely to be part empty."""
@@ -141,12 +142,21 @@ class Tile:
     conditions: tuple[loops.Condition, ...]
     cost: float
     block: Block | None = None
+    panel: Panel | None = None
+    group: int = 0
+    """With a panel: how many columns of tiles are computed from one copy."""
+
+    @property
+    def places(self) -> tuple[Index, Index]:
+        """Where the elements of a and b are."""
+        return (self.panel.place if self.panel is not None else address(self.a)), address(self.b)
 
     def __str__(self) -> str:
         return (
             f"{self.kind} tile {self.rows}x{self.columns}: rows {self.row}, columns {self.column}, "
             f"lanes {self.lane}, summing {_names(self.summed)}, outer {_names(self.outer)}"
             + (f", {self.block}" if self.block else "")
+            + (f", from a panel of {self.panel.size} for {self.group} columns" if self.panel else "")
         )
 
 
@@ -230,9 +240,8 @@ def plan_tile(kernel: Kernel) -> Tile | None:
         return None
     guarded: set[Axis] = set()
     for c in conditions:
-        if not _cuts_loops(c, red):
-            return None
         guarded |= c.index.axes
+    cut = all(_cuts_loops(c, red) for c in conditions)
     shared = [e for v in kernel.values for e in loops.postorder([v]) if e.kind == "reduce" and e is not reduction]
     if shared:
         return None
@@ -242,9 +251,15 @@ def plan_tile(kernel: Kernel) -> Tile | None:
         rows: list[Axis | None] = [x for x in free if x not in wb.axes and x in wa.axes]
         for lane in free:
             if wb.coefficient(lane) == 1 and lane not in wa.axes and not _inside_division(wb, lane):
-                for row in rows or [None]:
+                for row in (rows or [None]) if cut else []:
                     if row is not lane:
                         found.append(_outer(kernel, reduction, a, b, conditions, row, lane))
+                for row in kernel.axes if conditions else ():
+                    if row is not lane and row in wa.axes and row not in wb.axes:
+                        tile = _from_panel(kernel, reduction, a, b, conditions, row, lane)
+                        found += [tile] if tile is not None else []
+        if not cut:
+            continue
         columns: list[Axis | None] = [x for x in free if x not in wa.axes and x in wb.axes]
         for lane in red:
             if lane not in guarded and wa.coefficient(lane) == 1 and wb.coefficient(lane) == 1:
@@ -343,6 +358,41 @@ def _outer(
     )
 
 
+def _from_panel(
+    kernel: Kernel,
+    reduction: Expr,
+    a: Expr,
+    b: Expr,
+    conditions: tuple[loops.Condition, ...],
+    row: Axis,
+    lane: Axis,
+) -> Tile | None:
+    """The cheapest outer tile that reads a from a panel, in which no condition is left."""
+    summed = _sum_order(reduction.data[1], address(b))
+    panel = make_panel(a, conditions, row, summed)
+    inside = all(i.within(d) for i, d in zip(b.data[1], b.data[0].shape))  # b is read where conditions fail, too
+    if panel is None or not inside or any(lane in c.index.axes for c in conditions):
+        return None
+    outer, depth = _work(kernel, (row, lane), summed)
+    width, size = lanes(reduction.dtype), dtypes.ITEMSIZE[reduction.dtype]
+    copy = panel.size * (NEAR if address(panel.value).coefficient(panel.axes[-1]) in (0, 1) else FAR)
+    far = 0.0 if panel.size * size <= L1 else size / FROM_L2
+    best: tuple[float, int, int, int] = (math.inf, 1, 1, 1)
+    for r, v in OUTER_TILES:
+        m, n = math.ceil(nominal(row.extent) / r), math.ceil(nominal(lane.extent) / (v * width))
+        column = depth * v * width * size
+        group = min(max(int(L2 // 2 // column), 1), n)
+        rate = FROM_L2 if column <= L2 else FROM_L3
+        fed = far * r + (0.0 if column <= L1 else v * width * size / rate)
+        per_step = max(r * v + VECTOR_LOAD * v + SPLAT * r, 4.0, fed)
+        tiles = outer * m * n * (depth * per_step + TILE_CALL + EPILOGUE * r * v)
+        best = min(best, (tiles + outer * math.ceil(n / group) * copy, r, v, group))
+    order = tuple(x for x in kernel.axes if x is not row and x is not lane)
+    cost, r, v, group = best
+    cost += _epilogue_cost(kernel, reduction, lane)
+    return Tile("outer", r, v, row, lane, lane, order, summed, reduction, a, b, (), cost, None, panel, group)
+
+
 def _block(
     summed: Sequence[Axis],
     conditions: Sequence[loops.Condition],
@@ -391,7 +441,7 @@ def _dot(
         m = math.ceil(nominal(row.extent) / r) if row is not None else 1
         n = math.ceil(nominal(column.extent) / c) if column is not None else 1
         fed = (feed.of_a(r, m) + feed.of_b(c, n, m)) * width
-        each = depth * vectors * max(r * c, r + c, 4.0, fed) + TILE_CALL + (HORIZONTAL + EPILOGUE) * r * c
+        each = depth * vectors * max(r * c + DOT_LOAD * (r + c), 4.0, fed) + TILE_CALL + (HORIZONTAL + EPILOGUE) * r * c
         best = min(best, (outer * m * n * each, r, c), key=lambda t: t[0])
     order = tuple(x for x in kernel.axes if x is not row and x is not column)
     return Tile(

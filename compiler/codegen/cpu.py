@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from .. import loops
 from ..kernels import Kernel
 from ..loops import Axis, Index
-from ..schedule import BLOCK, CHUNK, SLOTS, Block, Blocked, Chunked, Plain, Tile, address
+from ..panel import Panel
+from ..schedule import BLOCK, CHUNK, SLOTS, Block, Blocked, Chunked, Plain, Tile
 from ..shapes import Dim
 from .source import Names, Writer
 from .target import lanes
@@ -200,6 +201,9 @@ def _tile(kernel: Kernel, t: Tile, w: Writer) -> None:
     if t.block is not None:
         _tiles_together(kernel, t, t.block, w, parts, width)
         return
+    if t.panel is not None:
+        _tiles_of_panel(kernel, t, t.panel, w, width)
+        return
     w.scratch.append(f"acc = {dtype}_scratch({t.rows * width})")
     with _parallel(w, parts):
         rows, columns = _sides(t, w, width)
@@ -237,6 +241,48 @@ def _tiles_together(
             _epilogue(kernel, t, w, width, f"slot * {size} + ")
 
 
+def _tiles_of_panel(kernel: Kernel, t: Tile, panel: Panel, w: Writer, width: int) -> None:
+    """Per place of the outer axes: the panel is filled, then a group of columns of tiles is computed from it."""
+    assert t.row is not None and t.column is not None
+    dtype = t.reduction.dtype
+    w.scratch += [f"acc = {dtype}_scratch({t.rows * width})", f"panel = {dtype}_scratch({panel.size})"]
+    columns = _blocks(w, t.column.extent, width)
+    groups = _blocks(w, t.column.extent, width * t.group)
+    parts: list[tuple[Axis | str, str]] = [("group", groups), *((x, w.names.size(x.extent)) for x in t.outer)]
+    with _parallel(w, parts):
+        _fill(panel, w)
+        several = f"range(group * {t.group}, min({columns}, group * {t.group} + {t.group}))"
+        with (
+            w.nest(f"for column in {several}:"),
+            w.nest(f"for row in range({_blocks(w, t.row.extent, t.rows)}):"),
+        ):
+            rows, count = _sides(t, w, width)
+            _call(t, w, rows, count)
+            _epilogue(kernel, t, w, width)
+
+
+def _fill(panel: Panel, w: Writer) -> None:
+    """Zeros, then the values where the conditions hold."""
+    place = Index()
+    for x in panel.axes:
+        place = place * x.extent + loops.at(x)
+    if panel.conditions:
+        with w.nest(f"for z in range({w.names.size(panel.size)}):"):
+            w.line(f"panel[z] = {panel.value.dtype}(0)")
+    headers = []
+    for x in panel.axes:
+        inside = [c for c in panel.conditions if x in c.index.axes]
+        first, last = w.bounds(x, inside)[:2] if inside else ("0", w.names.size(x.extent))
+        headers.append((f"for {w.bind(x, w.fresh('p'))} in range({first}, {last}):", x))
+    outside = [w.condition(c) for c in panel.conditions if not c.index.axes & set(panel.axes)]
+    with ExitStack() as nest:
+        if outside:
+            nest.enter_context(w.nest(f"if {' and '.join(outside)}:", conditional=True))
+        for header, x in headers:
+            nest.enter_context(w.nest(header, x))
+        w.line(f"panel[{w.index(place)}] = {w.value(panel.value)}")
+
+
 def _blocks(w: Writer, extent: Dim, size: int) -> str:
     if isinstance(extent, int):
         return w.names.size(-(-extent // size))
@@ -258,7 +304,7 @@ def _block(w: Writer, name: str, axis: Axis | None, size: int) -> str:
 
 def _call(t: Tile, w: Writer, rows: str, columns: str, acc: str = "acc") -> None:
     """Bounds of the summed loops where conditions or blocks cut them, then the tile."""
-    where = address(t.a), address(t.b)
+    where = t.places
     start: dict[Axis, str] = {}
     trips: dict[Axis, str] = {}
     steps: dict[Axis, int] = {}
@@ -285,7 +331,8 @@ def _call(t: Tile, w: Writer, rows: str, columns: str, acc: str = "acc") -> None
     if empty and nest:
         nest[0] = (f"({nest[0][0]} if {' and '.join(empty)} else 0)", *nest[0][1:])
     loop_args = [text for n, *moves in nest for text in (n, *map(w._factor, moves))]
-    a, b = w.names.buffer(t.a.data[0]), w.names.buffer(t.b.data[0])
+    a = "panel" if t.panel is not None else w.names.buffer(t.a.data[0])
+    b = w.names.buffer(t.b.data[0])
     a_row = w._factor(where[0].coefficient(t.row)) if t.row is not None else "0"
     short = {"float32": "f32", "float64": "f64"}[t.reduction.dtype]
     name = f"{t.kind}_tile_{t.rows}x{t.columns}_{len(nest)}_{short}"
@@ -316,7 +363,7 @@ def _nest(t: Tile, w: Writer, trips: dict[Axis, str], steps: dict[Axis, int]) ->
     nest: list[tuple[str, Dim, Dim]] = []
     whole: Dim | None = None  # the number of trips of nest[0], where no condition cuts them
     for x in reversed([x for x in t.summed if t.block is None or x not in t.block.outside]):
-        a_step, b_step = (_step(address(operand), x, steps[x]) for operand in (t.a, t.b))
+        a_step, b_step = (_step(place, x, steps[x]) for place in t.places)
         uncut = trips[x] == w.names.size(x.extent)
         if nest and whole is not None and (a_step, b_step) == (nest[0][1] * whole, nest[0][2] * whole):
             nest[0] = (f"{_factored(trips[x])} * {nest[0][0]}", *nest[0][1:])
