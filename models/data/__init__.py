@@ -1,32 +1,46 @@
-"""Data sets, by name: `digits` ships with the package, `mnist` is read from a folder or downloaded."""
+"""Data sets, by name: `digits` ships with the package, the others are read from a folder or downloaded."""
 
 from __future__ import annotations
 
 import os
 
+from . import idx_sets
 from .dataset import Dataset, Split
 from .digits import digits
 from .errors import DataError
-from .mnist import mnist
+from .idx_sets import emnist, fashion_mnist, mnist, usps
 
 
 def names() -> list[str]:
     """The data sets that `load` knows."""
-    return ["digits", "mnist"]
+    return ["digits", *idx_sets.TABLE]
 
 
 def load(name: str, folder: str | os.PathLike[str] | None = None) -> Dataset:
-    """The data set called `name`; `mnist` from `folder` where it is not in the usual place.
+    """The data set called `name`; from `folder` where it is not in the usual place.
 
     Raises DataError for a name that is not known, a folder given for `digits`, and what the data set's reader raises.
     """
-    if name == "mnist":
-        return mnist(folder)
-    if name != "digits":
-        raise DataError(f"there is no data set {name!r}; there are {', '.join(names())}")
-    if folder is not None:
-        raise DataError(f"digits ships with the package and is not read from a folder ({folder}); mnist is")
-    return digits()
+    if name == "digits":
+        if folder is not None:
+            raise DataError(f"digits ships with the package and is not read from a folder ({folder}); mnist is")
+        return digits()
+    if name == "usps":
+        return usps(folder)
+    if name in idx_sets.TABLE:
+        return idx_sets.read(idx_sets.TABLE[name], folder)
+    raise DataError(f"there is no data set {name!r}; there are {', '.join(names())}")
 
 
-__all__ = ["DataError", "Dataset", "Split", "digits", "load", "mnist", "names"]
+__all__ = [
+    "DataError",
+    "Dataset",
+    "Split",
+    "digits",
+    "emnist",
+    "fashion_mnist",
+    "load",
+    "mnist",
+    "names",
+    "usps",
+]
