@@ -51,10 +51,13 @@ def read_tar(path: Path, wanted: Collection[str]) -> dict[str, bytes]:
                 if name in wanted and entry.isfile():
                     content = archive.extractfile(entry)
                     found[name] = content.read() if content else b""
+            while archive.fileobj is not None and archive.fileobj.read(1 << 20):
+                pass  # the checksum of a compressed archive is at its very end
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
     except FAULTS as error:
-        raise DataError(f"{path}: damaged tar file: {error}; {AGAIN}") from None
+        fault = str(error).splitlines()[0].rstrip(":") if str(error) else type(error).__name__
+        raise DataError(f"{path}: damaged tar file: {fault}; {AGAIN}") from None
     missing = [name for name in wanted if name not in found]
     if missing:
         raise DataError(f"{path} has no {', '.join(missing)}: it is cut off or not the published archive; {AGAIN}")
