@@ -18,6 +18,8 @@ from .errors import DataError
 from .idx_sets import emnist, fashion_mnist, mnist, usps
 from .image_folder import SHAPE, image_folder
 from .images import ImageDataset, ImageFiles
+from .loader import Loader
+from .sources import InMemory, Source
 
 IN_MEMORY: dict[str, Callable[[Any], Dataset]] = {
     **{name: partial(idx_sets.read, row) for name, row in idx_sets.TABLE.items()},
@@ -59,6 +61,9 @@ __all__ = [
     "Dataset",
     "ImageDataset",
     "ImageFiles",
+    "InMemory",
+    "Loader",
+    "Source",
     "Split",
     "cifar10",
     "cifar100",

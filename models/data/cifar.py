@@ -90,11 +90,8 @@ def read(row: Cifar, folder: str | os.PathLike[str] | None = None, download: boo
     place = locate(row.name, folder, row.needs, (lambda p: _download_missing(row, p)) if download else None)
     source, files = _files(row, place)
     classes = _names(source, row.names[label], files[row.names[label]])
-    parts = []
-    for counts in (row.train, row.test):
-        found = [_records(f"{source}, {n}", files[n], count, row, label) for n, count in counts.items()]
-        parts.append(Split(np.concatenate([x for x, _ in found]), np.concatenate([y for _, y in found])))
-    return Dataset(row.name, *parts, classes)
+    train, test = (_part(source, files, counts, row, label) for counts in (row.train, row.test))
+    return Dataset(row.name, train, test, classes)
 
 
 def _download_missing(row: Cifar, folder: Path) -> None:
@@ -139,6 +136,11 @@ def _names(source: Path, file: str, content: bytes) -> tuple[str, ...]:
     if len(names) != CLASSES[file]:
         raise DataError(f"{source}, {file}: {len(names)} class names, not {CLASSES[file]}: it is damaged; {AGAIN}")
     return names
+
+
+def _part(source: Path, files: dict[str, bytes], counts: dict[str, int], row: Cifar, label: int) -> Split:
+    found = [_records(f"{source}, {name}", files[name], count, row, label) for name, count in counts.items()]
+    return Split(np.concatenate([images for images, _ in found]), np.concatenate([labels for _, labels in found]))
 
 
 def _records(where: str, content: bytes, count: int, row: Cifar, label: int) -> tuple[np.ndarray, np.ndarray]:

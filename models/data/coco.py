@@ -39,15 +39,13 @@ def coco(
     """
     shape = check_shape(shape, fit)
     place = locate(NAME, folder, NEEDS)
-    parts, classes = [], []
-    for part in PARTS:
-        annotations = place / "annotations" / f"instances_{part}{year}.json"
-        found, names = instances(annotations, place / f"{part}{year}", shape, fit, several)
-        parts.append(found)
-        classes.append(names)
-    if classes[0] != classes[1]:
+    (train, classes), (test, others) = (
+        instances(place / "annotations" / f"instances_{part}{year}.json", place / f"{part}{year}", shape, fit, several)
+        for part in PARTS
+    )
+    if classes != others:
         raise DataError(f"{place}: the categories of {PARTS[0]}{year} and {PARTS[1]}{year} differ; {AGAIN}")
-    return ImageDataset(NAME, *parts, classes[0])
+    return ImageDataset(NAME, train, test, classes)
 
 
 def instances(

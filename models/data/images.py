@@ -50,8 +50,8 @@ def decode(path: str | os.PathLike[str], shape: tuple[int, int, int], fit: str =
     channels, height, width = shape
     faults = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
     try:
-        with Image.open(path) as image:
-            image = _in_mode(image, MODES[channels])
+        with Image.open(path) as file:
+            image = _in_mode(file, MODES[channels])
             if image.size != (width, height):
                 bilinear = Image.Resampling.BILINEAR
                 size = (width, height)
