@@ -78,12 +78,12 @@ class LoaderFeed:
     def __init__(self, loader: Loader, model: Model):
         self.loader, self.shape, self.classes = loader, model.input_shape, model.classes
         self.batch, self.seed = loader.batch, loader.seed
-        if loader.source.labels.ndim > 1:
+        if loader.labels.ndim > 1:
             raise InputError(
-                f"the loader's labels have shape {loader.source.labels.shape}: Trainer takes one class per image; for "
+                f"the loader's labels have shape {loader.labels.shape}: Trainer takes one class per image; for "
                 "several, iterate over the loader and call a step of kw.compile"
             )
-        batches.check_labels(loader.source.labels, loader.examples, model.classes)
+        batches.check_labels(loader.labels, loader.examples, model.classes)
 
     @property
     def steps(self) -> int:

@@ -78,14 +78,14 @@ def _in_mode(image: Any, mode: str) -> Any:
 class ImageFiles:
     """Image files with their labels, as a source of examples: nothing is read before an example is asked for.
 
-    paths: n files. labels: int32 (n,), or uint8 (n, classes) of zeros and ones where an image has several. shape: what
+    paths: n files. labels: integers (n,), or (n, classes) zeros and ones where an image has several. shape: what
     each image becomes, (channels, height, width); fit: how, see `decode`. Raises DataError where these do not fit.
     """
 
-    def __init__(self, paths: Sequence[Path], labels: np.ndarray, shape: Sequence[int], fit: str = "crop"):
+    def __init__(self, paths: Sequence[str | os.PathLike[str]], labels: Any, shape: Sequence[int], fit: str = "crop"):
         if len(paths) != len(labels):
             raise DataError(f"{len(paths)} image files but {len(labels)} labels")
-        self.paths, self.labels = list(paths), labels
+        self.paths, self.labels = [Path(path) for path in paths], np.asarray(labels)
         self.shape, self.fit = check_shape(shape, fit), fit
 
     def __len__(self) -> int:

@@ -66,6 +66,9 @@ class Loader:
             )
         if not len(self.source):
             raise DataError("a Loader needs at least one example; the source has none")
+        self.labels, self._shape = np.asarray(self.source.labels), tuple(self.source.shape)
+        if len(self.labels) != len(self.source):
+            raise DataError(f"the Loader's source has {len(self.source)} examples but {len(self.labels)} labels")
         self._epoch = 0
 
     @property
@@ -119,7 +122,7 @@ class Loader:
     def _make(self, positions: np.ndarray, epoch: int, number: int, stop: threading.Event) -> Batch:
         """Batch `number`, in a thread. Gives up between two examples once `stop` is set: nobody waits for it then."""
         chosen = positions[number * self.batch : (number + 1) * self.batch]
-        images = np.empty((len(chosen), *self.source.shape), np.float32)
+        images = np.empty((len(chosen), *self._shape), np.float32)
         for row, position in enumerate(chosen.tolist()):
             if stop.is_set():
                 return images, chosen
@@ -127,7 +130,7 @@ class Loader:
         if self.transform is not None:
             images = self._transformed(images, epoch, number)
         self._check_finite(images, chosen)
-        return images, self.source.labels[chosen]
+        return images, self.labels[chosen]
 
     def _read(self, position: int) -> np.ndarray:
         try:
@@ -137,11 +140,11 @@ class Loader:
         except Exception as error:
             kind = type(error).__name__
             raise DataError(f"{self.source.where(position)}: cannot be read ({kind}: {error})") from error
-        if image.shape != self.source.shape:
+        if image.shape != self._shape:
             raise DataError(
-                f"{self.source.where(position)}: an image of shape {image.shape}, not {self.source.shape} as the others"
+                f"{self.source.where(position)}: an image of shape {image.shape}, not {self._shape} as the others"
             )
-        return image
+        return np.divide(image, np.float32(255), dtype=np.float32) if image.dtype == np.uint8 else image
 
     def _transformed(self, images: np.ndarray, epoch: int, number: int) -> np.ndarray:
         assert self.transform is not None

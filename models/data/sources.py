@@ -1,7 +1,8 @@
 """Sources of examples: what a `Loader` reads from, one example at a time, from memory or from files.
 
 A source has `len`, `shape` (channels, height, width), `labels` for all examples, `read(position)`, which gives one
-image as float32 of `shape`, and `where(position)`, which says what was read. `read` is called from several threads.
+image of `shape` as float32, or as uint8 that the loader makes float32 in [0, 1], and `where(position)`, which says what
+was read. `read` is called from several threads.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from .errors import DataError
 class Source(Protocol):
     """Any object with these serves; `ImageFiles` and `InMemory` are two."""
 
-    labels: np.ndarray
+    labels: Any
 
     @property
     def shape(self) -> tuple[int, ...]: ...
@@ -30,7 +31,7 @@ class Source(Protocol):
 
 
 class InMemory:
-    """Arrays as a source: images (n, ...) float32, or uint8 that become float32 in [0, 1] as they are read.
+    """Arrays as a source: images (n, ...) float32 or uint8.
 
     labels: n of them, integers. Bytes take a quarter of the memory. Raises DataError where the two do not fit.
     """
@@ -52,8 +53,7 @@ class InMemory:
         return len(self.images)
 
     def read(self, position: int) -> np.ndarray:
-        image = self.images[position]
-        return image if image.dtype == np.float32 else np.divide(image, np.float32(255), dtype=np.float32)
+        return self.images[position]
 
     def where(self, position: int) -> str:
         return f"image {position}"

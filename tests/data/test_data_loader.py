@@ -185,6 +185,28 @@ def test_sources_in_memory() -> None:
     assert np.array_equal(np.concatenate([y for _, y in Loader((pixels, several), 4).in_order()]), several)
 
 
+def test_a_source_of_lists_and_bytes() -> None:
+    """Labels may be a list and the shape too; bytes become numbers in [0, 1]."""
+
+    class Plain:
+        labels, shape = [4, 5, 6], [1, 1, 2]
+
+        def __len__(self) -> int:
+            return 3
+
+        def read(self, position: int) -> np.ndarray:
+            return np.full((1, 1, 2), 51 * position, np.uint8)
+
+        def where(self, position: int) -> str:
+            return str(position)
+
+    ((images, labels),) = Loader(Plain(), 4, shuffle=False).batches(0)
+    assert labels.tolist() == [4, 5, 6] and np.allclose(images[:, 0, 0, 1], [0, 0.2, 0.4])
+    Plain.labels = [4, 5]
+    with pytest.raises(DataError, match="3 examples but 2 labels"):
+        Loader(Plain())
+
+
 def test_what_is_no_source() -> None:
     images, labels = np.zeros((3, 1, 2, 2), np.float32), np.zeros(3, np.int32)
     cases = [
