@@ -116,11 +116,11 @@ class Trainer:
         stops being finite, KeyboardInterrupt after Ctrl-C (with everything saved).
         """
         feed = feeds.feed(data, "train", self.model, self.batch, self.seed)
+        self._begin(feed)
         held = self._held(data, validation)
         if best is not None and held is None:
             raise ValueError("fit: the best epoch is chosen by validation accuracy, so `best` needs validation data")
         goal = self.model.recipe.epochs if epochs is None else epochs
-        self._begin(feed)
         self._prepare(feed.steps, goal)
         watchers = [_callback(c) for c in callbacks]
         with Interrupt() as stop, Display(progress, goal) as display:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +32,10 @@ def same(a: kw.Trainer, b: kw.Trainer) -> bool:
 
 def brighter(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return images * rng.uniform(0.8, 1.2, (len(images), 1, 1, 1)).astype("float32")
+
+
+class Lazy(kw.data.InMemory):
+    """A source, as image files are one, so that a loader is made for it."""
 
 
 class StopAt(kw.Callback):
@@ -161,3 +168,42 @@ def test_image_files_train_and_are_evaluated(tmp_path: Path):
     history = t.fit(ImageDataset("quarters", *files.split(8), tuple("abcd")), epochs=12, progress=False)
     assert history[-1]["validation_accuracy"] == 1.0
     assert t.evaluate(files)["accuracy"] > 0.9
+
+
+def test_validation_files_come_in_the_loaders_batches(problem):
+    """So that a resumed run, which knows the loader's batch from its checkpoint, sums the same parts."""
+    t = trainer("reference", batch=3)
+    t.fit(Loader(problem, 16), epochs=1, validation=Lazy(*problem), progress=False)
+    first = t.history[0]["validation_loss"]
+    assert first == t.evaluate(Loader(problem, 16))["loss"]
+
+
+def test_a_second_ctrl_c_does_not_wait_for_a_slow_file(tmp_path: Path):
+    """The first one lets the step in hand finish; while its batch is not there, the second ends the run at once."""
+    script = tmp_path / "wait.py"
+    script.write_text(
+        "import time, sys\n"
+        f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "import numpy as np, kernelwright as kw\n"
+        "from small_network import small\n"
+        "class Slow:\n"
+        "    labels, shape = np.zeros(4_000, 'int32'), (1, 8, 8)\n"
+        "    def __len__(self): return 4_000\n"
+        "    def where(self, position): return str(position)\n"
+        "    def read(self, position):\n"
+        "        if not position % 100: print('reading', flush=True)\n"
+        "        time.sleep(0.05)\n"
+        "        return np.zeros(self.shape, 'float32')\n"
+        "t = kw.Trainer(small(), device='reference', optimizer=kw.optim.SGD(0.1))\n"
+        "try:\n"
+        "    t.fit(kw.data.Loader(Slow(), 2_000, workers=1), progress=False)\n"
+        "except KeyboardInterrupt as stop:\n"
+        "    print('stopped:', stop)\n"
+    )
+    process = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True, env=os.environ)
+    assert process.stdout is not None and process.stdout.readline() == "reading\n"
+    for _ in range(2):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+    out, _ = process.communicate(timeout=30)  # the batch takes 100 s
+    assert "stopped: training stopped in epoch 1 after 0 steps" in out and process.returncode == 0
