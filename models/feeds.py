@@ -76,7 +76,7 @@ class LoaderFeed:
     """Steps from a loader, whose batch and seed they have. Raises InputError where its labels do not fit `model`."""
 
     def __init__(self, loader: Loader, model: Model):
-        self.loader, self.shape, self.classes = loader, model.input_shape, model.classes
+        self.loader, self.shape = loader, model.input_shape
         self.batch, self.seed = loader.batch, loader.seed
         if loader.labels.ndim > 1:
             raise InputError(
@@ -130,8 +130,9 @@ def check_fit(data: Any, model: Model) -> None:
     classes, shape = getattr(data, "classes", None), getattr(data, "input_shape", None)
     if classes is None or shape is None or (tuple(shape) == model.input_shape and len(classes) <= model.classes):
         return
+    name = getattr(data, "name", "the data set")
     raise InputError(
-        f"{model.name} takes images {model.input_shape} of up to {model.classes} classes, but {data.name} has images "
+        f"{model.name} takes images {model.input_shape} of up to {model.classes} classes, but {name} has images "
         f"{tuple(shape)} of {len(classes)}; build the network with input_shape={tuple(shape)}, classes={len(classes)} "
         "where it has these options, or choose another network or data set"
     )

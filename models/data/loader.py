@@ -56,7 +56,7 @@ class Loader:
         ahead: int | None = None,
     ):
         self.source = as_source(source)
-        self.batch, self.seed, self.shuffle, self.transform = batch, seed, shuffle, transform
+        self.batch, self.seed, self.shuffle, self.transform = int(batch), int(seed), bool(shuffle), transform
         self.workers = min(os.cpu_count() or 1, 8) if workers is None else workers
         self.ahead = 2 * self.workers if ahead is None else ahead
         if min(self.batch, self.workers, self.ahead) < 1 or seed < 0:
@@ -154,7 +154,7 @@ class Loader:
         except Exception as error:
             error.add_note(f"raised by the Loader's transform for batch {number} of epoch {epoch}")
             raise
-        if len(out) != len(images) or out.dtype != np.float32:
+        if out.shape[:1] != images.shape[:1] or out.dtype != np.float32:
             raise DataError(
                 f"the Loader's transform made {out.dtype} {out.shape} of float32 {images.shape}; it should give "
                 f"{len(images)} float32 images"

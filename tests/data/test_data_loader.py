@@ -170,6 +170,8 @@ def test_transforms_that_fail_or_do_not_fit() -> None:
         epoch(Loader(Numbers(), 8, transform=lambda images, rng: images.astype("float64")))
     with pytest.raises(DataError, match=r"transform made float32 \(7, 1, 2, 3\)"):
         epoch(Loader(Numbers(), 8, transform=lambda images, rng: images[1:]))
+    with pytest.raises(DataError, match=r"transform made object \(\)"):
+        epoch(Loader(Numbers(), 8, transform=lambda images, rng: None))
     cut = epoch(Loader(Numbers(), 8, transform=lambda images, rng: images[:, :, :1]))
     assert cut[0][0].shape == (8, 1, 1, 3)
 
