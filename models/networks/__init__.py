@@ -19,5 +19,6 @@ from .resnet_cifar import (
     resnet1001_preact,
     resnet1202,
 )
+from .vgg import vgg11, vgg13, vgg16, vgg19
 
 __all__ = ["build", "names", "register", *names()]

@@ -16,21 +16,22 @@ def count(name, **options):
         return kw.models.build(name, **options).size()
 
 
-def disagreement(model, torch_net, dtype="float64", device="reference", batch=2, training=True):
+def disagreement(model, torch_net, device="reference", batch=2, training=True):
     """The greatest difference of any value or gradient, each array's relative to its own greatest element.
 
     The scalar that is differentiated is a fixed random combination of the logits, and of those of the auxiliary
     heads with their weights. In training mode the running statistics are compared too. `torch_net` gives logits, or
-    in training logits and a list of the heads' logits.
+    in training logits and a list of the heads' logits. The model is one of float64: in float32 a rounding can move a
+    maximum to its neighbour, and a gradient with it.
     """
     import torch
 
-    rng = np.random.default_rng(0)
-    theirs = torch_net.to(getattr(torch, dtype)).train(training)
+    rng, dtype = np.random.default_rng(0), "float64"
+    theirs = torch_net.double().train(training)
     ours = model.parameters()
     _copy(ours, list(theirs.parameters()), rng)
-    image = rng.standard_normal((batch, *model.input_shape)).astype(dtype)
-    weight = rng.standard_normal((batch, model.classes)).astype(dtype)
+    image = rng.standard_normal((batch, *model.input_shape))
+    weight = rng.standard_normal((batch, model.classes))
 
     x = kw.input("x", (None, *model.input_shape), dtype)
     logits = model(x, training)

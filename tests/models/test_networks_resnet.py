@@ -135,5 +135,5 @@ def test_preactivation_resnet_agrees():
 @pytest.mark.slow
 def test_resnet20_agrees_on_the_cpu_device():
     networks = pytest.importorskip("torch_networks")
-    model = kw.models.resnet20(input_shape=(3, 12, 12))
-    assert disagreement(model, networks.CifarResNet(20, 10), "float32", "cpu", batch=8) < 1e-3
+    model = build("resnet20", input_shape=(3, 12, 12))
+    assert disagreement(model, networks.CifarResNet(20, 10), "cpu", batch=8) < 1e-9

@@ -109,3 +109,23 @@ class PreactivatedResNet(nn.Module):
 
     def forward(self, x):
         return self.fc(self.norm(self.blocks(self.conv(x))).relu().mean((2, 3)))
+
+
+# ------------------------------------------------------------------ Simonyan and Zisserman 2014
+class VGG(nn.Module):
+    """`plan`: widths of convolutions, "M" for a pooling, as in table 1; `pixels`: what five halvings leave."""
+
+    def __init__(self, plan, classes, pixels):
+        super().__init__()
+        layers, c = [], 3
+        for width in plan:
+            if width == "M":
+                layers.append(nn.MaxPool2d(2))
+            else:
+                layers += [nn.Conv2d(c, width, 3, padding=1), nn.ReLU()]
+                c = width
+        dense = [nn.Linear(512 * pixels, 4096), nn.ReLU(), nn.Linear(4096, 4096), nn.ReLU()]
+        self.layers = nn.Sequential(*layers, nn.Flatten(), *dense, nn.Linear(4096, classes))
+
+    def forward(self, x):
+        return self.layers(x)
