@@ -1,4 +1,4 @@
-"""GoogLeNet: parameter counts, the sizes of table 1, its heads, and agreement with an independent PyTorch definition."""
+"""GoogLeNet: parameter counts, the sizes of table 1, its heads, and agreement with a definition in PyTorch."""
 
 from __future__ import annotations
 
