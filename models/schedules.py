@@ -60,11 +60,14 @@ class MultiStep(Schedule):
     milestones: tuple[int, ...]
     factor: float = 0.1
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "milestones", tuple(sorted(int(m) for m in self.milestones)))
+
     def rate(self, t: Tensor) -> Tensor:
-        rate = as_tensor(float(self.initial))
-        for i, milestone in enumerate(sorted(self.milestones)):
-            rate = where(t < milestone, rate, self.initial * self.factor ** (i + 1))
-        return rate
+        passed = as_tensor(0.0)
+        for milestone in self.milestones:
+            passed = passed + where(t >= float(milestone), 1.0, 0.0)
+        return _power(self.factor, passed) * self.initial
 
 
 @dataclass(frozen=True)

@@ -43,13 +43,18 @@ def projection(filters: int, stride: int) -> Sequential:
     return Sequential(convolution(filters, 1, stride), BatchNorm())
 
 
-def basic(filters: int, stride: int, shortcut: Layer | None) -> Sequential:
+def block_name(stage: int, i: int) -> str:
+    """The scope of a block, in the names of its variables and kernels: both counted from 1."""
+    return f"stage{stage + 1}_block{i + 1}"
+
+
+def basic(filters: int, stride: int, shortcut: Layer | None, name: str) -> Sequential:
     """Two 3x3 convolutions (He et al. 2016, figure 5 left)."""
     body = Sequential(convolution(filters, 3, stride), BatchNorm(), relu, convolution(filters, 3), BatchNorm())
-    return Sequential(Residual(body, shortcut), relu)
+    return Sequential(Residual(body, shortcut), relu, name=name)
 
 
-def bottleneck(filters: int, stride: int, shortcut: Layer | None, stride_first: bool = False) -> Sequential:
+def bottleneck(filters: int, stride: int, shortcut: Layer | None, stride_first: bool, name: str) -> Sequential:
     """1x1 to a quarter of `filters`, 3x3, 1x1 to `filters` (figure 5 right). `stride_first`: see `resnet`."""
     narrow, first, second = filters // 4, stride if stride_first else 1, 1 if stride_first else stride
     body = Sequential(
@@ -62,10 +67,10 @@ def bottleneck(filters: int, stride: int, shortcut: Layer | None, stride_first: 
         convolution(filters, 1),
         BatchNorm(),
     )
-    return Sequential(Residual(body, shortcut), relu)
+    return Sequential(Residual(body, shortcut), relu, name=name)
 
 
-def preactivated(filters: int, stride: int, project: bool) -> Sequential:
+def preactivated(filters: int, stride: int, project: bool, name: str) -> Sequential:
     """The bottleneck with norm and relu before each convolution (He et al. 2016b, figure 4e).
 
     Where the shape changes (`project`) the shortcut is a 1x1 convolution of the activated input, as in the authors'
@@ -83,5 +88,5 @@ def preactivated(filters: int, stride: int, project: bool) -> Sequential:
         convolution(filters, 1),
     ]
     if project:
-        return Sequential(*activation, Residual(Sequential(*body), convolution(filters, 1, stride)))
-    return Sequential(Residual(Sequential(*activation, *body)))
+        return Sequential(*activation, Residual(Sequential(*body), convolution(filters, 1, stride)), name=name)
+    return Sequential(Residual(Sequential(*activation, *body)), name=name)

@@ -14,7 +14,7 @@ from ..layers import BatchNorm, Dense, Function, GlobalAvgPool, MaxPool, Sequent
 from ..model import Model
 from ..recipe import Recipe
 from .registry import register
-from .residual_blocks import basic, bottleneck, convolution, projection
+from .residual_blocks import basic, block_name, bottleneck, convolution, projection
 
 Shape = tuple[int, ...]
 IMAGENET: Shape = (3, 224, 224)
@@ -77,21 +77,25 @@ def resnet152(
 
 def _basic_net(depths: Sequence[int], classes: int) -> Sequential:
     """Four stages of basic blocks, 64 to 512 wide; the first stage keeps the stem's size and channels."""
-    blocks: list[Layer] = []
+    blocks = []
     for stage, depth in enumerate(depths):
-        filters, stride = 64 << stage, 1 if stage == 0 else 2
-        blocks.append(basic(filters, stride, projection(filters, stride) if stage else None))
-        blocks += [basic(filters, 1, None) for _ in range(depth - 1)]
+        filters = 64 << stage
+        for i in range(depth):
+            stride = 2 if i == 0 and stage > 0 else 1
+            shortcut = projection(filters, stride) if stride > 1 else None
+            blocks.append(basic(filters, stride, shortcut, block_name(stage, i)))
     return _around(blocks, classes)
 
 
 def _bottleneck_net(depths: Sequence[int], classes: int, stride_first: bool) -> Sequential:
     """Four stages of bottlenecks, 256 to 2048 wide; each stage's first shortcut widens the channels."""
-    blocks: list[Layer] = []
+    blocks = []
     for stage, depth in enumerate(depths):
-        filters, stride = 256 << stage, 1 if stage == 0 else 2
-        blocks.append(bottleneck(filters, stride, projection(filters, stride), stride_first))
-        blocks += [bottleneck(filters, 1, None) for _ in range(depth - 1)]
+        filters = 256 << stage
+        for i in range(depth):
+            stride = 2 if i == 0 and stage > 0 else 1
+            shortcut = projection(filters, stride) if i == 0 else None
+            blocks.append(bottleneck(filters, stride, shortcut, stride_first, block_name(stage, i)))
     return _around(blocks, classes)
 
 

@@ -16,7 +16,7 @@ from ..layers import BatchNorm, Dense, Function, GlobalAvgPool, Sequential
 from ..model import Model
 from ..recipe import Recipe
 from .registry import register
-from .residual_blocks import Subsample, basic, convolution, preactivated, projection
+from .residual_blocks import Subsample, basic, block_name, convolution, preactivated, projection
 
 Shape = tuple[int, ...]
 CIFAR: Shape = (3, 32, 32)
@@ -91,20 +91,24 @@ def _net(depth: int, classes: int, shortcut: str) -> Sequential:
     """Three stages of `depth` basic blocks, 16, 32 and 64 wide: 6 depth + 2 layers with weights."""
     if shortcut not in ("A", "B"):
         raise ValueError(f'resnet: the shortcut is "A" (zeros) or "B" (a 1x1 convolution), not {shortcut!r}')
-    blocks: list[Layer] = []
-    for filters, stride in ((16, 1), (32, 2), (64, 2)):
-        change = Subsample(filters, stride) if shortcut == "A" else projection(filters, stride)
-        blocks.append(basic(filters, stride, change if stride > 1 else None))
-        blocks += [basic(filters, 1, None) for _ in range(depth - 1)]
+    blocks = []
+    for stage in range(3):
+        filters = 16 << stage
+        for i in range(depth):
+            stride = 2 if i == 0 and stage > 0 else 1
+            change = Subsample(filters, stride) if shortcut == "A" else projection(filters, stride)
+            blocks.append(basic(filters, stride, change if stride > 1 else None, block_name(stage, i)))
     return _around([BatchNorm(), relu, *blocks], classes)
 
 
 def _preactivation_net(depth: int, classes: int) -> Sequential:
     """Three stages of `depth` pre-activated bottlenecks, 64, 128 and 256 wide: 9 depth + 2 layers with weights."""
-    blocks: list[Layer] = []
-    for filters, stride in ((64, 1), (128, 2), (256, 2)):
-        blocks.append(preactivated(filters, stride, project=True))
-        blocks += [preactivated(filters, 1, project=False) for _ in range(depth - 1)]
+    blocks = []
+    for stage in range(3):
+        filters = 64 << stage
+        for i in range(depth):
+            stride = 2 if i == 0 and stage > 0 else 1
+            blocks.append(preactivated(filters, stride, i == 0, block_name(stage, i)))
     return _around([*blocks, BatchNorm(), relu], classes)
 
 
