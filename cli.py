@@ -163,8 +163,10 @@ def models(json_file: Json = None) -> None:
     """List the networks."""
     from .compiler.inspect import grid
     from .models import build, names
+    from .models.initializers import undrawn
 
-    found = [build(name) for name in names()]
+    with undrawn():
+        found = [build(name) for name in names()]
     cells = [("network", "input", "classes", "parameters", "data")]
     cells += [
         (m.name, "x".join(map(str, m.input_shape)), str(m.classes), f"{m.size():,}", m.dataset or "") for m in found

@@ -53,6 +53,24 @@ class Step(Schedule):
 
 
 @dataclass(frozen=True)
+class MultiStep(Schedule):
+    """Multiplied by `factor` at each of the steps in `milestones` (PyTorch's MultiStepLR)."""
+
+    initial: float
+    milestones: tuple[int, ...]
+    factor: float = 0.1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "milestones", tuple(sorted(int(m) for m in self.milestones)))
+
+    def rate(self, t: Tensor) -> Tensor:
+        passed = as_tensor(0.0)
+        for milestone in self.milestones:
+            passed = passed + where(t >= float(milestone), 1.0, 0.0)
+        return _power(self.factor, passed) * self.initial
+
+
+@dataclass(frozen=True)
 class Exponential(Schedule):
     """initial * factor^step (PyTorch's ExponentialLR)."""
 
