@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -189,27 +189,9 @@ def _vjp(node: Tensor, g: Tensor) -> Sequence[Any]:
     a, b = node.inputs
     spec: Spec = node.attrs.spec
     return (
-        _without_division(g, b, gradient_spec(spec, 0, a.shape)),
-        _without_division(a, g, gradient_spec(spec, 1, b.shape)),
+        apply("contract", (g, b), spec=gradient_spec(spec, 0, a.shape)),
+        apply("contract", (a, g), spec=gradient_spec(spec, 1, b.shape)),
     )
-
-
-def _without_division(a: Tensor, b: Tensor, spec: Spec) -> Tensor:
-    """The contraction with zeros put between the elements of operands that are read at quotients.
-
-    The same sum: what stood between whole quotients was zero already. Three quarters of the products of a gradient of
-    stride 2 are then with zeros, but a register tile can make them, which needs addresses without conditions.
-    """
-    inputs, operands = [], []
-    for x, accesses in zip((a, b), spec.operands):
-        between = tuple(access.div - 1 if dim != 0 else 0 for access, dim in zip(accesses, x.shape))
-        if any(between):
-            none = (0,) * x.rank
-            x = apply("pad", (x,), low=none, high=none, interior=between, value=0.0)
-            accesses = tuple(replace(access, div=1) if n else access for access, n in zip(accesses, between))
-        inputs.append(x)
-        operands.append(accesses)
-    return apply("contract", tuple(inputs), spec=replace(spec, operands=tuple(operands)))
 
 
 def convolution_spec(

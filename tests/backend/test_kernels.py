@@ -45,6 +45,25 @@ def test_a_contraction_takes_its_epilogue():
     assert "_tile_" in program.kernels[0].source and "tanh(" in program.kernels[0].source
 
 
+def test_a_contraction_of_joined_parts_is_a_tile():
+    x = kw.input("x", (None, 16, 6, 6))
+    parts = kw.concat([kw.relu(x), kw.tanh(x)], 1)
+    program = kw.compile([x], [kw.conv(parts, kw.variable("w", f32(24, 32, 1, 1)))])
+    joined, contraction = program.kernels
+    assert any(reason.startswith("concat: parts of a contraction") for reason in joined.reasons)
+    assert "tile" in str(contraction.schedule)
+
+
+def test_the_gradient_of_a_strided_convolution_is_a_tile():
+    x, w = kw.input("x", (None, 16, 9, 8)), kw.variable("w", f32(32, 16, 3, 3))
+    gradient = kw.grad((kw.conv(x, w, 2, 1) ** 2).sum(), [x])
+    native, reference = (kw.compile([x], gradient, device=device) for device in ("cpu", "reference"))
+    contractions = [k for k in native.kernels if "contract" in k.fused]
+    assert contractions and all("tile" in str(k.schedule) for k in contractions)
+    image = f32(3, 16, 9, 8)
+    np.testing.assert_allclose(native(image), reference(image), rtol=1e-4, atol=1e-3)
+
+
 def test_kernel_names_and_lines_come_from_the_user():
     x, w = kw.input("pixels", (None, 64)), kw.input("weights", (64, 48))
     with kw.scope("first"):
