@@ -33,11 +33,12 @@ _LIBRARIES = tuple({sys.prefix, sys.base_prefix, *(sysconfig.get_path(p) for p i
 class Attrs:
     """An op's static parameters: immutable, hashable, read as attributes."""
 
-    __slots__ = ("_hash", "_items")
+    __slots__ = ("_hash", "_items", "_key")
 
     def __init__(self, **items: Any):
-        object.__setattr__(self, "_items", tuple(sorted(items.items())))
-        object.__setattr__(self, "_hash", hash(self._items))
+        object.__setattr__(self, "_items", tuple((name, items[name]) for name in sorted(items)))
+        object.__setattr__(self, "_key", tuple((name, _typed(item)) for name, item in self._items))
+        object.__setattr__(self, "_hash", hash(self._key))
 
     def __getattr__(self, name: str) -> Any:
         for key, item in self._items:
@@ -49,13 +50,20 @@ class Attrs:
         return self._items
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Attrs) and self._items == other._items
+        return isinstance(other, Attrs) and self._key == other._key
 
     def __hash__(self) -> int:
         return self._hash
 
     def __repr__(self) -> str:
         return ", ".join(f"{k}={show(v) if k == 'shape' else v}" for k, v in self._items)
+
+
+def _typed(item: Any) -> Any:
+    """The item with its type, so that 1, 1.0 and True differ, as do 0.0 and -0.0; a NaN equals itself."""
+    if isinstance(item, tuple):
+        return tuple(map(_typed, item))
+    return type(item), repr(item) if isinstance(item, float) else item
 
 
 @dataclass(frozen=True)

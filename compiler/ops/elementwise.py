@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from ...runtime.errors import IndexLimitError
 from .. import dtypes, loops
 from ..errors import DTypeError, ShapeError
-from ..tensor import Like, Tensor, apply, elementwise, full, full_value
+from ..graph import user_location
+from ..tensor import Like, Tensor, apply, checked_shape, elementwise, full, full_value
 from .registry import Bad, Op, Sample, register
 
 Gradient = Callable[..., Sequence[Any]]
@@ -270,14 +272,17 @@ def stop_gradient(x: Tensor) -> Tensor:
 
 
 def check_range(x: Tensor, limit: int, what: str = "label") -> Tensor:
-    """`x`, an integer tensor whose values are checked to lie in [0, limit) before each run where `x` is an input."""
+    """`x`, an integer tensor whose values are checked to lie in [0, limit): at once where `x` is a constant, before
+    each run where it is an input."""
     if not dtypes.is_integer(x.dtype):
-        raise DTypeError(f"{what}s must be integers, not {x.dtype}")
+        raise DTypeError(f"{what}s must be integers, not {x.dtype} (at {user_location()})")
+    if x.op.name == "array":
+        values = x.attrs.value.array
+        if ((values < 0) | (values >= limit)).any():
+            raise IndexLimitError(f"{what}s must lie in [0, {limit}), not {values.tolist()} (at {user_location()})")
     return apply("check_range", (x,), limit=limit, what=what)
 
 
 def zeros(shape: Any, dtype: Any = dtypes.DEFAULT_FLOAT) -> Tensor:
     """A constant of zeros."""
-    from ..shapes import from_user
-
-    return full(from_user(shape), 0, dtypes.check(dtype))
+    return full(checked_shape("zeros", shape), 0, dtypes.check(dtype))

@@ -15,7 +15,7 @@ from .. import dtypes, loops
 from ..errors import DTypeError, ShapeError
 from ..graph import user_location
 from ..shapes import Dim, show
-from ..tensor import Tensor, apply, normalize_axis
+from ..tensor import Tensor, apply, as_tensor, checked_shape, normalize_axis
 from .elementwise import check_range, equal
 from .registry import Bad, Op, Sample, register
 from .source import iota
@@ -110,6 +110,7 @@ register(
 
 def gather(x: Tensor, positions: Tensor, axis: int = 0) -> Tensor:
     """`x` at integer positions along one axis (numpy.take). Positions must lie in [0, size)."""
+    x, positions = as_tensor(x), as_tensor(positions)
     a = normalize_axis("gather", axis, x)
     size = x.shape[a]
     if positions.dtype in (dtypes.INT32, dtypes.INT64) and isinstance(size, int):
@@ -119,12 +120,15 @@ def gather(x: Tensor, positions: Tensor, axis: int = 0) -> Tensor:
 
 def scatter_add(values: Tensor, positions: Tensor, size: Dim, axis: int = 0) -> Tensor:
     """Zeros of `size` along `axis`, with `values` added at the positions (repeated positions add up)."""
+    values, positions = as_tensor(values), as_tensor(positions)
     a = normalize_axis("scatter_add", axis, values, values.rank - positions.rank + 1)
-    return apply("scatter_add", (values, positions), axis=a, size=size)
+    (length,) = checked_shape("scatter_add", (size,))
+    return apply("scatter_add", (values, positions), axis=a, size=length)
 
 
 def one_hot(labels: Tensor, classes: int, dtype: str = dtypes.DEFAULT_FLOAT) -> Tensor:
     """1 at the label, 0 elsewhere: labels (...,) -> (..., classes). Labels must lie in [0, classes)."""
+    labels = as_tensor(labels)
     if not dtypes.is_integer(labels.dtype):
         raise DTypeError(f"one_hot: labels must be integers, not {labels.dtype} (at {user_location()})")
     return hits(labels, classes).astype(dtype)
