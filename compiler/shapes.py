@@ -151,30 +151,35 @@ def product(sizes: Iterable[Dim]) -> Dim:
 
 
 def divide(a: Dim, b: Dim) -> Dim | None:
-    """`a / b` where it is exact for every value of the symbols, else None."""
-    if isinstance(b, int):
-        if b == 0:
+    """`a / b` where it is exact for every value of the symbols, else None. Long division of polynomials."""
+    if isinstance(a, int) and isinstance(b, int):
+        return a // b if b and a % b == 0 else None
+    if b == 0:
+        return None
+    (by, by_count), out = _leading(b), {}
+    while a != 0:
+        monomial, count = _leading(a)
+        rest = _without(monomial, by)
+        if rest is None or count % by_count:
             return None
-        if isinstance(a, int):
-            return a // b if a % b == 0 else None
-        if any(c % b for _, c in a.terms):
-            return None
-        return _normal({m: c // b for m, c in a.terms})
-    if a == 0:
-        return 0
-    if isinstance(a, int) or len(b.terms) != 1:
-        return 1 if a == b else None
-    (bm, bc), out = b.terms[0], {}
-    for m, c in a.terms:
-        rest = list(m)
-        for s in bm:
-            if s not in rest:
-                return None
-            rest.remove(s)
-        if c % bc:
-            return None
-        out[tuple(rest)] = c // bc
+        out[rest] = count // by_count
+        a = a - _normal({rest: out[rest]}) * b
     return _normal(out)
+
+
+def _leading(size: Dim) -> tuple[Monomial, int]:
+    """The greatest term in an order that products keep: by degree, then by name."""
+    return max(poly(size), key=lambda term: (len(term[0]), term[0]))
+
+
+def _without(monomial: Monomial, by: Monomial) -> Monomial | None:
+    """The monomial divided by another, None where it is no multiple."""
+    rest = list(monomial)
+    for name in by:
+        if name not in rest:
+            return None
+        rest.remove(name)
+    return tuple(rest)
 
 
 def from_user(shape: object) -> Shape:

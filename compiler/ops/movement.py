@@ -275,7 +275,7 @@ def _slice_reference(node: Tensor, env: Any, x: np.ndarray) -> np.ndarray:
     sizes = concrete(a.sizes, env)
     starts = concrete(a.starts, env)
     for axis, (d, s, n, t) in enumerate(zip(x.shape, starts, sizes, a.steps)):
-        if n and not (s >= 0 and s + (n - 1) * t < d):
+        if n and not (s >= 0 and n > 0 and s + (n - 1) * t < d):
             raise RuntimeShapeError(
                 f"{node!r} takes {n} places from {s} on along axis {axis}, of which there are {d} in this run"
             )
