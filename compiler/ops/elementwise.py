@@ -16,7 +16,7 @@ from ...runtime.errors import IndexLimitError
 from .. import dtypes, loops
 from ..errors import DTypeError, ShapeError
 from ..graph import user_location
-from ..tensor import Like, Tensor, apply, checked_shape, elementwise, full, full_value
+from ..tensor import Like, Tensor, apply, as_tensor, checked_shape, elementwise, full, full_value
 from .registry import Bad, Op, Sample, register
 
 Gradient = Callable[..., Sequence[Any]]
@@ -266,9 +266,9 @@ register(
 )
 
 
-def stop_gradient(x: Tensor) -> Tensor:
+def stop_gradient(x: Like) -> Tensor:
     """`x`, through which no gradient flows."""
-    return apply("stop_gradient", (x,))
+    return apply("stop_gradient", (as_tensor(x),))
 
 
 def check_range(x: Tensor, limit: int, what: str = "label") -> Tensor:

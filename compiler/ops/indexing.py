@@ -136,6 +136,7 @@ def one_hot(labels: Tensor, classes: int, dtype: str = dtypes.DEFAULT_FLOAT) -> 
 
 def hits(labels: Tensor, classes: int) -> Tensor:
     """Is this the label's class? (...,) -> (..., classes) of bool."""
+    (classes,) = checked_shape("one_hot", (classes,))  # type: ignore[assignment]
     checked = check_range(labels, classes)
     if classes > np.iinfo(labels.dtype).max:  # the classes themselves would wrap around
         checked = checked.astype(dtypes.INT64)

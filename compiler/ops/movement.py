@@ -397,13 +397,13 @@ def pad(x: Like, widths: Sequence[Any], value: float = 0.0) -> Tensor:
             f"pad: widths must be one per axis of {show(x.shape)}, each a number or (before, after), not {widths!r}"
             f"\n  at {user_location()}"
         )
-    held = np.asarray(value).astype(x.dtype).item()
+    held = full_value(full((), value, x.dtype))
     if held != value and not dtypes.is_float(x.dtype):
         raise DTypeError(f"pad: {x.dtype} cannot hold {value}; cast {show(x.shape)} first (at {user_location()})")
     if all(p == (0, 0) for p in pairs):
         return x
     low, high = tuple(p[0] for p in pairs), tuple(p[1] for p in pairs)
-    return apply("pad", (x,), low=low, high=high, interior=(0,) * x.rank, value=float(value))
+    return apply("pad", (x,), low=low, high=high, interior=(0,) * x.rank, value=held)
 
 
 # ---------------------------------------------------------------- flip and concat
