@@ -8,6 +8,7 @@ name) lives in side tables. Leans on `ops.registry` for what an op is.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
 import sysconfig
@@ -129,18 +130,29 @@ def scope(name: str) -> Iterator[None]:
 
 
 def user_location() -> Location:
-    """The innermost frame of the user's code, or where there is none, as under our own command line, of our models."""
-    frame, ours = sys._getframe(1), None
+    """The innermost line of the user's code; where there is none, of code without a file, our models or a library."""
+    frame = sys._getframe(1)
+    rest: dict[str, Location] = {}
     while frame is not None:
         file = frame.f_code.co_filename
-        if not file.startswith(_PACKAGE + os.sep) or file.startswith(_NOT_OURS):
-            if file.startswith(("<", *_LIBRARIES)) and ours is not None:
-                break
-            return Location(file, frame.f_lineno, _SCOPE.get())
-        if ours is None and not file.startswith(_COMPILER):
-            ours = Location(file, frame.f_lineno, _SCOPE.get())
+        kind = _whose(file)
+        if kind != "compiler":
+            here = Location(file, frame.f_lineno, _SCOPE.get())
+            if kind == "user":
+                return here
+            rest.setdefault(kind, here)
         frame = frame.f_back  # type: ignore[assignment]
-    return ours or Location("<unknown>", 0, _SCOPE.get())
+    return next((rest[kind] for kind in ("typed", "models", "library") if kind in rest), Location("<unknown>", 0))
+
+
+@functools.lru_cache(4096)
+def _whose(file: str) -> str:
+    """Whose code is in a file: "user", "typed" (no file at all), "compiler", "models" (all else of ours), "library"."""
+    if file.startswith(_PACKAGE + os.sep) and not file.startswith(_NOT_OURS):
+        return "compiler" if file.startswith(_COMPILER) else "models"
+    if file.startswith(("<frozen ", *_LIBRARIES)):
+        return "library"
+    return "typed" if file.startswith("<") else "user"
 
 
 def location(node: Node) -> Location:

@@ -203,7 +203,7 @@ def convolution_spec(
         reach = (w[3 + i] - 1) * dilation[i] + 1
         room = x[3 + i] + sum(pads[i]) - reach
         if not isinstance(room, int):
-            raise ShapeError("spatial sizes must be known when the graph is built")
+            raise ShapeError(f"spatial sizes {show(x[3:])} must be numbers (at {user_location()})")
         sizes.append(room // stride[i] + 1 if room >= 0 else 0)
     n, g, k = 0, 1, 2
     out = tuple(range(3, 3 + d))
