@@ -1,4 +1,7 @@
-"""Times a call with pytest-benchmark and adds its rates: GFLOP/s and GB/s by the shortest round, since other programs may share the machine."""
+"""Times a call with pytest-benchmark and adds its rates, GFLOP/s and GB/s.
+
+They are those of the shortest round, since other programs may share the machine.
+"""
 
 from __future__ import annotations
 
