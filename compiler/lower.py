@@ -29,7 +29,7 @@ class _Lowering:
         key = (node, index)
         if key not in self.known:
             buffer = self.stored.get(node)
-            if buffer is not None and (node not in self.inside or node.op.lower is None):  # leaves may be outputs
+            if buffer is not None and node not in self.inside:
                 self.known[key] = loops.load(buffer, index, node.dtype)
             else:
                 assert node.op.lower is not None, f"{node!r} has neither a buffer nor a lowering"
@@ -52,7 +52,7 @@ def _kernel(
     targets: Mapping[Any, list[Buffer]],
     names: dict[str, int],
 ) -> Kernel:
-    lowering = _Lowering(stored, set(group.members))
+    lowering = _Lowering(stored, {n for n in group.members if n.op.lower is not None})
     axes, index = points(group.shape)
     stores = []
     for node in group.members:

@@ -15,7 +15,7 @@ import numpy as np
 from ...runtime.errors import IndexLimitError
 from .. import dtypes, loops
 from ..errors import DTypeError, ShapeError
-from ..graph import user_location
+from ..graph import Location, location, user_location
 from ..tensor import Like, Tensor, apply, as_tensor, checked_shape, elementwise, full, full_value
 from .registry import Bad, Op, Sample, register
 
@@ -219,6 +219,17 @@ _op(
 )
 
 
+def _check_limit(values: np.ndarray, limit: int, what: str, place: Location) -> None:
+    outside = values[(values < 0) | (values >= limit)]
+    if outside.size:
+        raise IndexLimitError(f"{what} {outside.flat[0]} does not lie in [0, {limit}) (at {place})")
+
+
+def _check_reference(node: Tensor, env: Any, x: np.ndarray) -> np.ndarray:
+    _check_limit(x, node.attrs.limit, node.attrs.what, location(node))
+    return x
+
+
 def _cast_reference(node: Tensor, env: Any, x: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore"):
         return x.astype(node.dtype)
@@ -258,7 +269,7 @@ register(
         "check_range",
         "elementwise",
         lambda inputs, attrs: (inputs[0].shape, inputs[0].dtype),
-        lambda node, env, x: x,
+        _check_reference,
         lambda node, index, read, axis: read(0, index),
         vjp=lambda n, g: (g,),
         flops=0,
@@ -277,9 +288,7 @@ def check_range(x: Tensor, limit: int, what: str = "label") -> Tensor:
     if not dtypes.is_integer(x.dtype):
         raise DTypeError(f"{what}s must be integers, not {x.dtype} (at {user_location()})")
     if x.op.name == "array":
-        values = x.attrs.value.array
-        if ((values < 0) | (values >= limit)).any():
-            raise IndexLimitError(f"{what}s must lie in [0, {limit}), not {values.tolist()} (at {user_location()})")
+        _check_limit(x.attrs.value.array, limit, what, user_location())
     return apply("check_range", (x,), limit=limit, what=what)
 
 

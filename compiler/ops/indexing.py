@@ -30,6 +30,16 @@ def _infer_gather(inputs: Sequence[Tensor], attrs: Any) -> tuple[Any, str]:
     return x.shape[: attrs.axis] + at.shape + x.shape[attrs.axis + 1 :], x.dtype
 
 
+def _gather_reference(node: Tensor, env: Any, x: np.ndarray, at: np.ndarray) -> np.ndarray:
+    a = node.attrs.axis
+    size = x.shape[a]
+    inside = (at >= 0) & (at < size)
+    if not size:
+        return np.zeros(x.shape[:a] + at.shape + x.shape[a + 1 :], x.dtype)
+    picked = np.take(x, np.where(inside, at, 0), a)
+    return np.where(inside.reshape(at.shape + (1,) * (x.ndim - a - 1)), picked, np.zeros((), x.dtype))
+
+
 def _lower_gather(node: Tensor, index: Any, read: Any, axis: Any) -> Any:
     x, at = node.inputs
     a = node.attrs.axis
@@ -49,7 +59,7 @@ register(
         "gather",
         "index",
         _infer_gather,
-        lambda node, env, x, at: np.take(x, at, node.attrs.axis),
+        _gather_reference,
         _lower_gather,
         vjp=_gather_gradient,
         samples=(
@@ -75,7 +85,8 @@ def _scatter_reference(node: Tensor, env: Any, x: np.ndarray, at: np.ndarray) ->
 
     a = node.attrs.axis
     out = np.zeros(concrete(node.shape, env), node.dtype)
-    np.add.at(out, (slice(None),) * a + (at,), x)
+    inside = (at >= 0) & (at < out.shape[a])
+    np.add.at(out, (slice(None),) * a + (at[inside],), x[(slice(None),) * a + (inside,)])
     return out
 
 
@@ -123,6 +134,8 @@ def scatter_add(values: Tensor, positions: Tensor, size: Dim, axis: int = 0) -> 
     values, positions = as_tensor(values), as_tensor(positions)
     a = normalize_axis("scatter_add", axis, values, values.rank - positions.rank + 1)
     (length,) = checked_shape("scatter_add", (size,))
+    if positions.dtype in (dtypes.INT32, dtypes.INT64) and isinstance(length, int):
+        positions = check_range(positions, length, "position")
     return apply("scatter_add", (values, positions), axis=a, size=length)
 
 
