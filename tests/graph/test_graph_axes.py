@@ -65,7 +65,7 @@ def test_ways_to_name_the_same_axis(name):
         assert f(X, 1) is f(X, 1 - limit)
 
 
-@pytest.mark.parametrize("name", set(ONE) - {"transpose"})
+@pytest.mark.parametrize("name", sorted(set(ONE) - {"transpose"}))
 @pytest.mark.parametrize("axis", [4, -5, 7, *NO_AXES], ids=repr)
 def test_an_axis_that_does_not_fit(name, axis):
     f, limit = ONE[name]
