@@ -49,7 +49,7 @@ from .compiler.ops.elementwise import round_ as round
 from .compiler.ops.indexing import gather, one_hot, scatter_add
 from .compiler.ops.movement import concat, expand_dims, flatten, flip, pad, reshape, squeeze, stack, transpose
 from .compiler.ops.random import Generator
-from .compiler.ops.reduce import argmax, mean, prod
+from .compiler.ops.reduce import argmax, argmin, mean, prod
 from .compiler.ops.reduce import max_ as max
 from .compiler.ops.reduce import min_ as min
 from .compiler.ops.reduce import sum_ as sum

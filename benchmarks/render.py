@@ -16,6 +16,14 @@ Times are of one run on a shared virtual machine. Only ratios within a run mean 
 interleaved round by round, and medians compared. A ratio above 1 says that Kernelwright is faster.
 """
 
+MICRO = """## Single kernels
+
+`pytest benchmarks/micro` times them, with GFLOP/s and GB/s: contractions of LeNet-5, an MLP, AlexNet, VGG-16, GoogLeNet
+and ResNet (`micro/layer_shapes.py`) with both gradients, elementwise work, reductions, softmax, pooling, calls,
+barriers and cold compiles. `-k lenet5` picks some, `--threads 1` sets the threads, `--benchmark-json FILE` keeps the
+outcome, and `--benchmark-disable` runs each once. It needs `pip install -e ".[bench,test]"`. No outcome is kept here.
+"""
+
 
 def newest(kind: str) -> dict[str, Any] | None:
     found = sorted(RESULTS.glob(f"*-{kind}.json"))
@@ -70,6 +78,7 @@ def main() -> None:
         result = newest(kind)
         if result is not None:
             sections.append(render(result))
+    sections.append(MICRO)
     Path(__file__).with_name("README.md").write_text("\n".join(sections))
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import runtime
-from . import config, loops
+from . import config, dtypes, loops
 from .codegen.cpu import Source, print_kernel
 from .codegen.target import target
 from .graph import location, toposort
@@ -190,7 +190,7 @@ def checks(outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> tuple[runtime
             x = node.inputs[0]
             while x.op.kind == "movement" or x.op.name in ("gather", "check_range", "cast"):
                 x = x.inputs[0]
-            if x in place:
+            if x in place and dtypes.is_integer(x.dtype):
                 found.append(runtime.IndexCheck(place[x], node.attrs.limit, node.attrs.what))
     return tuple(dict.fromkeys(found))
 

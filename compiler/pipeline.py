@@ -13,15 +13,16 @@ import numpy as np
 
 from .. import runtime
 from . import config, layout, memory, schedule
+from .arguments import check_arrays, check_program, check_shapes
 from .assemble import KernelInfo, assemble, checks, size_checks
 from .codegen import reference
-from .errors import CompileError, InputError
+from .errors import CompileError
 from .fuse import Fusion, fuse
 from .graph import name_of, toposort
 from .kernels import Buffer, Kernel
 from .lower import lower
 from .rules import simplify
-from .shapes import show
+from .shapes import as_index
 from .shapes import typical as typical_sizes
 from .tensor import Tensor
 from .verify import verify
@@ -52,19 +53,7 @@ class Compiled:
         raise NotImplementedError
 
     def _check(self, arrays: Sequence[Any]) -> list[np.ndarray]:
-        if len(arrays) != len(self.inputs):
-            names = ", ".join(f"{x.attrs.name}{show(x.shape)}" for x in self.inputs)
-            raise InputError(f"{len(arrays)} arrays given, {len(self.inputs)} inputs expected: {names}")
-        given = []
-        for x, a in zip(self.inputs, arrays):
-            array = a if isinstance(a, np.ndarray) else np.asarray(a, x.dtype)
-            if array.dtype.name != x.dtype:
-                raise InputError(
-                    f"input {x.attrs.name!r} takes {x.dtype}, got {array.dtype} of shape {array.shape}; "
-                    f"convert it with .astype({x.dtype!r})"
-                )
-            given.append(array)
-        return given
+        return check_arrays(self.inputs, arrays)
 
 
 class Reference(Compiled):
@@ -72,6 +61,7 @@ class Reference(Compiled):
 
     def run(self, arrays: Sequence[Any], steps: int = 1, per_step: Sequence[int] = ()) -> list[np.ndarray]:
         given = self._check(arrays)
+        check_shapes(self.inputs, given, steps, per_step)
         results = []
         for step in range(steps):
             feed = {x: a[step] if i in per_step else a for i, (x, a) in enumerate(zip(self.inputs, given))}
@@ -112,7 +102,7 @@ class Native(Compiled):
 
 
 def compile(
-    inputs: Sequence[Tensor],
+    inputs: Sequence[Tensor] | Tensor,
     outputs: Sequence[Tensor] | Tensor,
     updates: Mapping[Tensor, Tensor] | None = None,
     device: str = "cpu",
@@ -127,31 +117,17 @@ def compile(
 
     Raises CompileError for a device, inputs or updates that cannot be.
     """
+    inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     wanted = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     new_values = dict(updates or {})
-    _check_program(inputs, wanted, new_values)
+    check_program(inputs, wanted, new_values)
+    if threads is not None and (as_index(threads) is None or threads < 1):
+        raise CompileError(f"compile: threads must be an integer of at least 1, not {threads!r}")
     if device == "reference":
         return Reference(inputs, wanted, new_values)
     if device == "cpu":
         return Native(inputs, wanted, new_values, threads or config.threads(), typical or {})
     raise CompileError(f"compile: there is no device {device!r}; use one of {', '.join(DEVICES)}")
-
-
-def _check_program(inputs: Sequence[Tensor], outputs: Sequence[Tensor], updates: Mapping[Tensor, Tensor]) -> None:
-    for variable, new in updates.items():
-        if variable.op.name != "variable":
-            raise CompileError(f"compile: only variables can be updated, not {variable!r}")
-        if (variable.shape, variable.dtype) != (new.shape, new.dtype):
-            raise CompileError(f"compile: the update {new.brief()} does not fit {variable!r}")
-    given = set(inputs)
-    if len(given) != len(inputs):
-        raise CompileError("compile: an input is listed twice")
-    for x in inputs:
-        if x.op.name != "input":
-            raise CompileError(f"compile: {x!r} is not an input; make inputs with kw.input")
-    for node in toposort([*outputs, *updates.values()]):
-        if node.op.name == "input" and node not in given:
-            raise CompileError(f"compile: input {node!r} is needed but not among the inputs")
 
 
 def build(

@@ -1,6 +1,6 @@
 """The op table, one file per family. Importing this package fills `registry.OPS`."""
 
-from . import contract, elementwise, indexing, movement, random, reduce, source, window
+from . import contract, elementwise, indexing, movement, random, reduce, source, subscript, window
 from .registry import OPS, Bad, Op, Sample
 
 __all__ = [
@@ -15,5 +15,6 @@ __all__ = [
     "random",
     "reduce",
     "source",
+    "subscript",
     "window",
 ]
