@@ -1,0 +1,248 @@
+"""Affine warps of batches of images: any chain of them is one matrix per image and one bilinear resampling.
+
+Images are (batch, channels, height, width); a point is (x, y) = (column, row) in pixels, whole numbers at the centres
+of pixels. An `Affine` maps a point of the result to the point of the source that is sampled there. Its six entries are
+numbers or tensors (batch,), so that gradients flow to whatever they are computed from. Composed of the DSL's own ops:
+one gather from the flattened pixels for each of the four neighbours, as one short reduction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from ...compiler import dtypes
+from ...compiler.errors import DTypeError, ShapeError
+from ...compiler.graph import user_location
+from ...compiler.ops.elementwise import clip, cos, equal, floor, sin, where
+from ...compiler.ops.indexing import gather
+from ...compiler.ops.source import iota
+from ...compiler.shapes import Dim, show
+from ...compiler.tensor import Tensor, as_tensor, broadcast_to
+
+Scalar = float | Tensor
+Size = tuple[int, int]
+EDGE: Literal["edge"] = "edge"
+
+
+@dataclass(frozen=True, eq=False)
+class Affine:
+    """(x, y) -> (xx x + xy y + x0, yx x + yy y + y0): from the result's pixels to the source's.
+
+    Entries are numbers, the same for every image, or float tensors of shape (batch,).
+    """
+
+    xx: Scalar = 1.0
+    xy: Scalar = 0.0
+    x0: Scalar = 0.0
+    yx: Scalar = 0.0
+    yy: Scalar = 1.0
+    y0: Scalar = 0.0
+
+    def __matmul__(self, other: Affine) -> Affine:
+        """First `other`, then this one, both taken as maps of points (the product of their matrices)."""
+        a, b = self, other
+        return Affine(
+            _dot(a.xx, b.xx, a.xy, b.yx),
+            _dot(a.xx, b.xy, a.xy, b.yy),
+            _plus(_dot(a.xx, b.x0, a.xy, b.y0), a.x0),
+            _dot(a.yx, b.xx, a.yy, b.yx),
+            _dot(a.yx, b.xy, a.yy, b.yy),
+            _plus(_dot(a.yx, b.x0, a.yy, b.y0), a.y0),
+        )
+
+    def then(self, after: Affine) -> Affine:
+        """This warp of the images and then `after` of the result, as one: the source is asked last."""
+        return self @ after
+
+    def about(self, x: float, y: float) -> Affine:
+        """The same map with (x, y) in the place of the origin."""
+        return Affine(x0=x, y0=y) @ self @ Affine(x0=-x, y0=-y)
+
+    def entries(self) -> tuple[Scalar, ...]:
+        """The two rows of the matrix: xx, xy, x0, yx, yy, y0."""
+        return self.xx, self.xy, self.x0, self.yx, self.yy, self.y0
+
+
+def _plus(a: Scalar, b: Scalar) -> Scalar:
+    if not isinstance(a, Tensor) and a == 0:
+        return b
+    return a if not isinstance(b, Tensor) and b == 0 else a + b
+
+
+def _times(a: Scalar, b: Scalar) -> Scalar:
+    for one, other in ((a, b), (b, a)):
+        if not isinstance(one, Tensor) and one in (0, 1):
+            return 0.0 if one == 0 else other
+    return a * b
+
+
+def _dot(a: Scalar, b: Scalar, c: Scalar, d: Scalar) -> Scalar:
+    return _plus(_times(a, b), _times(c, d))
+
+
+# ---------------------------------------------------------------- warps, by what they do to the picture
+
+
+def centre(size: Size) -> tuple[float, float]:
+    """(x, y) of the middle of an image of (height, width) pixels."""
+    return (size[1] - 1) / 2, (size[0] - 1) / 2
+
+
+def translation(right: Scalar = 0.0, down: Scalar = 0.0) -> Affine:
+    """Moves the picture by so many pixels."""
+    return Affine(x0=_times(-1.0, right), y0=_times(-1.0, down))
+
+
+def rotation(degrees: Scalar, size: Size) -> Affine:
+    """Turns the picture counter-clockwise about its middle. size: (height, width)."""
+    c: Scalar
+    s: Scalar
+    if isinstance(degrees, Tensor):
+        radians = degrees * (np.pi / 180)
+        c, s = cos(radians), sin(radians)
+    else:
+        c, s = float(np.cos(np.radians(degrees))), float(np.sin(np.radians(degrees)))
+    return Affine(c, _times(-1.0, s), 0.0, s, c, 0.0).about(*centre(size))
+
+
+def scaling(across: Scalar, size: Size, down: Scalar | None = None) -> Affine:
+    """Makes the picture `across` times as wide and `down` times (by default the same) as high, about its middle."""
+    down = across if down is None else down
+    return Affine(xx=1.0 / across, yy=1.0 / down).about(*centre(size))
+
+
+def shearing(degrees: Scalar, size: Size) -> Affine:
+    """Slants the picture: a vertical line leans to the right by so many degrees. The middle row stays."""
+    if isinstance(degrees, Tensor):
+        radians = degrees * (np.pi / 180)
+        slope: Scalar = sin(radians) / cos(radians)
+    else:
+        slope = float(np.tan(np.radians(degrees)))
+    return Affine(xy=slope).about(*centre(size))
+
+
+def flipping(size: Size, horizontal: Scalar = 1.0, vertical: Scalar = 0.0) -> Affine:
+    """Mirrors the picture left to right where `horizontal` is 1, top to bottom where `vertical` is; 0 leaves it."""
+    h, w = size
+    return Affine(
+        xx=_plus(1.0, _times(-2.0, horizontal)),
+        x0=_times(w - 1.0, horizontal),
+        yy=_plus(1.0, _times(-2.0, vertical)),
+        y0=_times(h - 1.0, vertical),
+    )
+
+
+def cropping(left: Scalar, top: Scalar) -> Affine:
+    """The part of the picture that begins at (left, top); its size is what `warp` is asked for."""
+    return Affine(x0=left, y0=top)
+
+
+def resizing(size: Size, to: Size) -> Affine:
+    """A picture of `size` stretched to fill `to`, corner to corner of the outer pixels (no averaging: to shrink by
+    much, blur first). Both are (height, width)."""
+    down, across = size[0] / to[0], size[1] / to[1]
+    return Affine(xx=across, x0=(across - 1) / 2, yy=down, y0=(down - 1) / 2)
+
+
+# ---------------------------------------------------------------- the warp itself
+
+
+def warp(images: Tensor, affine: Any, size: Size | None = None, fill: float | str = 0.0) -> Tensor:
+    """The images sampled bilinearly where `affine` says, as one kernel.
+
+    images: (batch, channels, height, width) floats, height and width known. affine: an `Affine`, or a matrix (2, 3) or
+    tensor (batch, 2, 3) of its two rows. size: (height, width) of the result, by default the images'. fill: the value
+    of every pixel outside (each of a point's four neighbours counts by itself), or "edge" for the nearest pixel.
+
+    Differentiable in the images and in the entries (where a point falls on a pixel's centre, from the right). Raises
+    ShapeError or DTypeError where images, matrix or size do not fit, ValueError for another `fill`.
+    """
+    source, result = _check(images, size, fill)
+    batch, channels, dtype = images.shape[0], images.shape[1], images.dtype
+    shape: tuple[Dim, ...] = (batch, channels, *result, 2, 2)  # the last two: the neighbours above/below, left/right
+    xx, xy, x0, yx, yy, y0 = (_spread(e, shape, dtype) for e in _affine(affine, images).entries())
+    column, row = _along(result[1], 3, dtype), _along(result[0], 2, dtype)
+    x, x_weight = _neighbour(_sum(_times(xx, column), _times(xy, row), x0), _along(2, 5, dtype))
+    y, y_weight = _neighbour(_sum(_times(yx, column), _times(yy, row), y0), _along(2, 4, dtype))
+    near_x, near_y = clip(x, 0.0, source[1] - 1.0), clip(y, 0.0, source[0] - 1.0)
+    plane = iota(batch * channels).reshape(batch, channels, 1, 1, 1, 1) * (source[0] * source[1])
+    place = broadcast_to(near_y.astype("int32") * source[1] + near_x.astype("int32") + plane, shape)
+    value = gather(images.reshape(-1), place)
+    if fill != EDGE:
+        value = where(equal(near_x, x) & equal(near_y, y), value, fill)
+    return (value * (x_weight * y_weight)).sum((-2, -1))
+
+
+def _neighbour(point: Tensor, side: Tensor) -> tuple[Tensor, Tensor]:
+    """(the coordinate of the pixel before (side 0) or after (side 1) a point, its share of the point's value)."""
+    before = floor(point)
+    return before + side, (1.0 - side) + (side * 2.0 - 1.0) * (point - before)
+
+
+def _sum(a: Scalar, b: Scalar, c: Scalar) -> Tensor:
+    return as_tensor(_plus(_plus(a, b), c))
+
+
+def _along(size: int, axis: int, dtype: str) -> Tensor:
+    """0, 1, ... along one of six axes."""
+    return iota(size, dtype).reshape(*(size if a == axis else 1 for a in range(6)))
+
+
+def _spread(entry: Scalar, shape: tuple[Dim, ...], dtype: str) -> Scalar:
+    """An entry for each image, at every place of the result: computed there, so that the warp stays one kernel."""
+    if not isinstance(entry, Tensor):
+        return entry
+    return broadcast_to(entry.astype(dtype).reshape(-1, 1, 1, 1, 1, 1), shape)
+
+
+def _check(images: Tensor, size: Any, fill: Any) -> tuple[Size, Size]:
+    """(height, width) of the source and of the result."""
+    height, width = image_size("warp", images)
+    if not dtypes.is_float(images.dtype):
+        raise DTypeError(
+            f"warp: images are floats, not {images.dtype}; .astype('float32') converts them (at {user_location()})"
+        )
+    if isinstance(fill, str) and fill != EDGE:
+        raise ValueError(f'warp: fill is a number or "edge", not {fill!r}')
+    if size is None:
+        return (height, width), (height, width)
+    given = tuple(size) if isinstance(size, Iterable) else (size,)
+    if len(given) != 2 or any(not isinstance(n, (int, np.integer)) or n < 1 for n in given):
+        raise ShapeError(f"warp: size is (height, width), both at least 1, not {size!r} (at {user_location()})")
+    return (height, width), (int(given[0]), int(given[1]))
+
+
+def image_size(op: str, images: Tensor) -> Size:
+    """(height, width) of a batch. Raises ShapeError, naming `op`, where they are not known or there are other axes."""
+    if images.rank != 4 or not all(isinstance(d, int) and d > 0 for d in images.shape[1:]):
+        raise ShapeError(
+            f"{op}: images are (batch, channels, height, width) with only the batch unknown, not "
+            f"{show(images.shape)} (at {user_location()})"
+        )
+    return images.shape[2], images.shape[3]  # type: ignore[return-value]
+
+
+def _affine(given: Any, images: Tensor) -> Affine:
+    if isinstance(given, Affine):
+        for entry in given.entries():
+            if isinstance(entry, Tensor) and entry.shape not in ((images.shape[0],), (1,)):
+                raise ShapeError(
+                    f"warp: images {show(images.shape)} need entries of shape {show(images.shape[:1])}, not "
+                    f"{show(entry.shape)} (at {user_location()})"
+                )
+        return given
+    if not isinstance(given, Tensor):
+        array = np.asarray(given, "float64")
+        if array.shape == (2, 3):
+            return Affine(*array.ravel().tolist())
+        given = as_tensor(array.astype(images.dtype))
+    if given.shape not in ((images.shape[0], 2, 3), (1, 2, 3)):
+        raise ShapeError(
+            f"warp: images {show(images.shape)} need a matrix (2, 3), or one for each: "
+            f"{show((images.shape[0], 2, 3))}, not {show(given.shape)} (at {user_location()})"
+        )
+    return Affine(*(given[:, i, j] for i in range(2) for j in range(3)))
