@@ -3,7 +3,7 @@
 Images are (batch, channels, height, width); a point is (x, y) = (column, row) in pixels, whole numbers at the centres
 of pixels. An `Affine` maps a point of the result to the point of the source that is sampled there. Its six entries are
 numbers or tensors (batch,), so that gradients flow to whatever they are computed from. Composed of the DSL's own ops:
-one gather from the flattened pixels for each of the four neighbours, as one short reduction.
+a pixel picked for each of the four neighbours, summed as one short reduction.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import numpy as np
 from ...compiler import dtypes
 from ...compiler.errors import DTypeError, ShapeError
 from ...compiler.graph import user_location
-from ...compiler.ops.elementwise import clip, cos, equal, floor, sin, where
-from ...compiler.ops.indexing import gather
+from ...compiler.ops.elementwise import clip, cos, floor, sin, where
+from ...compiler.ops.sampling import pick
 from ...compiler.ops.source import iota
 from ...compiler.shapes import Dim, show
 from ...compiler.tensor import Tensor, as_tensor, broadcast_to
@@ -168,19 +168,17 @@ def warp(images: Tensor, affine: Any, size: Size | None = None, fill: float | st
     column, row = _along(result[1], 3, dtype), _along(result[0], 2, dtype)
     x, x_weight = _neighbour(_sum(_times(xx, column), _times(xy, row), x0), _along(2, 5, dtype))
     y, y_weight = _neighbour(_sum(_times(yx, column), _times(yy, row), y0), _along(2, 4, dtype))
-    near_x, near_y = clip(x, 0.0, source[1] - 1.0), clip(y, 0.0, source[0] - 1.0)
-    plane = iota(batch * channels).reshape(batch, channels, 1, 1, 1, 1) * (source[0] * source[1])
-    place = broadcast_to(near_y.astype("int32") * source[1] + near_x.astype("int32") + plane, shape)
-    value = gather(images.reshape(-1), place)
-    if fill != EDGE:
-        value = where(equal(near_x, x) & equal(near_y, y), value, fill)
+    if fill == EDGE:
+        x, y = clip(x, 0.0, source[1] - 1.0), clip(y, 0.0, source[0] - 1.0)
+    value = pick(images, y.astype("int32"), x.astype("int32"), fill=0.0 if fill == EDGE else fill)  # type: ignore[arg-type]
     return (value * (x_weight * y_weight)).sum((-2, -1))
 
 
 def _neighbour(point: Tensor, side: Tensor) -> tuple[Tensor, Tensor]:
     """(the coordinate of the pixel before (side 0) or after (side 1) a point, its share of the point's value)."""
     before = floor(point)
-    return before + side, (1.0 - side) + (side * 2.0 - 1.0) * (point - before)
+    share = point - before
+    return before + side, where(side > 0.5, share, 1.0 - share)
 
 
 def _sum(a: Scalar, b: Scalar, c: Scalar) -> Tensor:
