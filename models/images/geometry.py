@@ -17,15 +17,18 @@ import numpy as np
 from ...compiler import dtypes
 from ...compiler.errors import DTypeError, ShapeError
 from ...compiler.graph import user_location
-from ...compiler.ops.elementwise import clip, cos, floor, sin, where
+from ...compiler.ops.elementwise import abs_, clip, cos, floor, sin, where
+from ...compiler.ops.movement import stack
 from ...compiler.ops.sampling import pick
 from ...compiler.ops.source import iota
 from ...compiler.shapes import Dim, show
-from ...compiler.tensor import Tensor, as_tensor, broadcast_to
+from ...compiler.tensor import Tensor, as_tensor, broadcast_to, cast
 
 Scalar = float | Tensor
 Size = tuple[int, int]
 EDGE: Literal["edge"] = "edge"
+FAR = 1e5
+"""Pixels farther away than any image reaches, and near enough for a point to be counted in int32."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +68,19 @@ class Affine:
     def entries(self) -> tuple[Scalar, ...]:
         """The two rows of the matrix: xx, xy, x0, yx, yy, y0."""
         return self.xx, self.xy, self.x0, self.yx, self.yy, self.y0
+
+    def matrix(self, batch: Dim, dtype: str = dtypes.DEFAULT_FLOAT) -> Tensor:
+        """The entries as (batch, 2, 3). An entry that is not finite, or beyond `FAR`, is FAR: the point lies outside.
+
+        All six together are one kernel, whatever they are computed from: the choice between entry and FAR is an op over
+        the stacked entries that is worth storing, so that what it reads is computed inside it.
+        """
+        spread = [
+            broadcast_to(cast(as_tensor(e, None if isinstance(e, Tensor) else dtype), dtype), (batch,))
+            for e in self.entries()
+        ]
+        stacked = stack(spread, 1).reshape(batch, 2, 3)
+        return where(abs_(stacked) < FAR, stacked, FAR)
 
 
 def _plus(a: Scalar, b: Scalar) -> Scalar:
@@ -164,7 +180,7 @@ def warp(images: Tensor, affine: Any, size: Size | None = None, fill: float | st
     source, result = _check(images, size, fill)
     batch, channels, dtype = images.shape[0], images.shape[1], images.dtype
     shape: tuple[Dim, ...] = (batch, channels, *result, 2, 2)  # the last two: the neighbours above/below, left/right
-    xx, xy, x0, yx, yy, y0 = (_spread(e, shape, dtype) for e in _affine(affine, images).entries())
+    xx, xy, x0, yx, yy, y0 = _entries(affine, images, shape)
     column, row = _along(result[1], 3, dtype), _along(result[0], 2, dtype)
     x, x_weight = _neighbour(_sum(_times(xx, column), _times(xy, row), x0), _along(2, 5, dtype))
     y, y_weight = _neighbour(_sum(_times(yx, column), _times(yy, row), y0), _along(2, 4, dtype))
@@ -188,13 +204,6 @@ def _sum(a: Scalar, b: Scalar, c: Scalar) -> Tensor:
 def _along(size: int, axis: int, dtype: str) -> Tensor:
     """0, 1, ... along one of six axes."""
     return iota(size, dtype).reshape(*(size if a == axis else 1 for a in range(6)))
-
-
-def _spread(entry: Scalar, shape: tuple[Dim, ...], dtype: str) -> Scalar:
-    """An entry for each image, at every place of the result: computed there, so that the warp stays one kernel."""
-    if not isinstance(entry, Tensor):
-        return entry
-    return broadcast_to(entry.astype(dtype).reshape(-1, 1, 1, 1, 1, 1), shape)
 
 
 def _check(images: Tensor, size: Any, fill: Any) -> tuple[Size, Size]:
@@ -224,23 +233,26 @@ def image_size(op: str, images: Tensor) -> Size:
     return images.shape[2], images.shape[3]  # type: ignore[return-value]
 
 
-def _affine(given: Any, images: Tensor) -> Affine:
+def _entries(given: Any, images: Tensor, shape: tuple[Dim, ...]) -> list[Scalar]:
+    """The six entries, numbers or spread to `shape`: computed at every place, so that the warp stays one kernel."""
+    if not isinstance(given, (Affine, Tensor)):
+        array = np.asarray(given, "float64")
+        given = Affine(*array.ravel().tolist()) if array.shape == (2, 3) else as_tensor(array.astype(images.dtype))
     if isinstance(given, Affine):
-        for entry in given.entries():
-            if isinstance(entry, Tensor) and entry.shape not in ((images.shape[0],), (1,)):
+        tensors = [e for e in given.entries() if isinstance(e, Tensor)]
+        for entry in tensors:
+            if entry.shape not in ((images.shape[0],), (1,), ()):
                 raise ShapeError(
                     f"warp: images {show(images.shape)} need entries of shape {show(images.shape[:1])}, not "
                     f"{show(entry.shape)} (at {user_location()})"
                 )
-        return given
-    if not isinstance(given, Tensor):
-        array = np.asarray(given, "float64")
-        if array.shape == (2, 3):
-            return Affine(*array.ravel().tolist())
-        given = as_tensor(array.astype(images.dtype))
+        if not tensors:
+            return list(given.entries())
+        given = given.matrix(images.shape[0], images.dtype)
     if given.shape not in ((images.shape[0], 2, 3), (1, 2, 3)):
         raise ShapeError(
             f"warp: images {show(images.shape)} need a matrix (2, 3), or one for each: "
             f"{show((images.shape[0], 2, 3))}, not {show(given.shape)} (at {user_location()})"
         )
-    return Affine(*(given[:, i, j] for i in range(2) for j in range(3)))
+    each = given.astype(images.dtype).reshape(-1, 1, 1, 1, 1, 6)
+    return [broadcast_to(each[..., k : k + 1], shape) for k in range(6)]
