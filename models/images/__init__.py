@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import colour, geometry
+from . import colour, filters, geometry, statistics
 from .augment import Augment
 from .colour import ColourPCA, colour_pca
 from .geometry import Affine, warp

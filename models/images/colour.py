@@ -52,7 +52,13 @@ def brightness(images: Tensor, factor: Scalar) -> Tensor:
 
 def contrast(images: Tensor, factor: Scalar) -> Tensor:
     """Away from (or, below 1, towards) the mean grey of each image: 0 is a grey area, 1 leaves the images."""
-    return _blend(images, grey(images).mean((1, 2, 3), keepdims=True), factor)
+    height, width = image_size("contrast", images)
+    weights = LUMA if images.shape[1] == 3 else (1.0,)
+    if images.shape[1] != len(weights):
+        _need_colour("contrast", images)
+    each = np.repeat(np.array(weights) / (height * width), height * width).astype(images.dtype)
+    mean = images.reshape(-1, len(each)) @ as_tensor(each)  # as a product it is computed once, not once per row
+    return _blend(images, mean.reshape(-1, 1, 1, 1), factor)
 
 
 def saturation(images: Tensor, factor: Scalar) -> Tensor:
