@@ -21,7 +21,7 @@ from ...compiler.tensor import Tensor, as_tensor
 from .geometry import Scalar, image_size
 
 LUMA = (0.299, 0.587, 0.114)
-"""The weights of red, green and blue in a grey picture (ITU-R BT.601, section 2.5.1)."""
+"""The weights of red, green and blue in a grey picture (ITU-R BT.601)."""
 _CHROMA = np.array([[0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]])
 """The I and Q rows of the NTSC colour space; the rows sum to 0, so that greys have no chroma."""
 
@@ -79,7 +79,7 @@ def hue(images: Tensor, degrees: Scalar) -> Tensor:
     c, s = per_image(c), per_image(s)
     channels = [images[:, k : k + 1] for k in range(3)]
     i, q = (sum((x * float(w) for x, w in zip(channels, row)), as_tensor(0.0, images.dtype)) for row in _CHROMA)
-    di, dq = i * (c - 1.0) - q * s, i * s + q * (c - 1.0)
+    di, dq = i * (c - 1.0) + q * s, q * (c - 1.0) - i * s  # from red towards green, as in HSV
     back = np.linalg.inv(np.vstack([LUMA, _CHROMA]))[:, 1:]
     return concat([x + di * float(a) + dq * float(b) for x, (a, b) in zip(channels, back)], 1)
 

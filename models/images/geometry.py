@@ -181,9 +181,13 @@ def warp(images: Tensor, affine: Any, size: Size | None = None, fill: float | st
     batch, channels, dtype = images.shape[0], images.shape[1], images.dtype
     shape: tuple[Dim, ...] = (batch, channels, *result, 2, 2)  # the last two: the neighbours above/below, left/right
     xx, xy, x0, yx, yy, y0 = _entries(affine, images, shape)
-    column, row = _along(result[1], 3, dtype), _along(result[0], 2, dtype)
-    x, x_weight = _neighbour(_sum(_times(xx, column), _times(xy, row), x0), _along(2, 5, dtype))
-    y, y_weight = _neighbour(_sum(_times(yx, column), _times(yy, row), y0), _along(2, 4, dtype))
+    column, row = (broadcast_to(_along(result[a - 2], a, dtype), shape) for a in (3, 2))
+    across, down = (
+        broadcast_to(as_tensor(_plus(_dot(a, column, b, row), c), dtype), shape)
+        for a, b, c in ((xx, xy, x0), (yx, yy, y0))
+    )
+    x, x_weight = _neighbour(across, _along(2, 5, dtype))
+    y, y_weight = _neighbour(down, _along(2, 4, dtype))
     if fill == EDGE:
         x, y = clip(x, 0.0, source[1] - 1.0), clip(y, 0.0, source[0] - 1.0)
     value = pick(images, y.astype("int32"), x.astype("int32"), fill=0.0 if fill == EDGE else fill)  # type: ignore[arg-type]
@@ -195,10 +199,6 @@ def _neighbour(point: Tensor, side: Tensor) -> tuple[Tensor, Tensor]:
     before = floor(point)
     share = point - before
     return before + side, where(side > 0.5, share, 1.0 - share)
-
-
-def _sum(a: Scalar, b: Scalar, c: Scalar) -> Tensor:
-    return as_tensor(_plus(_plus(a, b), c))
 
 
 def _along(size: int, axis: int, dtype: str) -> Tensor:

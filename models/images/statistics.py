@@ -84,7 +84,7 @@ def power_spectrum(images: Any, window: bool = True) -> Spectrum:
 
 def contrast_histogram(images: Any, bins: int = 64, dark: float = 1e-3) -> Histogram:
     """The density of log contrast: log(I / I0) with the I0 of each image at which its mean is 0, in units of its
-    standard deviation over all images (Ruderman and Bialek 1994, section "single pixel").
+    standard deviation over all images (Ruderman and Bialek 1994).
 
     Pixels must not be negative; those below `dark` count as `dark`, since there is no logarithm of black. Raises
     InputError for negative pixels, and where all images are even.
