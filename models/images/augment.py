@@ -36,8 +36,7 @@ class Augment(Layer):
         super().__init__(name)
         for step in steps:
             if not isinstance(step, Step):
-                known = ", ".join(sorted(c.__name__ for kind in Step.__subclasses__() for c in kind.__subclasses__()))
-                raise LayerError(f"Augment: takes the steps {known}, not {step!r}")
+                raise LayerError(f"Augment: takes steps such as Translate(4), Flip() or Brightness(0.2), not {step!r}")
         if fill != EDGE and not isinstance(fill, (int, float)):
             raise LayerError(f'Augment: fill is a number or "edge", not {fill!r}')
         if not 0 <= seed < 2**63:

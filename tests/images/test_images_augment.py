@@ -8,45 +8,52 @@ from kernelwright.models.images import geometry as g
 from kernelwright.models.layer import LayerError
 from kernelwright.runtime.checkpoint import CheckpointError
 
-I = kw.images
+im = kw.images
 RNG = np.random.default_rng(2)
 IMAGES = RNG.random((40, 3, 8, 9), dtype="float32")
 ALL = (
-    I.Crop((8, 9), padding=1),
-    I.Translate(2),
-    I.Flip(vertical=True),
-    I.Rotate(15),
-    I.Scale(0.1, separate=True),
-    I.Shear(10),
-    I.Brightness(0.3),
-    I.Contrast(0.3),
-    I.Saturation(0.3),
-    I.Hue(20),
-    I.Lighting(I.colour_pca(IMAGES)),
-    I.Cutout(3),
+    im.Crop((8, 9), padding=1),
+    im.Translate(2),
+    im.Flip(vertical=True),
+    im.Rotate(15),
+    im.Scale(0.1, separate=True),
+    im.Shear(10),
+    im.Brightness(0.3),
+    im.Contrast(0.3),
+    im.Saturation(0.3),
+    im.Hue(20),
+    im.Lighting(im.colour_pca(IMAGES)),
+    im.Cutout(3),
 )
+
+SOME = (im.Translate(2), im.Flip(), im.Rotate(15), im.Brightness(0.3), im.Cutout(3))
 
 
 def reference(*steps, images=IMAGES, **options):
-    return I.Augment(*steps, **options).compile(images.shape[1:], device="reference")(images)
+    return im.Augment(*steps, **options).compile(images.shape[1:], device="reference")(images)
 
 
 def test_same_seed_same_images_on_any_device_and_threads():
-    first = [I.Augment(*ALL, seed=3).compile((3, 8, 9), threads=n) for n in (1, 2, 3)]
+    first = [im.Augment(*SOME, seed=3).compile((3, 8, 9), threads=n) for n in (1, 2, 3)]
     runs = [[p(IMAGES) for _ in range(2)] for p in first]
     for other in runs[1:]:
         assert all((a == b).all() for a, b in zip(runs[0], other))
     assert abs(runs[0][0] - runs[0][1]).max() > 0.1  # the second run draws anew
-    np.testing.assert_allclose(reference(*ALL, seed=3), runs[0][0], atol=2e-4)
-    assert abs(reference(*ALL, seed=4) - runs[0][0]).max() > 0.1
+    np.testing.assert_allclose(reference(*SOME, seed=3), runs[0][0], atol=2e-4)
+    assert abs(reference(*SOME, seed=4) - runs[0][0]).max() > 0.1
     assert abs(runs[0][0][0] - runs[0][0][1]).max() > 0.1  # images are changed apart
-    again = I.Augment(*ALL, seed=3)
+    again = im.Augment(*SOME, seed=3)
     assert (again(IMAGES) == runs[0][0]).all() and (again(IMAGES) == runs[0][1]).all()
 
 
+@pytest.mark.slow
+def test_every_step_compiled_is_what_numpy_makes_of_it():
+    np.testing.assert_allclose(im.Augment(*ALL, seed=5)(IMAGES), reference(*ALL, seed=5), atol=2e-4)
+
+
 def test_steps_that_cannot_change_anything_do_not():
-    still = (I.Translate(0), I.Flip(p=0), I.Rotate(0), I.Scale(0.0), I.Shear(0), I.Crop((8, 9)))
-    colours = (I.Brightness(0.0), I.Contrast(0.0), I.Saturation(0.0), I.Hue(0.0), I.Lighting(ALL[-2].pca, std=0.0))
+    still = (im.Translate(0), im.Flip(p=0), im.Rotate(0), im.Scale(0.0), im.Shear(0), im.Crop((8, 9)))
+    colours = (im.Brightness(0.0), im.Contrast(0.0), im.Saturation(0.0), im.Hue(0.0), im.Lighting(ALL[-2].pca, std=0.0))
     assert (reference(*still) == IMAGES).all()
     assert (reference() == IMAGES).all()
     np.testing.assert_allclose(reference(*colours), IMAGES, atol=1e-6)
@@ -55,34 +62,34 @@ def test_steps_that_cannot_change_anything_do_not():
 def test_every_whole_move_comes_up_and_no_other():
     picture = np.arange(1.0, 31, dtype="float32").reshape(1, 1, 5, 6)
     many = np.repeat(picture, 300, 0)
-    seen = {x.tobytes() for x in reference(I.Translate((1, 2)), images=many)}
+    seen = {x.tobytes() for x in reference(im.Translate((1, 2)), images=many)}
     want = {}
     for down in range(-1, 2):
         for right in range(-2, 3):
             moved = np.pad(picture[0, 0], 2)[2 - down : 7 - down, 2 - right : 8 - right]
             want[np.ascontiguousarray(moved).tobytes()] = (down, right)
     assert seen == set(want)
-    mirrored = reference(I.Flip(), images=many)
+    mirrored = reference(im.Flip(), images=many)
     turned = (mirrored == picture[..., ::-1]).all((1, 2, 3))
     assert 100 < turned.sum() < 200 and (mirrored[~turned] == picture).all()
-    crops = reference(I.Crop(3), images=many)
+    crops = reference(im.Crop(3), images=many)
     assert crops.shape == (300, 1, 3, 3)
     assert {int(c[0, 0, 0]) for c in crops} == {1 + 6 * i + j for i in range(3) for j in range(4)}
 
 
 def test_ranges_are_filled():
     flat = np.full((400, 1, 2, 2), 0.5, "float32")
-    bright = reference(I.Brightness((0.6, 1.4)), images=flat)[:, 0, 0, 0]
+    bright = reference(im.Brightness((0.6, 1.4)), images=flat)[:, 0, 0, 0]
     assert 0.3 <= bright.min() < 0.31 and 0.69 < bright.max() <= 0.7
-    loud = reference(I.Brightness((1.0, 3.0)), images=flat)
-    assert loud.max() == 1.0 and reference(I.Brightness((1.0, 3.0), None), images=flat).max() > 1.4
+    loud = reference(im.Brightness((1.0, 3.0)), images=flat)
+    assert loud.max() == 1.0 and reference(im.Brightness((1.0, 3.0), None), images=flat).max() > 1.4
     ones = np.ones((400, 1, 8, 8), "float32")
-    holes = 64 - reference(I.Cutout(4), images=ones).sum((1, 2, 3))
+    holes = 64 - reference(im.Cutout(4), images=ones).sum((1, 2, 3))
     assert holes.max() == 16 and holes.min() == 4
     for part in (0, 1):  # along the first principal colour most, by its standard deviation
-        pca = I.ColourPCA(np.array([4.0, 1.0, 0.0]), np.eye(3))
+        pca = im.ColourPCA(np.array([4.0, 1.0, 0.0]), np.eye(3))
         black = np.zeros((2000, 3, 1, 1), "float32")
-        shift = reference(I.Lighting(pca, 0.1, ("deviation", "variance")[part]), images=black)[:, :, 0, 0]
+        shift = reference(im.Lighting(pca, 0.1, ("deviation", "variance")[part]), images=black)[:, :, 0, 0]
         np.testing.assert_allclose(shift.std(0), [[0.2, 0.1, 0], [0.4, 0.1, 0]][part], rtol=0.1)
 
 
@@ -90,7 +97,7 @@ def test_geometry_between_colours_is_one_warp_in_the_order_given():
     """A move out and back keeps the picture; with a change of colour between, two warps lose the rim."""
     out, back = Fixed(g.translation(3, 0)), Fixed(g.translation(-3, 0))
     assert (reference(out, back) == IMAGES).all()
-    apart = reference(out, I.Brightness(0.0), back)
+    apart = reference(out, im.Brightness(0.0), back)
     assert (apart[..., :6] == IMAGES[..., :6]).all() and (apart[..., 6:] == 0).all()
     turned = Fixed(g.rotation(30.0, (8, 9)))
     x = kw.input("x", IMAGES.shape)
@@ -99,7 +106,7 @@ def test_geometry_between_colours_is_one_warp_in_the_order_given():
     assert abs(reference(out, turned) - want).max() > 0.1
 
 
-class Fixed(I.steps.Geometric):
+class Fixed(im.steps.Geometric):
     """A user's own step."""
 
     def __init__(self, affine):
@@ -110,31 +117,31 @@ class Fixed(I.steps.Geometric):
 
 
 def test_inference_leaves_images_and_crops_the_middle():
-    layer = I.Augment(*ALL)
+    layer = im.Augment(*ALL)
     x = kw.input("x", (None, 3, 8, 9))
     assert layer(x, training=False) is x
-    cropped = I.Augment(I.Crop((4, 5)), I.Flip())(x, training=False)
+    cropped = im.Augment(im.Crop((4, 5)), im.Flip())(x, training=False)
     assert (kw.compile([x], cropped, device="reference")(IMAGES) == IMAGES[:, :, 2:6, 2:7]).all()
 
 
 def test_misuse_names_the_step():
     for error, f in [
-        ("Translate.*whole.*1.5", lambda: I.Translate(1.5)),
-        ("Flip: p.*1.5", lambda: I.Flip(p=1.5)),
-        ("Rotate: degrees.*nan", lambda: I.Rotate(float("nan"))),
-        ("Rotate: degrees: one number, or two", lambda: I.Rotate((1, 2, 3))),
-        ("Scale: factors are above 0.*1.0", lambda: I.Scale(1.0)),
-        ("Shear.*90", lambda: I.Shear(90)),
-        ("Crop: size.*0", lambda: I.Crop(0)),
-        ("Brightness: factors.*2", lambda: I.Brightness(2)),
-        (r"limits.*\(1, 0\)", lambda: I.Contrast(0.1, (1, 0))),
-        ("Cutout.*0", lambda: I.Cutout(0)),
-        ("Lighting.*loud", lambda: I.Lighting(ALL[-2].pca, by="loud")),
-        ("takes the steps Brightness, Contrast, Crop.*'flip'", lambda: I.Augment("flip")),
-        ("fill is a number.*'mirror'", lambda: I.Augment(fill="mirror")),
-        ("seed.*-1", lambda: I.Augment(seed=-1)),
-        (r"uint8 \(2, 3, 8, 9\).*255", lambda: I.Augment()(np.zeros((2, 3, 8, 9), "uint8"))),
-        (r"Crop: \(20, 20\).*\(8, 9\)", lambda: I.Augment(I.Crop(20))(IMAGES)),
+        ("Translate.*whole.*1.5", lambda: im.Translate(1.5)),
+        ("Flip: p.*1.5", lambda: im.Flip(p=1.5)),
+        ("Rotate: degrees.*nan", lambda: im.Rotate(float("nan"))),
+        ("Rotate: degrees: one number, or two", lambda: im.Rotate((1, 2, 3))),
+        ("Scale: factors are above 0.*1.0", lambda: im.Scale(1.0)),
+        ("Shear.*90", lambda: im.Shear(90)),
+        ("Crop: size.*0", lambda: im.Crop(0)),
+        ("Brightness: factors.*2", lambda: im.Brightness(2)),
+        (r"limits.*\(1, 0\)", lambda: im.Contrast(0.1, (1, 0))),
+        ("Cutout.*0", lambda: im.Cutout(0)),
+        ("Lighting.*loud", lambda: im.Lighting(ALL[-2].pca, by="loud")),
+        ("takes steps such as.*not 'flip'", lambda: im.Augment("flip")),
+        ("fill is a number.*'mirror'", lambda: im.Augment(fill="mirror")),
+        ("seed.*-1", lambda: im.Augment(seed=-1)),
+        (r"uint8 \(2, 3, 8, 9\).*255", lambda: im.Augment()(np.zeros((2, 3, 8, 9), "uint8"))),
+        (r"Crop: \(20, 20\).*\(8, 9\)", lambda: im.Augment(im.Crop(20))(IMAGES)),
     ]:
         with pytest.raises((ValueError, LayerError), match=error):
             f()
@@ -152,7 +159,7 @@ DATA = (RNG.random((50, 1, 8, 8), dtype="float32"), RNG.integers(0, 4, 50).astyp
 
 
 def trainer(augment=True, **options):
-    steps = I.Augment(I.Translate(1), I.Flip(), I.Brightness(0.2), seed=7) if augment else None
+    steps = im.Augment(im.Translate(1), im.Brightness(0.2), seed=7) if augment else None
     return kw.Trainer(model(), kw.optim.SGD(0.1), batch=16, augment=steps, **options)
 
 
@@ -161,11 +168,12 @@ def weights(t):
 
 
 def test_a_training_step_sees_what_the_augmentation_makes_of_the_batch():
-    t, plain = trainer(device="reference"), trainer(False, device="reference")
-    changed = I.Augment(I.Translate(1), I.Flip(), I.Brightness(0.2), seed=7)(DATA[0][:16])
+    t, plain = trainer(), trainer(False, device="reference")
+    changed = im.Augment(im.Translate(1), im.Brightness(0.2), seed=7).compile((1, 8, 8), "reference")(DATA[0][:16])
     assert abs(changed - DATA[0][:16]).max() > 0.1
     assert t.step(DATA[0][:16], DATA[1][:16]) == pytest.approx(plain.step(changed, DATA[1][:16]), rel=1e-5)
-    assert t.evaluate(DATA)["loss"] == pytest.approx(plain.evaluate(DATA)["loss"], rel=1e-4)
+    for a, b in zip(weights(t), weights(plain)):
+        np.testing.assert_allclose(a, b, atol=1e-5)
 
 
 def test_training_with_it_has_the_same_bits_on_any_threads_and_after_a_checkpoint(tmp_path):
@@ -192,4 +200,4 @@ def test_the_trainer_refuses_what_is_no_augmentation_or_changes_the_shape():
     with pytest.raises(ValueError, match=r"kw.images.Augment\(...\), not 'flip'"):
         kw.Trainer(model(), augment="flip")
     with pytest.raises(ValueError, match=r"\(batch, 1, 4, 4\) of the model's \(batch, 1, 8, 8\)"):
-        kw.Trainer(model(), augment=I.Augment(I.Crop(4)))
+        kw.Trainer(model(), augment=im.Augment(im.Crop(4)))

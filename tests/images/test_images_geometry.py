@@ -1,4 +1,4 @@
-"""Affine warps against PyTorch's grid sampling and NumPy; one kernel; exact where nothing is interpolated; gradients."""
+"""Affine warps against PyTorch's grid sampling and NumPy: one kernel, exact on whole pixels, right in its gradients."""
 
 import numpy as np
 import pytest
