@@ -41,12 +41,11 @@ def sheet(rows: dict[str, np.ndarray], path: str) -> None:
     """Rows of images with their titles, as a PNG."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10, 0.95 * len(rows)))
+    figure = Figure(figsize=(11, 0.95 * len(rows)), layout="constrained")
     for axes, (title, images) in zip(figure.subplots(len(rows), 1), rows.items()):
         axes.imshow(np.hstack([np.pad(image[0], 1, constant_values=1) for image in images]), "gray", vmin=0, vmax=1)
         axes.set_ylabel(title, rotation=0, ha="right", va="center")
         axes.set(xticks=[], yticks=[])
-    figure.tight_layout(pad=0.4)
     figure.savefig(path, dpi=110)
 
 
