@@ -124,6 +124,24 @@ def test_resizing_is_torchs_bilinear_interpolation(to):
     np.testing.assert_allclose(run(IMAGES, g.resizing(SIZE, to), size=to, fill="edge"), want, rtol=1e-12)
 
 
+def test_one_map_for_all_images_in_every_form():
+    m = matrices(1)[0]
+    want = run(IMAGES, np.tile(m, (3, 1, 1)))
+    scalar, vector = (
+        kw.as_tensor(np.array(m[0, 2])),
+        kw.as_tensor(
+            m[
+                1,
+                :1,
+            ]
+        ),
+    )
+    entries = [*m.ravel()]
+    forms = [kw.as_tensor(m[None]), g.Affine(*entries), g.Affine(*entries[:2], scalar, vector, *entries[4:])]
+    for form in [*forms, m.tolist()]:
+        np.testing.assert_allclose(run(IMAGES, form), want, rtol=1e-12, atol=1e-12)
+
+
 def test_directions_are_those_that_are_documented():
     dot = np.zeros((1, 1, 9, 9))
     dot[0, 0, 4, 7] = 1.0  # right of the middle
