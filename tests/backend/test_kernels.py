@@ -195,3 +195,14 @@ def test_the_graph_as_a_networkx_digraph():
     graph = kw.to_networkx([y])
     assert set(graph.predecessors(y)) == {kw.tanh(x), x}
     assert graph.nodes[x]["op"] == "input" and graph.nodes[y]["shape"] == y.shape
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_long_sums_go_in_blocks(threads):
+    """A product that sums over many places goes through them in parts, each shared by neighbouring tiles."""
+    x, g = kw.input("x", (None, 270)), kw.input("g", (None, 275))
+    program = kw.compile([x, g], kw.tanh(x).T @ kw.sigmoid(g) + 1, threads=threads, typical={"batch": 30_000})
+    assert any("tiles together" in k.schedule for k in program.kernels)
+    a, b = f32(3001, 270), f32(3001, 275)
+    expected = np.tanh(a).T @ (1 / (1 + np.exp(-b))) + 1
+    np.testing.assert_allclose(program(a, b), expected, rtol=2e-4, atol=2e-2)
