@@ -44,7 +44,7 @@ def sheet(rows: dict[str, np.ndarray], path: str) -> None:
     figure = Figure(figsize=(11, 0.95 * len(rows)), layout="constrained")
     for axes, (title, images) in zip(figure.subplots(len(rows), 1), rows.items()):
         axes.imshow(np.hstack([np.pad(image[0], 1, constant_values=1) for image in images]), "gray", vmin=0, vmax=1)
-        axes.set_ylabel(title, rotation=0, ha="right", va="center")
+        axes.set_ylabel(title, rotation=0, ha="right", va="center", fontsize=8)
         axes.set(xticks=[], yticks=[])
     figure.savefig(path, dpi=110)
 
