@@ -58,7 +58,7 @@ from .compiler.ops.window import avg_pool, max_pool, sum_pool
 from .compiler.pipeline import Compiled, compile
 from .compiler.tensor import Tensor, as_tensor, broadcast_to, cast, input
 from .compiler.variable import get_value, set_value, variable
-from .models import data, losses
+from .models import data, images, losses
 from .models import initializers as init
 from .models import layers as nn
 from .models import optimizers as optim

@@ -120,7 +120,7 @@ def _repeats(reader: Tensor, node: Tensor) -> bool:
     """Does the reader look at an element of the node more than once?"""
     if reader.op.name == "broadcast_to":
         return product(reader.shape) != product(node.shape)
-    return reader.op.kind == "contract" or reader.op.name.startswith("window") or reader.op.name == "scatter_add"
+    return reader.op.kind == "contract" or reader.op.name.startswith("window") or reader.op.name.startswith("scatter")
 
 
 def _place(node: Tensor, use: _Use, must: bool) -> tuple[Group | None, str]:

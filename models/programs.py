@@ -16,6 +16,7 @@ from ..compiler.ops.indexing import gather
 from ..compiler.ops.reduce import argmax
 from ..compiler.pipeline import Compiled, compile
 from ..compiler.tensor import Tensor, input
+from .layer import Layer
 from .model import Model
 from .optimizers import Optimizer
 
@@ -39,15 +40,22 @@ class Graph:
         return compile(self.inputs, self.outputs, self.updates, device=device, threads=threads, typical=typical)
 
 
-def training(model: Model, loss: Loss, optimizer: Optimizer) -> Graph:
-    """(images, labels, positions) -> (mean loss, correct predictions), updating all that training changes."""
+def training(model: Model, loss: Loss, optimizer: Optimizer, augment: Layer | None = None) -> Graph:
+    """(images, labels, positions) -> (mean loss, correct predictions), updating all that training changes.
+
+    augment: a layer that the batch goes through first.
+    """
     inputs, batch, targets = _gathered(model)
+    changes: dict[Tensor, Tensor] = {}
+    if augment is not None:
+        batch = augment(batch, training=True)
+        changes = augment.updates()
     logits = model(batch, training=True)
     value = loss(logits, targets)
     for weight, head in model.net.heads():
         value = value + loss(head, targets) * weight
     parameters = model.parameters()
-    updates = {**model.net.updates(), **optimizer.updates(parameters, grad(value, parameters))}
+    updates = {**changes, **model.net.updates(), **optimizer.updates(parameters, grad(value, parameters))}
     return Graph(inputs, [value, _correct(logits, targets)], updates)
 
 

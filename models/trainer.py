@@ -18,9 +18,11 @@ import numpy as np
 from ..compiler.errors import InputError
 from ..compiler.functions import cross_entropy
 from ..compiler.pipeline import Compiled
+from ..compiler.shapes import show
 from ..compiler.tensor import Tensor
 from ..runtime import checkpoint as storage
 from . import batches, diagnose, feeds, networks, programs, snapshot
+from .images.augment import Augment
 from .interrupt import Interrupt
 from .model import Model
 from .optimizers import Optimizer
@@ -65,6 +67,7 @@ class Trainer:
     """Trains `model` on `device`. `optimizer`: by default the model's recipe, made at the first fit.
 
     loss: (logits, integer labels) -> scalar mean. seed: the order of examples. batch: by default the recipe's.
+    augment: a `kw.images.Augment` that images go through in training only; it keeps their shape.
     `history` has one dict per finished epoch; `epoch` counts finished epochs, `position` the steps into the next.
     """
 
@@ -77,6 +80,7 @@ class Trainer:
         threads: int | None = None,
         seed: int = 0,
         batch: int | None = None,
+        augment: Augment | None = None,
     ):
         if not isinstance(model, Model):
             raise TypeError(
@@ -84,6 +88,7 @@ class Trainer:
                 "kw.models.Model('name', net, input_shape=(1, 28, 28), classes=10) makes one of a network"
             )
         self.model, self.optimizer, self.loss = model, optimizer, loss
+        self.augment = _augmentation(augment, model)
         self.device, self.threads, self.seed = device, threads, seed
         self.batch = model.recipe.batch if batch is None else batch
         if self.batch < 1 or seed < 0:
@@ -271,7 +276,7 @@ class Trainer:
         """The training step's graph, made once: a second one would draw other dropout masks."""
         if self._graph is None:
             assert self.optimizer is not None
-            self._graph = programs.training(self.model, self.loss, self.optimizer)
+            self._graph = programs.training(self.model, self.loss, self.optimizer, self.augment)
         return self._graph
 
     def _program(self, which: str) -> Compiled:
@@ -291,7 +296,8 @@ class Trainer:
         if self.optimizer is not None:
             self._training()
         state = [] if self.optimizer is None else self.optimizer.state()
-        return [*self.model.parameters(), *self.model.buffers(), *state]
+        drawn = [] if self.augment is None else self.augment.buffers()
+        return [*self.model.parameters(), *self.model.buffers(), *drawn, *state]
 
     def _metadata(self) -> dict[str, Any]:
         made = self.optimizer
@@ -300,6 +306,7 @@ class Trainer:
             "model": self.model.name,
             "input_shape": list(self.model.input_shape),
             "classes": self.model.classes,
+            "augment": None if self.augment is None else repr(self.augment),
             "optimizer_made": made is not None,
             "optimizer": None if made is None else snapshot.describe(made),
             "seed": self.seed,
@@ -320,6 +327,12 @@ class Trainer:
             raise storage.CheckpointError(
                 f"{path} was written for {theirs[0]} {theirs[1]} with {theirs[2]} classes, "
                 f"not for {ours[0]} {ours[1]} with {ours[2]}"
+            )
+
+        made, given = metadata.get("augment"), None if self.augment is None else repr(self.augment)
+        if made != given:
+            raise storage.CheckpointError(
+                f"{path} was written with augment={made}, not augment={given}: give the trainer the same"
             )
 
     def _checked(self, pair: Any) -> batches.Arrays:
@@ -349,6 +362,22 @@ def _run(program: Compiled, arrays: batches.Arrays, chunk: np.ndarray) -> tuple[
     """Losses and correct predictions, (steps,) each, of a step for each row of `chunk`."""
     out = program.run([*arrays, chunk], steps=len(chunk), per_step=(programs.POSITIONS,))
     return np.ravel(out[0]), np.ravel(out[1])
+
+
+def _augmentation(augment: Any, model: Model) -> Augment | None:
+    """The augmentation, built. Raises ValueError for anything else, or where images come out in another shape."""
+    if augment is None:
+        return None
+    if not isinstance(augment, Augment):
+        raise ValueError(f"Trainer: augment is a kw.images.Augment(...), not {augment!r}")
+    images = model.images()
+    after = augment(images, training=False).shape
+    if after != images.shape:
+        raise ValueError(
+            f"Trainer: augment makes images {show(after)} of the model's {show(images.shape)}; it has to keep their "
+            "shape (crop the data before, or use Crop with padding)"
+        )
+    return augment
 
 
 def _callback(what: Any) -> Callback:
