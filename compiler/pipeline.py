@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -143,10 +143,18 @@ def _check_program(inputs: Sequence[Tensor], outputs: Sequence[Tensor], updates:
             raise CompileError(f"compile: input {node!r} is needed but not among the inputs")
 
 
-def build(
-    inputs: Sequence[Tensor], outputs: Sequence[Tensor], updates: Mapping[Tensor, Tensor]
-) -> tuple[runtime.Program, list[KernelInfo], list[Any]]:
-    """The passes, in order."""
+@dataclass(frozen=True, eq=False)
+class Lowered:
+    """A program as kernels in loop form, whose buffers have no order of axes yet; what every device starts from."""
+
+    kernels: list[Kernel]
+    buffers: dict[Any, Buffer]
+    returned: list[Buffer]
+    conditions: dict[str, Any]
+
+
+def lowered(inputs: Sequence[Tensor], outputs: Sequence[Tensor], updates: Mapping[Tensor, Tensor]) -> Lowered:
+    """The passes that are the same for every device, in order."""
     required = [*outputs, *updates.values()]
     conditions = {"checks": checks(required, inputs), "size_checks": size_checks(required)}
     simplified, _ = simplify(required)
@@ -154,12 +162,19 @@ def build(
     results, new_values = simplified[: len(outputs)], dict(zip(updates, simplified[len(outputs) :]))
     fusion = fuse(simplified)
     buffers, stored, targets, returned = _allocate(inputs, results, new_values, fusion)
-    kernels = lower(fusion, stored, targets)
-    kernels = layout.assign(kernels)
+    return Lowered(lower(fusion, stored, targets), buffers, returned, conditions)
+
+
+def build(
+    inputs: Sequence[Tensor], outputs: Sequence[Tensor], updates: Mapping[Tensor, Tensor]
+) -> tuple[runtime.Program, list[KernelInfo], list[Any]]:
+    """The passes, in order."""
+    program = lowered(inputs, outputs, updates)
+    kernels = layout.assign(program.kernels)
     kernels = memory.order(kernels)
     scheduled = [_scheduled(k) for k in kernels]
-    program, infos, states = assemble("program", memory.plan(scheduled), inputs, buffers, returned)
-    return replace(program, **conditions), infos, states
+    assembled, infos, states = assemble("program", memory.plan(scheduled), inputs, program.buffers, program.returned)
+    return replace(assembled, **program.conditions), infos, states
 
 
 def _scheduled(kernel: Kernel) -> Kernel:
