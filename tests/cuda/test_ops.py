@@ -26,3 +26,16 @@ def test_kernels_agree_with_the_reference(name, dtype):
     for y, want, b in zip(got, evaluate(outputs, dict(zip(inputs, values))), built):
         assert (y.shape, y.dtype) == (want.shape, want.dtype)
         np.testing.assert_allclose(y, want, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype], err_msg=str(b[2]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SAMPLED)
+def test_kernels_compile_to_ptx(name, toolkit):
+    rng = rng_for(name)
+    texts = {}
+    for dtype in ("float32", "float64"):
+        for i, sample in enumerate(OPS[name].samples):
+            inputs, _, y = build(OPS[name], sample, dtype, rng, i)
+            texts |= {k.source.text: k for k in program.build(inputs, [y], {}).kernels}
+    for text, kernel in texts.items():
+        assert ".target sm_80" in kernel.compile((8, 0)).ptx, text

@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -91,9 +92,7 @@ def _numba_cuda() -> Any:
     require()
     if not hasattr(np, "row_stack"):
         np.row_stack = np.vstack  # type: ignore[attr-defined]
-    from numba import cuda
-
-    return cuda
+    return import_module("numba.cuda")
 
 
 def compile_kernel(text: str, arguments: Sequence[str], threads: int, arch: Arch = (9, 0), name: str = "") -> Code:
@@ -110,10 +109,6 @@ def compile_kernel(text: str, arguments: Sequence[str], threads: int, arch: Arch
 
 def _ptx(text: str, arguments: Sequence[str], threads: int, arch: Arch, name: str) -> str:
     cuda = _numba_cuda()
-    from numba.core.errors import NumbaError as CoreError
-    from numba.cuda.compiler import _compile_pyfunc_with_fixup
-    from numba.cuda.core.errors import NumbaError
-
     from .intrinsics import namespace
 
     names = {"cuda": cuda, **namespace()}
@@ -121,10 +116,10 @@ def _ptx(text: str, arguments: Sequence[str], threads: int, arch: Arch, name: st
     function = names["kernel"]
     function.__module__ = "kernel"
     try:
-        library, _ = _compile_pyfunc_with_fixup(
+        library, _ = import_module("numba.cuda.compiler")._compile_pyfunc_with_fixup(
             function, _signature(arguments), device=False, abi="numba", cc=arch, launch_bounds=(threads, 1)
         )
-    except (NumbaError, CoreError) as error:
+    except import_module("numba.cuda.core.errors").NumbaError as error:
         raise CompileError(f"kernel {name} was not understood by numba-cuda: {error}\n{text}") from error
     entry = library.get_function(library._entry_name)
     for argument, kind in zip(entry.args, arguments, strict=True):
@@ -136,7 +131,7 @@ def _ptx(text: str, arguments: Sequence[str], threads: int, arch: Arch, name: st
 
 
 def _signature(arguments: Sequence[str]) -> Any:
-    from numba.cuda import types
+    types: Any = import_module("numba.cuda.types")
 
     def one(kind: str) -> Any:
         plain = getattr(types, kind.rstrip("*"))

@@ -35,7 +35,19 @@ class Shape:
         return (self.rows // self.high) * (self.columns // self.wide)
 
 
-SHAPES = (Shape(64, 64, 16, 4, 4), Shape(64, 32, 16, 4, 2), Shape(32, 32, 16, 2, 2), Shape(16, 16, 16, 1, 1))
+SHAPES = tuple(
+    Shape(*each)
+    for each in (
+        (128, 64, 16, 8, 4),
+        (64, 64, 16, 4, 4),
+        (32, 64, 16, 2, 4),
+        (64, 32, 16, 4, 2),
+        (16, 128, 16, 2, 4),
+        (32, 32, 16, 2, 2),
+        (16, 64, 16, 1, 4),
+        (16, 16, 16, 1, 1),
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -124,15 +136,18 @@ def _step(e: Expr, x: Axis) -> int:
 def _shape(
     batch: Sequence[Axis], rows: Sequence[Axis], columns: Sequence[Axis], summed: Sequence[Axis]
 ) -> Shape | None:
-    """The largest tile of which there are enough to fill a GPU; None where sums are long and tiles few."""
+    """The cheapest tile; None where sums are long and tiles few. What a tile costs is its multiply-adds, padding
+    included, by how many loads from shared memory each needs, and by how much of the GPU stays idle."""
     points, m, n, k = (math.prod(nominal(x.extent) for x in axes) for axes in (batch, rows, columns, summed))
 
     def blocks(s: Shape) -> int:
         return points * math.ceil(m / s.rows) * math.ceil(n / s.columns)
 
+    def cost(s: Shape) -> float:
+        work = blocks(s) * s.rows * s.columns
+        return work * (1 + (s.high + s.wide) / (s.high * s.wide)) * max(1.0, MULTIPROCESSORS / blocks(s))
+
     smallest = SHAPES[-1]
-    if k > ENOUGH_TERMS and blocks(smallest) < MULTIPROCESSORS:
+    if m * n * points == 0 or (k > ENOUGH_TERMS and blocks(smallest) < MULTIPROCESSORS):
         return None
-    if m * n < smallest.rows * smallest.columns // 4:
-        return None
-    return next((s for s in SHAPES if blocks(s) >= MULTIPROCESSORS), smallest)
+    return min(SHAPES, key=cost) if m * n >= smallest.rows * smallest.columns // 4 else None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -165,8 +166,8 @@ def _emit_where(builder: ir.IRBuilder, signed: bool, chosen: ir.Value, a: ir.Val
 @cache
 def namespace() -> dict[str, Any]:
     """All that kernel source may name besides `cuda`, as numba-cuda understands it."""
-    from numba.cuda import types
-    from numba.cuda.extending import intrinsic
+    types: Any = import_module("numba.cuda.types")  # mypy sees the numba.cuda of numba, which numba-cuda replaces
+    intrinsic = import_module("numba.cuda.extending").intrinsic
 
     def numeric(name: str, emit: Callable[..., Any], arity: int, floating: bool = False) -> Any:
         """Arguments of one type, which is the result's."""

@@ -284,7 +284,7 @@ def run(text: str, block_size: int, blocks: int, arguments: Sequence[Any], check
             **TWINS,
             **{name: Cast(name) for name in CASTS},
         }
-        given = []
+        given: list[Global | int] = []
         for i, argument in enumerate(arguments):
             if isinstance(argument, np.ndarray):
                 access = owners.setdefault(i, Access(threads, f"argument {i}", argument, False))

@@ -16,7 +16,7 @@ from ...loops import Axis, Expr, loads
 from ...schedule import address
 from ...shapes import Dim, product
 from .contraction import Tiled
-from .schedule import Launch, PerGroup, PerThread, Schedule, launch
+from .schedule import Launch, PerGroup, PerThread, Schedule, launch, shared_reductions
 from .writer import CudaNames, CudaWriter
 
 
@@ -56,11 +56,11 @@ def _per_thread(s: PerThread, w: CudaWriter) -> None:
     points: Dim = product(x.extent for x in axes)
     w.line(f"p = cuda.blockIdx.x * {s.threads} + cuda.threadIdx.x")
     if s.vector == 1:
-        with w.nest(f"if p < {w.names.size(points)}:", *axes):
+        with w.nest(f"if p < {w.names.size(points)}:", *axes, conditional=True):
             w.decode("p", s.runs, "i")
             w.stores()
         return
-    with w.nest(f"if p * {s.vector} < {w.names.size(points)}:", *axes[: -len(s.runs[-1])]):
+    with w.nest(f"if p * {s.vector} < {w.names.size(points)}:", *axes[: -len(s.runs[-1])], conditional=True):
         w.line(f"first = p * {s.vector}")
         w.decode("first", s.runs, "i")
         last = w.axis_names[axes[-1]]
@@ -78,7 +78,6 @@ def _per_group(s: PerGroup, w: CudaWriter) -> None:
     points: Dim = product(x.extent for x in s.outer)
     per_block = s.threads // s.group
     n = w.names.size(points)
-    w.group, w.threads = s.group, s.threads
     w.bind_outermost(*s.outer)
     w.line("t = cuda.threadIdx.x")
     if per_block == 1:
@@ -93,13 +92,15 @@ def _per_group(s: PerGroup, w: CudaWriter) -> None:
         w.line(f"point = min(point, {n} - 1)")
     if s.outer:
         w.decode("point", s.outer, "o")
+    for e in shared_reductions(w.kernel.values):
+        w.share(e, s.group)
     conditions = ([] if whole else [f"wanted < {n}"]) + ([] if s.inner else ["lane == 0"])
-    with w.nest(f"if {' and '.join(conditions)}:") if conditions else nullcontext():
+    with w.nest(f"if {' and '.join(conditions)}:", conditional=True) if conditions else nullcontext():
         if not s.inner:
             w.stores()
             return
         count = w.names.size(product(x.extent for x in s.inner))
-        with w.nest(f"for j in range(lane, {count}, {s.group}):", *s.inner):
+        with w.nest(f"for j in range(lane, {count}, {s.group}):", *s.inner, conditional=True):
             w.decode("j", s.inner, "i")
             w.stores()
 

@@ -1,4 +1,4 @@
-"""How a kernel is spread over a GPU: which axes become threads, how reductions are shared, which tile a contraction has.
+"""How a kernel is spread over a GPU: which axes become threads, how reductions are shared, how large a tile is.
 
 A schedule is a small frozen value chosen from the kernel's addresses, as on the CPU. `Launch` says how many blocks a
 run starts. Nothing is timed. Leans on `kernels` and on `contraction` for the tiles.
@@ -112,9 +112,7 @@ def _by_stride(kernel: Kernel) -> tuple[Axis, ...]:
 
 def _per_group(kernel: Kernel, order: tuple[Axis, ...]) -> PerGroup | None:
     """A group of threads per reduction, where one thread would take long and threads along the output are few."""
-    reductions = [e for e in loops.postorder(kernel.values) if e.kind == "reduce"]
-    inside = {i for e in reductions for i in loops.postorder(e.args) if i.kind == "reduce"}
-    heads = [e for e in reductions if e not in inside or e.axes <= set(kernel.axes)]
+    heads = shared_reductions(kernel.values)
     if not heads:
         return None
     terms = max(_terms(e) for e in heads)
@@ -125,6 +123,22 @@ def _per_group(kernel: Kernel, order: tuple[Axis, ...]) -> PerGroup | None:
         return None
     group = WARP if terms <= LONG else THREADS
     return PerGroup(outer, tuple(x for x in order if x not in needed), group)
+
+
+def shared_reductions(values: Sequence[Expr]) -> list[Expr]:
+    """The reductions that depend on no other reduction's terms, those needed first first. Not those under guards,
+    which may have no value where the guard does not hold."""
+    reachable: set[Expr] = set()
+    stack = list(values)
+    while stack:
+        e = stack.pop()
+        if e not in reachable:
+            reachable.add(e)
+            stack += e.args[1:] if e.kind == "guard" else e.args
+            stack += [a.value for i in loops.indices(e) for a, _ in i.terms if isinstance(a, loops.Dynamic)]
+    found = [e for e in loops.postorder(values) if e.kind == "reduce" and e in reachable]
+    terms = {x for e in found for x in e.data[1]}
+    return [e for e in found if not e.axes & terms]
 
 
 def _terms(e: Expr) -> int:

@@ -51,8 +51,6 @@ class CudaWriter(Writer):
         super().__init__(CudaNames(), kernel.values)
         self.kernel = kernel
         self.absorbed: set[Axis] = set()
-        self.group = 0  # how many threads share a reduction at the outermost level; 0: none do
-        self.threads = 0
 
     def bind_outermost(self, *axes: Axis) -> None:
         """Declare axes that have their values from the kernel's first line on."""
@@ -123,21 +121,22 @@ class CudaWriter(Writer):
             self.line(f"{self.names.buffer(s.buffer)}[{self.index(s.buffer.address(s.index))}] = {value}")
 
     # ------------------------------------------------------------ reductions shared by a group
+    def share(self, e: Expr, group: int) -> None:
+        """Have `group` threads compute a reduction together, here and at once."""
+        self.levels[-1].values[e] = self._integer(e, self._reduce_shared(e, group))
+
     def _reduce(self, e: Expr) -> str:
-        inner = any(level.conditional or level.bound & e.axes for level in self.levels[1:])
-        if not self.group or inner:
-            name = super()._reduce(e)
-        else:
-            below, self.levels = self.levels[1:], self.levels[:1]
-            name = self._reduce_shared(e)
-            self.levels[0].values[e] = name
-            self.levels += below
-        if dtypes.is_integer(e.dtype):  # Numba sums integers in 64 bits
+        name = super()._reduce(e)
+        if dtypes.is_integer(e.dtype):
             level = next(level for level in self.levels if e in level.values)
-            level.values[e] = name = f"{e.dtype}({name})"
+            level.values[e] = name = self._integer(e, name)
         return name
 
-    def _reduce_shared(self, e: Expr) -> str:
+    def _integer(self, e: Expr, name: str) -> str:
+        """Numba sums integers in 64 bits."""
+        return f"{e.dtype}({name})" if dtypes.is_integer(e.dtype) else name
+
+    def _reduce_shared(self, e: Expr, group: int) -> str:
         """Each thread of the group takes every `group`-th term; then all of them have the whole."""
         kind, axes = e.data
         dtype = e.args[0].dtype
@@ -148,14 +147,14 @@ class CudaWriter(Writer):
         self.line(f"{acc} = {'int32(0)' if best else initial(kind, dtype)}")
         term = self.fresh("k")
         count = self.names.size(product(x.extent for x in axes))
-        with self.nest(f"for {term} in range(lane, {count}, {self.group}):", *axes):
+        with self.nest(f"for {term} in range(lane, {count}, {group}):", *axes):
             self.decode(term, axes, "r")
             self._accumulate(loops.reduction(kind, axes, e.args[0], e.dtype), acc, best)
         for step in STEPS:
             pair = [f"cuda.shfl_xor_sync({ALL_LANES}, {x}, {step})" for x in (acc, best) if x]
             self._merge(kind, acc, best, pair)
-        if self.group > WARP:
-            self._merge_warps(kind, e, acc, best)
+        if group > WARP:
+            self._merge_warps(e, acc, best, group // WARP)
         return acc
 
     def _merge(self, kind: str, acc: str, best: str, other: Sequence[str]) -> None:
@@ -172,9 +171,8 @@ class CudaWriter(Writer):
             self.line(f"{best} = {value}")
             self.line(f"{acc} = {place}")
 
-    def _merge_warps(self, kind: str, e: Expr, acc: str, best: str) -> None:
+    def _merge_warps(self, e: Expr, acc: str, best: str, warps: int) -> None:
         """Each warp's part through shared memory; every thread combines them in the same order."""
-        warps = self.group // WARP
         parts = [(x, self.fresh("part"), d) for x, d in ((acc, e.dtype), (best, e.args[0].dtype)) if x]
         for _, part, dtype in parts:
             self.scratch.append(f"{part} = cuda.shared.array({warps}, {dtype})")
@@ -185,4 +183,4 @@ class CudaWriter(Writer):
         for x, part, _ in parts:
             self.line(f"{x} = {part}[0]")
         with self.nest(f"for w in range(1, {warps}):"):
-            self._merge(kind, acc, best, [f"{part}[w]" for _, part, _ in parts])
+            self._merge(e.data[0], acc, best, [f"{part}[w]" for _, part, _ in parts])
