@@ -25,7 +25,7 @@ from .shapes import show
 from .tensor import Tensor
 from .verify import verify
 
-DEVICES = ("cpu", "reference")
+DEVICES = ("cpu", "cuda", "reference")
 
 
 class Compiled:
@@ -113,8 +113,9 @@ def compile(
 ) -> Compiled:
     """A program from `inputs` to `outputs` that also leaves `updates[variable]` in each variable.
 
-    device: "cpu" (native kernels) or "reference" (NumPy, for checking). threads: worker threads, by default
-    one per core. Raises CompileError for a device, inputs or updates that cannot be.
+    device: "cpu" (native kernels), "cuda" (the first NVIDIA GPU; "cuda:1" the second) or "reference" (NumPy, for
+    checking). threads: worker threads on the CPU, by default one per core. Raises CompileError for a device, inputs
+    or updates that cannot be; without a GPU, its driver or the extra "cuda" the error says what is missing.
     """
     wanted = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     new_values = dict(updates or {})
@@ -123,6 +124,11 @@ def compile(
         return Reference(inputs, wanted, new_values)
     if device == "cpu":
         return Native(inputs, wanted, new_values, threads or config.threads())
+    name, _, index = device.partition(":")
+    if name == "cuda" and (index.isdigit() or device == name):
+        from .codegen.cuda.compiled import Cuda
+
+        return Cuda(inputs, wanted, new_values, int(index or 0))
     raise CompileError(f"compile: there is no device {device!r}; use one of {', '.join(DEVICES)}")
 
 

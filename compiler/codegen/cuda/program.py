@@ -24,8 +24,6 @@ from .printer import Source, print_kernel
 from .schedule import Launch, Schedule, plan
 from .writer import storage
 
-LARGEST = 2**31 - 1
-
 
 @dataclass(frozen=True, eq=False)
 class CudaKernel:

@@ -1,0 +1,162 @@
+"""`kw.compile(..., device="cuda")`: cubins from the cache or compiled now, and the program handed to the GPU's runtime.
+
+Where the driver, a GPU or the extra is missing, one line says what and how to get it. Nothing runs on the CPU instead.
+Leans on `program`, `build` and `runtime.cuda`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache, cached_property
+from typing import Any
+
+import numpy as np
+
+from .... import runtime
+from ....runtime.cuda import CudaExecutable, CudaKernelSpec, CudaProgram, Driver, absent
+from ...assemble import KernelInfo, kernel_cache, kernel_info
+from ...errors import CompileError
+from ...kernels import Buffer
+from ...pipeline import Compiled
+from ...shapes import poly
+from ...tensor import Tensor
+from . import build, program
+from .build import Arch
+
+
+def require(index: int = 0) -> None:
+    """Raise CompileError, in one line, where GPU number `index` cannot be used or kernels cannot be compiled."""
+    missing = [absent(index)] if absent(index) else []
+    packages = build.missing_parts()
+    if packages:
+        missing.append(f"the packages {', '.join(packages)} ({build.INSTALL})")
+    if missing:
+        raise CompileError(
+            f"compile: device 'cuda' needs {' and '.join(missing)}; device 'cpu' runs the same program on this machine"
+        )
+
+
+@cache
+def driver(index: int) -> Driver:
+    """The process's handle of a GPU."""
+    return Driver(index)
+
+
+class CudaKernelInfo(KernelInfo):
+    """One CUDA kernel, for reading."""
+
+    @cached_property
+    def asm(self) -> str:
+        """The PTX."""
+        return str(_parts(self.key)["ptx"])
+
+    @cached_property
+    def resources(self) -> str:
+        """What ptxas says of registers, shared memory and spills."""
+        return str(_parts(self.key)["log"])
+
+    @cached_property
+    def llvm(self) -> str:
+        """Refused: numba-cuda's LLVM IR is not kept."""
+        raise CompileError("a CUDA kernel has no LLVM IR to show; its assembly is PTX")
+
+
+def _parts(key: str) -> Any:
+    parts = kernel_cache().get(key)
+    if parts is None:
+        raise runtime.LoadError(f"kernel {key} is no longer in the cache; compile the program again to read it")
+    return parts
+
+
+def kernel_key(kernel: program.CudaKernel, arch: Arch) -> str:
+    """The key of a kernel's cubin in the cache."""
+    return build.key(kernel.source.text, kernel.source.kinds, kernel.source.launch.threads, arch)
+
+
+def code(kernel: program.CudaKernel, arch: Arch) -> tuple[str, bytes]:
+    """(key, cubin) from the cache, or compiled now and kept. Raises CompileError without nvJitLink."""
+    key = kernel_key(kernel, arch)
+    parts = kernel_cache().get(key)
+    if parts is not None:
+        return key, bytes(parts["cubin"])  # type: ignore[arg-type]
+    built = kernel.compile(arch)
+    if built.cubin is None:
+        raise CompileError(f"CUDA kernels need nvJitLink to become machine code; run: {build.INSTALL}")
+    kernel_cache().put(key, {"cubin": built.cubin, "ptx": built.ptx, "log": built.log, "source": kernel.source.text})
+    return key, built.cubin
+
+
+class Cuda(Compiled):
+    """The program on GPU number `index`; every step one CUDA graph."""
+
+    def __init__(
+        self,
+        inputs: Sequence[Tensor],
+        outputs: Sequence[Tensor],
+        updates: Mapping[Tensor, Tensor],
+        index: int = 0,
+        device: Driver | None = None,
+    ):
+        super().__init__(inputs, outputs, updates)
+        if device is None:
+            require(index)
+            device = driver(index)
+        built = program.build(self.inputs, self.outputs, self.updates)
+        self.program = assemble(built, device.arch)
+        self.kernels = [_info(k, spec.key) for k, spec in zip(built.kernels, self.program.kernels)]
+        states = [b.node.attrs.state for b in built.buffers if b.kind == "state"]
+        self.executable = CudaExecutable(self.program, states, device)
+
+    def run(self, arrays: Sequence[Any], steps: int = 1, per_step: Sequence[int] = ()) -> list[np.ndarray]:
+        return self.executable.run(self._check(arrays), steps, frozenset(per_step))
+
+    def __str__(self) -> str:
+        from ...inspect import table
+
+        return table(self)
+
+
+def assemble(built: program.CudaProgram, arch: Arch) -> CudaProgram:
+    """The artefact for the runtime, with a cubin for every kernel."""
+    number = {b: i for i, b in enumerate(built.buffers)}
+    lives = _lifetimes(built)
+    specs, cubins = [], {}
+    for k in built.kernels:
+        key, cubins[key] = code(k, arch)
+        names, launch = k.source.names, k.source.launch
+        args: list[runtime.Arg] = [runtime.SizeArg(poly(d)) for d in names.sizes]
+        args += [runtime.BufferArg(number[b]) for b in names.buffers]
+        grid = tuple((poly(extent), size) for extent, size in launch.blocks)
+        specs.append(CudaKernelSpec(k.name, key, f"kw_{key}", tuple(args), launch.threads, grid))
+    plan = runtime.Program(
+        "program",
+        tuple(_spec(b, lives) for b in built.buffers),
+        (),
+        tuple(number[b] for b in built.inputs),
+        tuple(number[b] for b in built.outputs),
+        tuple(i for b, i in number.items() if b.kind == "state"),
+        built.checks,
+        built.size_checks,
+    )
+    plan.verify()
+    return CudaProgram(plan, tuple(specs), cubins)
+
+
+def _lifetimes(built: program.CudaProgram) -> dict[Buffer, tuple[int, int]]:
+    """The first and last kernel that use each buffer; kernels of a stream run one after another."""
+    lives: dict[Buffer, tuple[int, int]] = {}
+    for i, k in enumerate(built.kernels):
+        for b in (*k.kernel.reads(), *k.kernel.writes()):
+            lives[b] = (lives.get(b, (i, i))[0], i)
+    return lives
+
+
+def _spec(b: Buffer, lives: Mapping[Buffer, tuple[int, int]]) -> runtime.BufferSpec:
+    first, last = lives.get(b, (0, 0))
+    data = b.node.attrs.value.array if b.kind == "constant" else None
+    return runtime.BufferSpec(b.name, b.dtype, tuple(map(poly, b.shape)), b.order, b.kind, first, last, data)  # type: ignore[arg-type]
+
+
+def _info(k: program.CudaKernel, key: str) -> CudaKernelInfo:
+    k.kernel.schedule = k.schedule
+    return kernel_info(k.kernel, key, k.source, CudaKernelInfo)
