@@ -22,6 +22,7 @@ from .kernels import Buffer, Kernel
 from .lower import lower
 from .rules import simplify
 from .shapes import show
+from .shapes import typical as typical_sizes
 from .tensor import Tensor
 from .verify import verify
 
@@ -85,10 +86,16 @@ class Native(Compiled):
     """The program as native kernels, run in one call."""
 
     def __init__(
-        self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], updates: Mapping[Tensor, Tensor], threads: int
+        self,
+        inputs: Sequence[Tensor],
+        outputs: Sequence[Tensor],
+        updates: Mapping[Tensor, Tensor],
+        threads: int,
+        sizes: Mapping[str, int],
     ):
         super().__init__(inputs, outputs, updates)
-        self.program, self.kernels, states = build(self.inputs, self.outputs, self.updates)
+        with typical_sizes(sizes):
+            self.program, self.kernels, states = build(self.inputs, self.outputs, self.updates)
         self.executable = runtime.Executable(self.program, states, threads)
 
     def run(self, arrays: Sequence[Any], steps: int = 1, per_step: Sequence[int] = ()) -> list[np.ndarray]:
@@ -110,12 +117,17 @@ def compile(
     updates: Mapping[Tensor, Tensor] | None = None,
     device: str = "cpu",
     threads: int | None = None,
+    typical: Mapping[str, int] | None = None,
 ) -> Compiled:
     """A program from `inputs` to `outputs` that also leaves `updates[variable]` in each variable.
 
     device: "cpu" (native kernels), "cuda" (the first NVIDIA GPU; "cuda:1" the second) or "reference" (NumPy, for
-    checking). threads: worker threads on the CPU, by default one per core. Raises CompileError for a device, inputs
-    or updates that cannot be; without a GPU, its driver or the extra "cuda" the error says what is missing.
+    checking). threads: worker threads on the CPU, by default one per core. typical: sizes that most runs will have,
+    such as {"batch": 32}; layouts and tiles are chosen for them (for 128 where nothing is said), and every other size
+    runs too.
+
+    Raises CompileError for a device, inputs or updates that cannot be; without a GPU, its driver or the extra "cuda"
+    the error says what is missing.
     """
     wanted = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     new_values = dict(updates or {})
@@ -123,12 +135,12 @@ def compile(
     if device == "reference":
         return Reference(inputs, wanted, new_values)
     if device == "cpu":
-        return Native(inputs, wanted, new_values, threads or config.threads())
+        return Native(inputs, wanted, new_values, threads or config.threads(), typical or {})
     name, _, index = device.partition(":")
     if name == "cuda" and (index.isdigit() or device == name):
         from .codegen.cuda.compiled import Cuda
 
-        return Cuda(inputs, wanted, new_values, int(index or 0))
+        return Cuda(inputs, wanted, new_values, int(index or 0), typical or {})
     raise CompileError(f"compile: there is no device {device!r}; use one of {', '.join(DEVICES)}")
 
 
@@ -156,19 +168,20 @@ class Lowered:
     kernels: list[Kernel]
     buffers: dict[Any, Buffer]
     returned: list[Buffer]
-    conditions: dict[str, Any]
+    limits: tuple[runtime.IndexCheck, ...]
+    rooms: tuple[runtime.SizeCheck, ...]
 
 
 def lowered(inputs: Sequence[Tensor], outputs: Sequence[Tensor], updates: Mapping[Tensor, Tensor]) -> Lowered:
     """The passes that are the same for every device, in order."""
     required = [*outputs, *updates.values()]
-    conditions = {"checks": checks(required, inputs), "size_checks": size_checks(required)}
+    limits, rooms = checks(required, inputs), size_checks(required)
     simplified, _ = simplify(required)
     verify("simplify", required, simplified)
     results, new_values = simplified[: len(outputs)], dict(zip(updates, simplified[len(outputs) :]))
     fusion = fuse(simplified)
     buffers, stored, targets, returned = _allocate(inputs, results, new_values, fusion)
-    return Lowered(lower(fusion, stored, targets), buffers, returned, conditions)
+    return Lowered(lower(fusion, stored, targets), buffers, returned, limits, rooms)
 
 
 def build(
@@ -180,7 +193,7 @@ def build(
     kernels = memory.order(kernels)
     scheduled = [_scheduled(k) for k in kernels]
     assembled, infos, states = assemble("program", memory.plan(scheduled), inputs, program.buffers, program.returned)
-    return replace(assembled, **program.conditions), infos, states
+    return replace(assembled, checks=program.limits, size_checks=program.rooms), infos, states
 
 
 def _scheduled(kernel: Kernel) -> Kernel:

@@ -195,3 +195,11 @@ def test_the_graph_as_a_networkx_digraph():
     graph = kw.to_networkx([y])
     assert set(graph.predecessors(y)) == {kw.tanh(x), x}
     assert graph.nodes[x]["op"] == "input" and graph.nodes[y]["shape"] == y.shape
+
+
+def test_an_input_can_be_an_output_beside_what_is_made_of_it():
+    x = kw.input("x", (None, 3))
+    value = f32(4, 3)
+    same, twice = kw.compile([x], [x, x * 2])(value)
+    np.testing.assert_array_equal(same, value)
+    np.testing.assert_array_equal(twice, value * 2)

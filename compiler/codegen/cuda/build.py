@@ -27,6 +27,7 @@ Arch = tuple[int, int]
 INSTALL = 'pip install "kernelwright[cuda]"'
 PARTS = {"numba_cuda": "numba-cuda", "cuda.core": "cuda-core", "cuda.bindings": "cuda-bindings"}
 NVJITLINK = ("nvidia-nvjitlink", "nvidia-nvjitlink-cu12")
+BLOCKS_AT_ONCE = 2  # that a multiprocessor must have registers for: 128 for each of 256 threads
 POINTER_ALIGN = 16  # every buffer starts on a boundary of at least this many bytes
 
 
@@ -117,7 +118,7 @@ def _ptx(text: str, arguments: Sequence[str], threads: int, arch: Arch, name: st
     function.__module__ = "kernel"
     try:
         library, _ = import_module("numba.cuda.compiler")._compile_pyfunc_with_fixup(
-            function, _signature(arguments), device=False, abi="numba", cc=arch, launch_bounds=(threads, 1)
+            function, _signature(arguments), device=False, abi="numba", cc=arch, launch_bounds=(threads, BLOCKS_AT_ONCE)
         )
     except import_module("numba.cuda.core.errors").NumbaError as error:
         raise CompileError(f"kernel {name} was not understood by numba-cuda: {error}\n{text}") from error

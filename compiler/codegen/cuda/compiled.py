@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from ...errors import CompileError
 from ...kernels import Buffer
 from ...pipeline import Compiled
 from ...shapes import poly
+from ...shapes import typical as typical_sizes
 from ...tensor import Tensor
 from . import build, program
 from .build import Arch
@@ -95,13 +97,15 @@ class Cuda(Compiled):
         outputs: Sequence[Tensor],
         updates: Mapping[Tensor, Tensor],
         index: int = 0,
+        typical: Mapping[str, int] = MappingProxyType({}),
         device: Driver | None = None,
     ):
         super().__init__(inputs, outputs, updates)
         if device is None:
             require(index)
             device = driver(index)
-        built = program.build(self.inputs, self.outputs, self.updates)
+        with typical_sizes(typical):
+            built = program.build(self.inputs, self.outputs, self.updates)
         self.program = assemble(built, device.arch)
         self.kernels = [_info(k, spec.key) for k, spec in zip(built.kernels, self.program.kernels)]
         states = [b.node.attrs.state for b in built.buffers if b.kind == "state"]

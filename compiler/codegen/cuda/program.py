@@ -105,8 +105,8 @@ def build(inputs: Sequence[Tensor], outputs: Sequence[Tensor], updates: Mapping[
         tuple(map(cuda_kernel, kernels)),
         tuple(program.buffers[x] for x in inputs),
         tuple(program.returned),
-        program.conditions["checks"],
-        program.conditions["size_checks"],
+        program.limits,
+        program.rooms,
     )
 
 
