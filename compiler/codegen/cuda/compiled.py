@@ -6,6 +6,7 @@ Leans on `program`, `build` and `runtime.cuda`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
 from types import MappingProxyType
@@ -113,6 +114,36 @@ class Cuda(Compiled):
 
     def run(self, arrays: Sequence[Any], steps: int = 1, per_step: Sequence[int] = ()) -> list[np.ndarray]:
         return self.executable.run(self._check(arrays), steps, frozenset(per_step))
+
+    def __str__(self) -> str:
+        from ...inspect import table
+
+        return table(self)
+
+
+class Listing:
+    """The kernels of a program for an architecture such as "sm_90", for reading: no GPU is needed, and the extra only
+    for PTX. Raises CompileError for an architecture that is none."""
+
+    def __init__(
+        self,
+        inputs: Sequence[Tensor],
+        outputs: Sequence[Tensor],
+        updates: Mapping[Tensor, Tensor],
+        arch: str = "sm_90",
+        typical: Mapping[str, int] = MappingProxyType({}),
+    ):
+        found = re.fullmatch(r"sm_(\d+)(\d)", arch)
+        if found is None:
+            raise CompileError(f"an architecture is written sm_80 or sm_90, not {arch!r}")
+        self._arch = int(found[1]), int(found[2])
+        with typical_sizes(typical):
+            self._built = program.build(inputs, outputs, updates).kernels
+        self.kernels = [_info(k, kernel_key(k, self._arch)) for k in self._built]
+
+    def compile(self, info: CudaKernelInfo) -> None:
+        """Make a kernel's PTX, for `asm` and `resources`. Raises CompileError without the extra."""
+        code(self._built[self.kernels.index(info)], self._arch)
 
     def __str__(self) -> str:
         from ...inspect import table
