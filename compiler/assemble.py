@@ -85,9 +85,6 @@ class KernelInfo:
         return self.source
 
 
-Info = TypeVar("Info", bound=KernelInfo)
-
-
 def _parts(key: str) -> Any:
     parts = kernel_cache().get(key)
     if parts is None:
@@ -162,6 +159,9 @@ def _spec(b: Buffer, plan: Plan) -> runtime.BufferSpec:
     first, last = plan.lifetimes.get(b, (0, 0))
     data = b.node.attrs.value.array if b.kind == "constant" else None
     return runtime.BufferSpec(b.name, b.dtype, tuple(map(poly, b.shape)), b.order, b.kind, first, last, data)  # type: ignore[arg-type]
+
+
+Info = TypeVar("Info", bound=KernelInfo)
 
 
 def kernel_info(kernel: Kernel, key: str, source: Any, kind: type[Info]) -> Info:

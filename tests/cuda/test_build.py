@@ -16,14 +16,14 @@ ARGUMENTS = ("int64", "float32*", "float32*", "float32*")
 
 @pytest.mark.parametrize("arch", [(8, 0), (9, 0)])
 def test_a_kernel_becomes_ptx_for_its_architecture(toolkit, arch):
-    code = build.compile_kernel(ADD, ARGUMENTS, 128, arch, "add")
+    code = build.compile_kernel(ADD, ARGUMENTS, (128, 2), arch, "add")
     assert f".target sm_{arch[0]}{arch[1]}" in code.ptx
     assert ".entry add(" in code.ptx and ".maxntid 128" in code.ptx
     assert code.cubin is None or code.cubin[:4] == b"\x7fELF"
 
 
 def test_pointers_without_aliases_on_16_bytes_give_16_byte_accesses(toolkit):
-    ptx = build.compile_kernel(ADD, ARGUMENTS, 128, (8, 0)).ptx
+    ptx = build.compile_kernel(ADD, ARGUMENTS, (128, 2), (8, 0)).ptx
     assert "ld.global.nc.v4.f32" in ptx and "st.global.v4.f32" in ptx
 
 
@@ -42,28 +42,29 @@ def test_every_scalar_function_compiles(toolkit, dtype):
     lines.append("    u[0] = random_bits(quotient(u[1], 3), 1, s[0], s[1])")
     lines.append(f"    o[remainder(u[0], 7)] = {dtype}(bits_to_uniform(u[0]))")
     text = "\n".join(["def kernel(x, o, u, s):", *lines, ""])
-    assert build.compile_kernel(text, (f"{dtype}*", f"{dtype}*", "uint32*", "int64*"), 32, (8, 0)).ptx
+    assert build.compile_kernel(text, (f"{dtype}*", f"{dtype}*", "uint32*", "int64*"), (32, 2), (8, 0)).ptx
 
 
 def test_source_that_numba_cannot_type_is_one_error(toolkit):
     with pytest.raises(kw.CompileError, match="not understood"):
-        build.compile_kernel("def kernel(x):\n    x[0] = unknown(x[0])\n", ("float32*",), 32)
+        build.compile_kernel("def kernel(x):\n    x[0] = unknown(x[0])\n", ("float32*",), (32, 1))
 
 
 def test_the_key_depends_on_all_that_goes_in():
     keys = {
-        build.key(ADD, ARGUMENTS, 128, (9, 0)),
-        build.key(ADD, ARGUMENTS, 128, (8, 0)),
-        build.key(ADD, ARGUMENTS, 256, (9, 0)),
-        build.key(ADD, ("int64", "float64*", "float64*", "float64*"), 128, (9, 0)),
-        build.key(ADD + "\n", ARGUMENTS, 128, (9, 0)),
+        build.key(ADD, ARGUMENTS, (128, 2), (9, 0)),
+        build.key(ADD, ARGUMENTS, (128, 2), (8, 0)),
+        build.key(ADD, ARGUMENTS, (256, 2), (9, 0)),
+        build.key(ADD, ARGUMENTS, (128, 1), (9, 0)),
+        build.key(ADD, ("int64", "float64*", "float64*", "float64*"), (128, 2), (9, 0)),
+        build.key(ADD + "\n", ARGUMENTS, (128, 2), (9, 0)),
     }
-    assert len(keys) == 5
+    assert len(keys) == 6
 
 
 def test_a_missing_extra_is_one_line_that_says_what_to_install(monkeypatch):
     monkeypatch.setattr(build, "PARTS", {"no_such_module": "no-such-package"})
     with pytest.raises(kw.CompileError) as error:
-        build.compile_kernel(ADD, ARGUMENTS, 128)
+        build.compile_kernel(ADD, ARGUMENTS, (128, 2))
     text = str(error.value)
     assert "no-such-package" in text and "pip install" in text and "\n" not in text

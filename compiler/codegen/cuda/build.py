@@ -23,11 +23,11 @@ import numpy as np
 from ...errors import CompileError
 
 Arch = tuple[int, int]
+Bounds = tuple[int, int]
 
 INSTALL = 'pip install "kernelwright[cuda]"'
 PARTS = {"numba_cuda": "numba-cuda", "cuda.core": "cuda-core", "cuda.bindings": "cuda-bindings"}
 NVJITLINK = ("nvidia-nvjitlink", "nvidia-nvjitlink-cu12")
-BLOCKS_AT_ONCE = 2  # that a multiprocessor must have registers for: 128 for each of 256 threads
 POINTER_ALIGN = 16  # every buffer starts on a boundary of at least this many bytes
 
 
@@ -78,9 +78,9 @@ def _version(package: str) -> str:
         return "none"
 
 
-def key(text: str, arguments: Sequence[str], threads: int, arch: Arch) -> str:
+def key(text: str, arguments: Sequence[str], bounds: Bounds, arch: Arch) -> str:
     """The content hash of what goes in. What comes out differs in names from process to process."""
-    parts = [environment(), text, " ".join(arguments), str(threads), f"sm_{arch[0]}{arch[1]}"]
+    parts = [environment(), text, " ".join(arguments), str(bounds), f"sm_{arch[0]}{arch[1]}"]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:40]
 
 
@@ -96,19 +96,20 @@ def _numba_cuda() -> Any:
     return import_module("numba.cuda")
 
 
-def compile_kernel(text: str, arguments: Sequence[str], threads: int, arch: Arch = (9, 0), name: str = "") -> Code:
+def compile_kernel(text: str, arguments: Sequence[str], bounds: Bounds, arch: Arch = (9, 0), name: str = "") -> Code:
     """PTX and, where nvJitLink is installed, a cubin of `def kernel(...)`.
 
-    `arguments` are NumPy dtype names, `float32*` for a pointer; `threads` is the most threads of a block. Raises
-    CompileError where the extra is missing or the source is not a kernel.
+    `arguments` are NumPy dtype names, `float32*` for a pointer; `bounds` the threads of a block, and how many
+    blocks a multiprocessor must have registers for. Raises CompileError where the extra is missing or the source is not
+    a kernel.
     """
-    name = name or f"kw_{key(text, arguments, threads, arch)}"
-    ptx = _ptx(text, arguments, threads, arch, name)
+    name = name or f"kw_{key(text, arguments, bounds, arch)}"
+    ptx = _ptx(text, arguments, bounds, arch, name)
     cubin, log = _link(ptx, arch)
     return Code(name, arch, ptx, cubin, log)
 
 
-def _ptx(text: str, arguments: Sequence[str], threads: int, arch: Arch, name: str) -> str:
+def _ptx(text: str, arguments: Sequence[str], bounds: Bounds, arch: Arch, name: str) -> str:
     cuda = _numba_cuda()
     from .intrinsics import namespace
 
@@ -118,7 +119,7 @@ def _ptx(text: str, arguments: Sequence[str], threads: int, arch: Arch, name: st
     function.__module__ = "kernel"
     try:
         library, _ = import_module("numba.cuda.compiler")._compile_pyfunc_with_fixup(
-            function, _signature(arguments), device=False, abi="numba", cc=arch, launch_bounds=(threads, BLOCKS_AT_ONCE)
+            function, _signature(arguments), device=False, abi="numba", cc=arch, launch_bounds=bounds
         )
     except import_module("numba.cuda.core.errors").NumbaError as error:
         raise CompileError(f"kernel {name} was not understood by numba-cuda: {error}\n{text}") from error

@@ -73,7 +73,7 @@ def _parts(key: str) -> Any:
 
 def kernel_key(kernel: program.CudaKernel, arch: Arch) -> str:
     """The key of a kernel's cubin in the cache."""
-    return build.key(kernel.source.text, kernel.source.kinds, kernel.source.launch.threads, arch)
+    return build.key(kernel.source.text, kernel.source.kinds, kernel.bounds, arch)
 
 
 def code(kernel: program.CudaKernel, arch: Arch) -> tuple[str, bytes]:

@@ -39,7 +39,12 @@ class CudaKernel:
 
     def compile(self, arch: Arch = (9, 0)) -> Code:
         """PTX and cubin. Raises CompileError without the extra `cuda`."""
-        return compile_kernel(self.source.text, self.source.kinds, self.source.launch.threads, arch)
+        return compile_kernel(self.source.text, self.source.kinds, self.bounds, arch)
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """Threads of a block, and blocks that a multiprocessor must have registers for."""
+        return self.source.launch.threads, self.source.launch.resident
 
     def __str__(self) -> str:
         return self.source.pretty(self.name)

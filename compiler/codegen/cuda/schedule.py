@@ -22,6 +22,7 @@ THREADS = 256
 WARP = 32
 VECTOR_BYTES = 16
 SERIAL = 32  # a reduction of fewer terms is summed by one thread
+MANY_SUMS = 32  # of these in a thread's registers, a second block's registers are too few for the rest
 LONG = 1024  # a reduction of more terms is shared by a block
 
 
@@ -60,10 +61,12 @@ Schedule = PerThread | PerGroup | Tiled
 
 @dataclass(frozen=True)
 class Launch:
-    """`threads` in each of as many blocks as `blocks` says: the product of `extent / size`, each rounded up."""
+    """`threads` in each of as many blocks as `blocks` says: the product of `extent / size`, each rounded up.
+    `resident` is how many blocks a multiprocessor must have registers for: with two of 256 threads, 128 a thread."""
 
     threads: int
     blocks: tuple[tuple[Dim, int], ...]
+    resident: int = 2
 
 
 def launch(s: Schedule) -> Launch:
@@ -76,6 +79,7 @@ def launch(s: Schedule) -> Launch:
     return Launch(
         s.tile.threads,
         (*((x.extent, 1) for x in s.batch), *((product(x.extent for x in axes), size) for axes, size in sides)),
+        1 if s.tile.high * s.tile.wide >= MANY_SUMS else 2,
     )
 
 
