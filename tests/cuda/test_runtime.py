@@ -7,8 +7,9 @@ import pytest
 from standin import Library
 
 import kernelwright as kw
-from kernelwright.compiler.codegen.cuda import compiled
-from kernelwright.runtime import IndexLimitError
+from kernelwright.compiler.codegen.cuda import compiled, program
+from kernelwright.compiler.codegen.workers import FEW
+from kernelwright.runtime import IndexLimitError, KernelCache
 from kernelwright.runtime.cuda import Driver, absent
 from kernelwright.runtime.cuda import driver as driver_module
 
@@ -16,7 +17,7 @@ from kernelwright.runtime.cuda import driver as driver_module
 @pytest.fixture
 def library(monkeypatch):
     """The stand-in; kernels are handed to it as source in place of cubins."""
-    monkeypatch.setattr(compiled, "code", image)
+    monkeypatch.setattr(compiled, "cubins", lambda kernels, arch: dict(image(k, arch) for k in kernels))
     return Library()
 
 
@@ -142,6 +143,18 @@ def test_kernels_can_be_read(toolkit):
     assert "def tanh(" in kernel.source and "per thread" in kernel.schedule
     assert ".entry" in kernel.asm and "registers" in kernel.resources
     assert "tanh" in str(program)
+
+
+def test_kernels_are_compiled_on_all_cores_and_kept(toolkit, monkeypatch, tmp_path):
+    cache = KernelCache(tmp_path)
+    monkeypatch.setattr(compiled, "kernel_cache", lambda: cache)
+    monkeypatch.setenv("KERNELWRIGHT_HELPERS", "1")
+    x = kw.input("x", (None, 64))
+    kernels = program.build([x], [kw.exp(x).sum(i) + i for i in (0, 1)] + [kw.tanh(x), kw.softmax(x)], {}).kernels
+    found = compiled.cubins(kernels, (9, 0))
+    assert len(found) >= FEW and all(code[:4] == b"\x7fELF" for code in found.values())
+    monkeypatch.setattr(compiled, "build_all", None)
+    assert compiled.cubins(kernels, (9, 0)) == found
 
 
 class _Modules(Library):

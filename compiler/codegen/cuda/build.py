@@ -109,6 +109,11 @@ def compile_kernel(text: str, arguments: Sequence[str], bounds: Bounds, arch: Ar
     return Code(name, arch, ptx, cubin, log)
 
 
+def compile_job(job: tuple[str, Sequence[str], Bounds, Arch], name: str) -> Code:
+    """`compile_kernel` as helper processes call it."""
+    return compile_kernel(*job, name=name)
+
+
 def _ptx(text: str, arguments: Sequence[str], bounds: Bounds, arch: Arch, name: str) -> str:
     cuda = _numba_cuda()
     from .intrinsics import namespace

@@ -16,13 +16,15 @@ import numpy as np
 
 from .... import runtime
 from ....runtime.cuda import CudaExecutable, CudaKernelSpec, CudaProgram, Driver, absent
-from ...assemble import KernelInfo, kernel_cache, kernel_info
+from ... import config
+from ...assemble import KernelInfo, kernel_cache, kernel_info, symbol
 from ...errors import CompileError
 from ...kernels import Buffer
 from ...pipeline import Compiled
 from ...shapes import poly
 from ...shapes import typical as typical_sizes
 from ...tensor import Tensor
+from ..workers import build_all
 from . import build, program
 from .build import Arch
 
@@ -76,17 +78,35 @@ def kernel_key(kernel: program.CudaKernel, arch: Arch) -> str:
     return build.key(kernel.source.text, kernel.source.kinds, kernel.bounds, arch)
 
 
-def code(kernel: program.CudaKernel, arch: Arch) -> tuple[str, bytes]:
-    """(key, cubin) from the cache, or compiled now and kept. Raises CompileError without nvJitLink."""
-    key = kernel_key(kernel, arch)
-    parts = kernel_cache().get(key)
-    if parts is not None:
-        return key, bytes(parts["cubin"])  # type: ignore[arg-type]
-    built = kernel.compile(arch)
-    if built.cubin is None:
+def cubins(kernels: Sequence[program.CudaKernel], arch: Arch) -> dict[str, bytes]:
+    """Cubins by key, from the cache, or compiled now on all cores and kept. Raises CompileError without the extra."""
+    found: dict[str, bytes] = {}
+    missing: dict[str, program.CudaKernel] = {}
+    for kernel in kernels:
+        key = kernel_key(kernel, arch)
+        if key in found or key in missing:
+            continue
+        parts = kernel_cache().get(key)
+        if parts is None:
+            missing[key] = kernel
+        else:
+            found[key] = bytes(parts["cubin"])  # type: ignore[arg-type]
+    if not missing:
+        return found
+    build.require()
+
+    def keep(name: str, built: build.Code) -> None:
+        key = name.removeprefix(symbol(""))
+        if built.cubin is not None:
+            found[key] = built.cubin
+            source = missing[key].source.text
+            kernel_cache().put(key, {"cubin": built.cubin, "ptx": built.ptx, "log": built.log, "source": source})
+
+    jobs = {symbol(key): (k.source.text, k.source.kinds, k.bounds, arch) for key, k in missing.items()}
+    build_all(jobs, config.helpers(), keep, build.compile_job)
+    if missing.keys() - found.keys():
         raise CompileError(f"CUDA kernels need nvJitLink to become machine code; run: {build.INSTALL}")
-    kernel_cache().put(key, {"cubin": built.cubin, "ptx": built.ptx, "log": built.log, "source": kernel.source.text})
-    return key, built.cubin
+    return found
 
 
 class Cuda(Compiled):
@@ -143,7 +163,7 @@ class Listing:
 
     def compile(self, info: CudaKernelInfo) -> None:
         """Make a kernel's PTX, for `asm` and `resources`. Raises CompileError without the extra."""
-        code(self._built[self.kernels.index(info)], self._arch)
+        cubins([self._built[self.kernels.index(info)]], self._arch)
 
     def __str__(self) -> str:
         from ...inspect import table
@@ -155,14 +175,15 @@ def assemble(built: program.CudaProgram, arch: Arch) -> CudaProgram:
     """The artefact for the runtime, with a cubin for every kernel."""
     number = {b: i for i, b in enumerate(built.buffers)}
     lives = _lifetimes(built)
-    specs, cubins = [], {}
+    code = cubins(built.kernels, arch)
+    specs = []
     for k in built.kernels:
-        key, cubins[key] = code(k, arch)
+        key = kernel_key(k, arch)
         names, launch = k.source.names, k.source.launch
         args: list[runtime.Arg] = [runtime.SizeArg(poly(d)) for d in names.sizes]
         args += [runtime.BufferArg(number[b]) for b in names.buffers]
         grid = tuple((poly(extent), size) for extent, size in launch.blocks)
-        specs.append(CudaKernelSpec(k.name, key, f"kw_{key}", tuple(args), launch.threads, grid))
+        specs.append(CudaKernelSpec(k.name, key, symbol(key), tuple(args), launch.threads, grid))
     plan = runtime.Program(
         "program",
         tuple(_spec(b, lives) for b in built.buffers),
@@ -174,7 +195,7 @@ def assemble(built: program.CudaProgram, arch: Arch) -> CudaProgram:
         built.size_checks,
     )
     plan.verify()
-    return CudaProgram(plan, tuple(specs), cubins)
+    return CudaProgram(plan, tuple(specs), code)
 
 
 def _lifetimes(built: program.CudaProgram) -> dict[Buffer, tuple[int, int]]:
