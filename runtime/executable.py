@@ -18,7 +18,7 @@ from .errors import IndexLimitError, ProgramError, RuntimeShapeError
 from .loader import load
 from .program import IndexCheck, Program
 from .sizes import evaluate
-from .state import State, place
+from .state import State, native_run, place
 from .threads import shared_pool
 
 KEPT_BINDINGS = 16
@@ -54,6 +54,7 @@ class Executable:
             held = self._give(binding, inputs, per_step)
             outputs = _take(binding)
             self._pool.run(binding.job_address)
+            native_run()
             del held
         return [outputs[index] for index in self._returned]
 

@@ -1,8 +1,9 @@
 """A CUDA program ready to run: NumPy arrays in, NumPy arrays out, each step one replay of a CUDA graph.
 
 For every set of input shapes, memory is laid out once in one arena on the device and the step's launches are captured
-once; a run then uploads inputs, replays, and downloads outputs. Variables are uploaded when a run begins and
-downloaded when it ends, so that the host's values are always the present ones; many steps per run share that price.
+once; a run then uploads inputs, replays, and downloads outputs. The device keeps copies of variables: one that was
+changed elsewhere is uploaded when a run begins, and those that the program changes are downloaded when it ends, so that
+the host's values are always the present ones; many steps per run share that price.
 Leans on `driver`, and on the CPU's `binding` and `arena` for sizes and places.
 """
 
@@ -51,6 +52,7 @@ class CudaExecutable:
         self._bindings: OrderedDict[tuple[object, ...], Binding] = OrderedDict()
         self._arena, self._arena_bytes = 0, 0
         self._fixed: dict[int, int] = {}
+        self._seen: dict[int, tuple[int, int]] = {}  # the stamp of each state's value on the device
         driver.use()
         for position, spec in enumerate(program.plan.buffers):
             if spec.kind in ("state", "constant"):
@@ -74,13 +76,18 @@ class CudaExecutable:
             kept = [np.ascontiguousarray(array) for array in inputs]
             for index, (position, array) in enumerate(zip(plan.inputs, kept)):
                 driver.upload((binding.stacked if index in per_step else binding.places)[position], array)
-            kept += [self._upload_whole(p, s.get()) for p, s in zip(plan.states, self.states)]
+            stale = [(p, s) for p, s in zip(plan.states, self.states) if self._seen.get(p) != s.stamp]
+            kept += [self._upload_whole(p, s.get()) for p, s in stale]
+            for p in self.program.written:  # until the new values have arrived on the host
+                self._seen.pop(p, None)
             self._steps(binding, steps)
             outputs = {p: self._download(binding, p, steps, stacked) for p in dict.fromkeys(plan.outputs)}
-            values = [self._download_state(p) for p in plan.states]
+            values = {p: self._download_state(p) for p in self.program.written}
             driver.synchronize()
-            for state, position, value in zip(self.states, plan.states, values):
-                state.set(_logical(plan.buffers[position], value))
+            for position, state in zip(plan.states, self.states):
+                if position in values:
+                    state.set(_logical(plan.buffers[position], values[position]))
+                self._seen[position] = state.stamp
         return [outputs[p] for p in plan.outputs]
 
     def _steps(self, binding: Binding, steps: int) -> None:

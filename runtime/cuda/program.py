@@ -34,8 +34,10 @@ class CudaKernelSpec:
 
 @dataclass(frozen=True, eq=False)
 class CudaProgram:
-    """Everything an executable needs: `plan` has the buffers and checks (and no kernels), `cubins` code by key."""
+    """Everything an executable needs: `plan` has the buffers and checks (and no kernels), `cubins` code by key.
+    `written` are the states that a run changes, as positions in the plan's buffers."""
 
     plan: Program
     kernels: tuple[CudaKernelSpec, ...]
     cubins: dict[str, bytes]
+    written: frozenset[int] = frozenset()

@@ -71,6 +71,33 @@ def test_variables_changed_on_the_host_are_seen_by_the_next_run(library):
     np.testing.assert_array_equal(program(np.ones(3, "float32")), [5, 5, 5])
 
 
+def test_variables_cross_only_when_they_have_changed(library):
+    x, w = kw.input("x", (3,)), kw.variable("kept", np.ones(3, "float32"))
+    predict, step = on(library, [x], [x * w]), on(library, [x], [x.sum()], {w: w * 2})
+    value = np.ones(3, "float32")
+
+    def transfers(program):
+        before = {name: library.log.count(name) for name in ("cuMemcpyHtoDAsync_v2", "cuMemcpyDtoHAsync_v2")}
+        program(value)
+        return [library.log.count(name) - n for name, n in before.items()]
+
+    assert transfers(predict) == [2, 1]  # the input and the variable there, the output back
+    assert transfers(predict) == [1, 1]
+    assert transfers(step) == [2, 2]
+    assert transfers(step) == [1, 2]
+    assert transfers(predict) == [2, 1]
+    np.testing.assert_array_equal(predict(value), [4, 4, 4])
+
+
+def test_variables_changed_by_the_cpu_are_seen_by_the_next_run(library):
+    x, w = kw.input("x", (2,)), kw.variable("shared", np.ones(2, "float32"))
+    program = on(library, [x], [x * w])
+    value = np.ones(2, "float32")
+    program(value)
+    kw.compile([x], [x.sum()], {w: w + x}, threads=1)(value)
+    np.testing.assert_array_equal(program(value), [2, 2])
+
+
 def test_a_network_trains_as_the_reference_does(library):
     rng = np.random.default_rng(1)
     images, labels = rng.normal(size=(3, 4, 1, 12, 12)).astype("float32"), rng.integers(0, 5, (3, 4)).astype("int32")

@@ -195,7 +195,8 @@ def assemble(built: program.CudaProgram, arch: Arch) -> CudaProgram:
         built.size_checks,
     )
     plan.verify()
-    return CudaProgram(plan, tuple(specs), code)
+    written = {number[b] for k in built.kernels for b in k.kernel.writes() if b.kind == "state"}
+    return CudaProgram(plan, tuple(specs), code, frozenset(written))
 
 
 def _lifetimes(built: program.CudaProgram) -> dict[Buffer, tuple[int, int]]:
