@@ -203,3 +203,14 @@ def test_an_input_can_be_an_output_beside_what_is_made_of_it():
     same, twice = kw.compile([x], [x, x * 2])(value)
     np.testing.assert_array_equal(same, value)
     np.testing.assert_array_equal(twice, value * 2)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_long_sums_go_in_blocks(threads):
+    """A product that sums over many places goes through them in parts, each shared by neighbouring tiles."""
+    x, g = kw.input("x", (None, 270)), kw.input("g", (None, 275))
+    program = kw.compile([x, g], kw.tanh(x).T @ kw.sigmoid(g) + 1, threads=threads, typical={"batch": 30_000})
+    assert any("tiles together" in k.schedule for k in program.kernels)
+    a, b = f32(3001, 270), f32(3001, 275)
+    expected = np.tanh(a).T @ (1 / (1 + np.exp(-b))) + 1
+    np.testing.assert_allclose(program(a, b), expected, rtol=2e-4, atol=2e-2)
