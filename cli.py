@@ -96,15 +96,30 @@ def kernels(
     batch: Annotated[int, typer.Option(min=1, help="Batch size for flops, bytes and times.")] = 128,
     profile: Annotated[bool, typer.Option("--profile", help="Measure each kernel.")] = False,
     threads: Threads = None,
+    device: Annotated[str, typer.Option(help="cpu, or cuda: to read, without a GPU.")] = "cpu",
+    arch: Annotated[str, typer.Option(help="The GPU's architecture, with --device cuda.")] = "sm_90",
     json_file: Json = None,
 ) -> None:
     """List a network's kernels, or show one of them: `kernelwright kernels lenet5 3 --as asm`."""
     from .compiler import inspect
 
-    program, arrays = _program(network, training, batch, threads)
+    if device not in ("cpu", "cuda") or (profile and device == "cuda"):
+        raise typer.BadParameter(
+            f"kernels are {'measured' if profile else 'listed'} for cpu{'' if profile else ' or cuda'}"
+        )
+    graph, arrays = _graph(network, training, batch)
+    program: Any
+    if device == "cuda":
+        from .compiler.codegen.cuda.compiled import Listing
+
+        program = Listing(graph.inputs, graph.outputs, graph.updates, arch, {"batch": batch})
+    else:
+        program = graph.compile("cpu", threads, batch)
     sizes = {"batch": batch, "examples": batch}
     if which is not None:
         kernel = inspect.find(program, which)
+        if device == "cuda" and form == "asm":
+            program.compile(kernel)
         shown = inspect.text(kernel, form)
         print(inspect.explain(kernel) + "\n\n" + shown)
         _write(
@@ -209,8 +224,8 @@ def _network(name: str, seed: int) -> Any:
     return build(name, seed=seed)
 
 
-def _program(network: str, training: bool, batch: int, threads: int | None) -> tuple[Any, list[Any]]:
-    """The compiled training step or prediction of a network, and random arrays of that batch size for it."""
+def _graph(network: str, training: bool, batch: int) -> tuple[Any, list[Any]]:
+    """The graph of a network's training step or prediction, and random arrays of that batch size for it."""
     import numpy as np
 
     from .compiler.functions import cross_entropy
@@ -220,10 +235,10 @@ def _program(network: str, training: bool, batch: int, threads: int | None) -> t
     rng = np.random.default_rng(0)
     images = rng.random((batch, *model.input_shape), dtype="float32")
     if not training:
-        return programs.prediction(model).compile("cpu", threads, batch), [images]
+        return programs.prediction(model), [images]
     graph = programs.training(model, cross_entropy, model.recipe.build(1, 1, True))
     labels = rng.integers(0, model.classes, batch).astype("int32")
-    return graph.compile("cpu", threads, batch), [images, labels, np.arange(batch, dtype="int32")]
+    return graph, [images, labels, np.arange(batch, dtype="int32")]
 
 
 def _write(path: Path | None, outcome: dict[str, Any]) -> None:

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from .. import runtime
 from . import config, dtypes, loops
-from .codegen.cpu import Source, print_kernel
+from .codegen.cpu import print_kernel
 from .codegen.target import target
 from .graph import location, toposort
 from .kernels import Buffer, Kernel
@@ -134,13 +134,14 @@ def assemble(
     number = {b: i for i, b in enumerate(listed)}
     sources = [print_kernel(kernel) for kernel in plan.kernels]
     objects = compile_sources(source.text for source in sources)
-    specs, infos = [], []
+    specs: list[runtime.KernelSpec] = []
+    infos: list[KernelInfo] = []
     for kernel, barrier, source in zip(plan.kernels, plan.barriers, sources):
         key = kernel_key(source.text)
         sizes = [runtime.SizeArg(poly(d)) for d in source.names.sizes]
         used = [runtime.BufferArg(number[b]) for b in source.names.buffers]
         specs.append(runtime.KernelSpec(kernel.name, key, symbol(key), (*sizes, *used), barrier))
-        infos.append(_info(kernel, key, source))
+        infos.append(kernel_info(kernel, key, source, KernelInfo))
     states = [b for b in listed if b.kind == "state"]
     program = runtime.Program(
         name,
@@ -160,13 +161,17 @@ def _spec(b: Buffer, plan: Plan) -> runtime.BufferSpec:
     return runtime.BufferSpec(b.name, b.dtype, tuple(map(poly, b.shape)), b.order, b.kind, first, last, data)  # type: ignore[arg-type]
 
 
-def _info(kernel: Kernel, key: str, source: Source) -> KernelInfo:
+Info = TypeVar("Info", bound=KernelInfo)
+
+
+def kernel_info(kernel: Kernel, key: str, source: Any, kind: type[Info]) -> Info:
+    """What there is to read of a kernel. `source` has `names` and `pretty`, as any printer's has."""
     lines = dict.fromkeys(str(location(n)) for n in kernel.nodes)
     stores = "\n".join(
         f"{s.buffer.name}[{', '.join(map(repr, s.index))}] = {loops.show(s.value)}" for s in kernel.stores
     )
     space = "for " + ", ".join(f"{a} < {a.extent}" for a in kernel.axes) + ":\n" if kernel.axes else ""
-    return KernelInfo(
+    return kind(
         kernel.name,
         key,
         source.pretty(kernel.name),
@@ -206,4 +211,4 @@ def size_checks(outputs: Sequence[Tensor]) -> tuple[runtime.SizeCheck, ...]:
     return tuple(dict.fromkeys(found))
 
 
-__all__ = ["KernelInfo", "assemble", "checks", "compile_sources", "kernel_cache", "size_checks"]
+__all__ = ["KernelInfo", "assemble", "checks", "compile_sources", "kernel_cache", "kernel_info", "size_checks"]

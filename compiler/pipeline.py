@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ from .shapes import typical as typical_sizes
 from .tensor import Tensor
 from .verify import verify
 
-DEVICES = ("cpu", "reference")
+DEVICES = ("cpu", "cuda", "reference")
 
 
 class Compiled:
@@ -111,11 +111,13 @@ def compile(
 ) -> Compiled:
     """A program from `inputs` to `outputs` that also leaves `updates[variable]` in each variable.
 
-    device: "cpu" (native kernels) or "reference" (NumPy, for checking). threads: worker threads, by default
-    one per core. typical: sizes that most runs will have, such as {"batch": 32}; layouts and tiles are chosen for them
-    (for 128 where nothing is said), and every other size runs too.
+    device: "cpu" (native kernels), "cuda" (the first NVIDIA GPU; "cuda:1" the second) or "reference" (NumPy, for
+    checking). threads: worker threads on the CPU, by default one per core. typical: sizes that most runs will have,
+    such as {"batch": 32}; layouts and tiles are chosen for them (for 128 where nothing is said), and every other size
+    runs too.
 
-    Raises CompileError for a device, inputs or updates that cannot be.
+    Raises CompileError for a device, inputs or updates that cannot be; without a GPU, its driver or the extra "cuda"
+    the error says what is missing.
     """
     inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     wanted = [outputs] if isinstance(outputs, Tensor) else list(outputs)
@@ -127,13 +129,27 @@ def compile(
         return Reference(inputs, wanted, new_values)
     if device == "cpu":
         return Native(inputs, wanted, new_values, threads or config.threads(), typical or {})
+    name, _, index = device.partition(":")
+    if name == "cuda" and (index.isdigit() or device == name):
+        from .codegen.cuda.compiled import Cuda
+
+        return Cuda(inputs, wanted, new_values, int(index or 0), typical or {})
     raise CompileError(f"compile: there is no device {device!r}; use one of {', '.join(DEVICES)}")
 
 
-def build(
-    inputs: Sequence[Tensor], outputs: Sequence[Tensor], updates: Mapping[Tensor, Tensor]
-) -> tuple[runtime.Program, list[KernelInfo], list[Any]]:
-    """The passes, in order."""
+@dataclass(frozen=True, eq=False)
+class Lowered:
+    """A program as kernels in loop form, whose buffers have no order of axes yet; what every device starts from."""
+
+    kernels: list[Kernel]
+    buffers: dict[Any, Buffer]
+    returned: list[Buffer]
+    limits: tuple[runtime.IndexCheck, ...]
+    rooms: tuple[runtime.SizeCheck, ...]
+
+
+def lowered(inputs: Sequence[Tensor], outputs: Sequence[Tensor], updates: Mapping[Tensor, Tensor]) -> Lowered:
+    """The passes that are the same for every device, in order."""
     required = [*outputs, *updates.values()]
     limits, rooms = checks(required, inputs), size_checks(required)
     simplified, _ = simplify(required)
@@ -141,12 +157,19 @@ def build(
     results, new_values = simplified[: len(outputs)], dict(zip(updates, simplified[len(outputs) :]))
     fusion = fuse(simplified)
     buffers, stored, targets, returned = _allocate(inputs, results, new_values, fusion)
-    kernels = lower(fusion, stored, targets)
-    kernels = layout.assign(kernels)
+    return Lowered(lower(fusion, stored, targets), buffers, returned, limits, rooms)
+
+
+def build(
+    inputs: Sequence[Tensor], outputs: Sequence[Tensor], updates: Mapping[Tensor, Tensor]
+) -> tuple[runtime.Program, list[KernelInfo], list[Any]]:
+    """The passes, in order."""
+    program = lowered(inputs, outputs, updates)
+    kernels = layout.assign(program.kernels)
     kernels = memory.order(kernels)
     scheduled = [_scheduled(k) for k in kernels]
-    program, infos, states = assemble("program", memory.plan(scheduled), inputs, buffers, returned)
-    return replace(program, checks=limits, size_checks=rooms), infos, states
+    assembled, infos, states = assemble("program", memory.plan(scheduled), inputs, program.buffers, program.returned)
+    return replace(assembled, checks=program.limits, size_checks=program.rooms), infos, states
 
 
 def _scheduled(kernel: Kernel) -> Kernel:

@@ -216,6 +216,14 @@ def test_the_graph_as_a_networkx_digraph():
     assert graph.nodes[x]["op"] == "input" and graph.nodes[y]["shape"] == y.shape
 
 
+def test_an_input_can_be_an_output_beside_what_is_made_of_it():
+    x = kw.input("x", (None, 3))
+    value = f32(4, 3)
+    same, twice = kw.compile([x], [x, x * 2])(value)
+    np.testing.assert_array_equal(same, value)
+    np.testing.assert_array_equal(twice, value * 2)
+
+
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_long_sums_go_in_blocks(threads):
     """A product that sums over many places goes through them in parts, each shared by neighbouring tiles."""

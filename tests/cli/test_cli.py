@@ -39,6 +39,22 @@ def test_training_resumes_to_the_same_result(tmp_path):
     assert json.loads(whole.read_text())["test_accuracy"] == json.loads(rest.read_text())["test_accuracy"]
 
 
+def test_cuda_kernels_can_be_read_without_a_gpu():
+    assert "in shared memory" in run("kernels", "lenet5", "--device", "cuda", "--batch", 256).stdout
+    assert "cuda.syncthreads()" in run("kernels", "lenet5", "conv1_contract_tanh", "--device", "cuda").stdout
+    assert "sm_80" in run("kernels", "lenet5", "--device", "cuda", "--arch", "ninety", code=1).stderr
+    run("kernels", "lenet5", "--device", "cuda", "--profile", code=2)
+    shown = subprocess.run(
+        [*COMMAND, "kernels", "lenet5", "1", "--device", "cuda", "--arch", "sm_80", "--as", "asm"],
+        capture_output=True,
+        text=True,
+    )
+    if shown.returncode == 0:
+        assert ".target sm_80" in shown.stdout
+    else:
+        assert "pip install" in shown.stderr and "Traceback" not in shown.stderr
+
+
 def test_kernels_table_and_forms(tmp_path):
     out = tmp_path / "k.json"
     assert "contract" in run("kernels", "perceptron", "--json", out).stdout
