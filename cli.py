@@ -10,6 +10,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -87,7 +88,7 @@ def kernels(
     training: Annotated[bool, typer.Option("--train/--infer", help="Of the training step, or of inference.")] = True,
     form: Annotated[str, typer.Option("--as", help="loops, source, llvm or asm.")] = "source",
     batch: Annotated[int, typer.Option(min=1, help="Batch size for flops, bytes and times.")] = 128,
-    profile: Annotated[bool, typer.Option("--profile", help="Measure each kernel.")] = False,
+    profile: Annotated[bool, typer.Option("--profile", help="Measure each kernel, and the machine's limits.")] = False,
     threads: Threads = None,
     json_file: Json = None,
 ) -> None:
@@ -113,22 +114,12 @@ def kernels(
         )
         return
     if profile:
-        measured = inspect.profile_rows(program, program.profile(*arrays, repeats=50), **sizes)
-        cells = [("#", "kernel", "us", "GFLOP/s", "GB/s", "schedule")]
-        cells += [
-            (
-                str(r["number"]),
-                r["name"],
-                f"{r['seconds'] * 1e6:.1f}",
-                f"{r['gflops']:.1f}",
-                f"{r['gbytes']:.1f}",
-                inspect.shorten(r["schedule"]),
-            )
-            for r in measured
-        ]
-        total = sum(r["seconds"] for r in measured)
-        print(inspect.grid(cells, right=(0, 2, 3, 4)) + f"\n{len(measured)} kernels, {total * 1e3:.3f} ms")
-        _write(json_file, {"network": network, "batch": batch, "kernels": measured})
+        from .bench import peak
+
+        limits = peak.measure(program.threads)
+        measured = inspect.profile_rows(program, program.profile(*arrays, repeats=50), limits, **sizes)
+        print(inspect.profile_table(measured, limits))
+        _write(json_file, {"network": network, "batch": batch, "limits": asdict(limits), "kernels": measured})
         return
     print(inspect.table(program, **sizes))
     _write(json_file, {"network": network, "batch": batch, "kernels": inspect.rows(program, **sizes)})
@@ -183,8 +174,6 @@ def models(json_file: Json = None) -> None:
 @app.command()
 def summary(network: Network, json_file: Json = None) -> None:
     """Show a network's layers: output shapes, parameters, flops."""
-    from dataclasses import asdict
-
     model = _network(network, 0)
     print(model.summary())
     _write(json_file, {"network": network, "parameters": model.size(), "layers": [asdict(r) for r in model.rows()]})

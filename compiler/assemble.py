@@ -23,7 +23,7 @@ from .kernels import Buffer, Kernel
 from .layout import describe
 from .memory import Plan
 from .ops.movement import slice_room
-from .shapes import Dim, poly, value
+from .shapes import Dim, nominal, poly, value
 from .tensor import Tensor
 
 
@@ -62,12 +62,18 @@ class KernelInfo:
     buffers: tuple[str, ...]
     flop_count: Dim
     byte_count: Dim
+    nominal_cycles: float = 0.0
 
     def flops(self, **sizes: int) -> int:
         return value(self.flop_count, sizes)
 
     def bytes(self, **sizes: int) -> int:
         return value(self.byte_count, sizes)
+
+    def cycles(self, **sizes: int) -> float:
+        """What the cost model predicts for one core: its count at nominal sizes, scaled by flops (or bytes)."""
+        count = self.flop_count if nominal(self.flop_count) else self.byte_count
+        return self.nominal_cycles * value(count, sizes) / max(nominal(count), 1)
 
     @cached_property
     def llvm(self) -> str:
@@ -178,6 +184,7 @@ def _info(kernel: Kernel, key: str, source: Source) -> KernelInfo:
         tuple(f"{b.name} {b.dtype}{b.shape} order {b.order}" for b in source.names.buffers),
         kernel.flops(),
         kernel.bytes(),
+        kernel.cycles,
     )
 
 

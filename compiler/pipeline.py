@@ -89,6 +89,7 @@ class Native(Compiled):
     ):
         super().__init__(inputs, outputs, updates)
         self.program, self.kernels, states = build(self.inputs, self.outputs, self.updates)
+        self.threads = threads
         self.executable = runtime.Executable(self.program, states, threads)
 
     def run(self, arrays: Sequence[Any], steps: int = 1, per_step: Sequence[int] = ()) -> list[np.ndarray]:
@@ -163,7 +164,7 @@ def build(
 
 
 def _scheduled(kernel: Kernel) -> Kernel:
-    kernel.schedule = schedule.plan(kernel)[0]
+    kernel.schedule, kernel.cycles = schedule.plan(kernel)
     return kernel
 
 
