@@ -6,7 +6,7 @@ A new network is a decorated function in one of these files, imported below by n
 from __future__ import annotations
 
 from .lenet import lenet5
-from .perceptrons import mlp, perceptron
+from .perceptrons import mlp, perceptron, playground
 from .registry import build, names, register
 
-__all__ = ["build", "lenet5", "mlp", "names", "perceptron", "register"]
+__all__ = ["build", "lenet5", "mlp", "names", "perceptron", "playground", "register"]
