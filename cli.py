@@ -126,6 +126,25 @@ def kernels(
 
 
 @app.command()
+def bench(
+    networks: Annotated[list[str] | None, typer.Argument(help="Networks (default: all that are raced).")] = None,
+    against: Annotated[str, typer.Option(help="Peers, with commas between.")] = "torch,jax",
+    batch: Annotated[int | None, typer.Option(min=1, help="Batch size (default: the network's).")] = None,
+    threads: Threads = None,
+    mode: Annotated[str, typer.Option(help="train, infer or both.")] = "both",
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of every contender.")] = 10,
+    folder: Annotated[Path, typer.Option(help="Where README.md, its charts and results/ go.")] = Path("benchmarks"),
+    json_file: Json = None,
+) -> None:
+    """Race networks against other frameworks: `kernelwright bench lenet5 --against torch --mode train`."""
+    from .bench import session
+
+    planned = session.races(networks or [], against, batch, threads, mode, rounds)
+    command = " ".join(["kernelwright", *sys.argv[1:]])
+    _write(json_file, session.hold(planned, command, folder))
+
+
+@app.command()
 def cache(
     clear: Annotated[bool, typer.Option("--clear", help="Remove every entry.")] = False, json_file: Json = None
 ) -> None:
