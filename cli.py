@@ -219,10 +219,10 @@ def _program(network: str, training: bool, batch: int, threads: int | None) -> t
     rng = np.random.default_rng(0)
     images = rng.random((batch, *model.input_shape), dtype="float32")
     if not training:
-        return programs.prediction(model).compile("cpu", threads), [images]
+        return programs.prediction(model).compile("cpu", threads, batch), [images]
     graph = programs.training(model, cross_entropy, model.recipe.build(1, 1, True))
     labels = rng.integers(0, model.classes, batch).astype("int32")
-    return graph.compile("cpu", threads), [images, labels, np.arange(batch, dtype="int32")]
+    return graph.compile("cpu", threads, batch), [images, labels, np.arange(batch, dtype="int32")]
 
 
 def _write(path: Path | None, outcome: dict[str, Any]) -> None:

@@ -31,18 +31,19 @@ def network(name: str) -> Model:
     return model
 
 
-def program(model: Model, training: bool, threads: int) -> Compiled:
+def program(model: Model, training: bool, threads: int, batch: int) -> Compiled:
     """images -> logits; or (images, labels) -> loss, with everything that a training step updates."""
-    images = model.images()
+    images, typical = model.images(), {"batch": batch}
     if not training:
-        return compile([images], [model(images)], threads=threads)
+        return compile([images], [model(images)], threads=threads, typical=typical)
     labels = input("labels", (None,), "int32")
     loss = cross_entropy(model(images, training=True), labels)
     for weight, logits in model.net.heads():
         loss = loss + cross_entropy(logits, labels) * weight
     parameters = model.parameters()
     updates = SGD(RATE, momentum=MOMENTUM).updates(parameters, grad(loss, parameters))
-    return compile([images, labels], [loss], {**model.net.updates(), **updates}, threads=threads)
+    updates |= model.net.updates()
+    return compile([images, labels], [loss], updates, threads=threads, typical=typical)
 
 
 def flops(model: Model, batch: int, training: bool) -> int:
@@ -86,7 +87,8 @@ class Ours:
 
     def _call(self) -> Any:
         if self.program is None:
-            self.program = program(self.model, self.setup.training, self.setup.threads)
+            batch = self.arrays[0].shape[1]
+            self.program = program(self.model, self.setup.training, self.setup.threads, batch)
         if self.many:
             everything = range(len(self.arrays))
             return self.program.run(self.arrays, self.setup.steps_per_call, everything)[0]

@@ -62,7 +62,7 @@ class KernelInfo:
     buffers: tuple[str, ...]
     flop_count: Dim
     byte_count: Dim
-    nominal_cycles: float = 0.0
+    cycles_each: float = 0.0
 
     def flops(self, **sizes: int) -> int:
         return value(self.flop_count, sizes)
@@ -71,9 +71,8 @@ class KernelInfo:
         return value(self.byte_count, sizes)
 
     def cycles(self, **sizes: int) -> float:
-        """What the cost model predicts for one core: its count at nominal sizes, scaled by flops (or bytes)."""
-        count = self.flop_count if nominal(self.flop_count) else self.byte_count
-        return self.nominal_cycles * value(count, sizes) / max(nominal(count), 1)
+        """What the cost model predicts for one core: its count at the sizes compiled for, in proportion to the work."""
+        return self.cycles_each * value(_work(self.flop_count, self.byte_count), sizes)
 
     @cached_property
     def llvm(self) -> str:
@@ -89,6 +88,11 @@ class KernelInfo:
 
     def __str__(self) -> str:
         return self.source
+
+
+def _work(flops: Dim, bytes: Dim) -> Dim:
+    """What a kernel's time is taken to grow with: its flops, or its bytes where it has none."""
+    return flops if nominal(flops) else bytes
 
 
 def _parts(key: str) -> Any:
@@ -184,7 +188,7 @@ def _info(kernel: Kernel, key: str, source: Source) -> KernelInfo:
         tuple(f"{b.name} {b.dtype}{b.shape} order {b.order}" for b in source.names.buffers),
         kernel.flops(),
         kernel.bytes(),
-        kernel.cycles,
+        kernel.cycles / max(nominal(_work(kernel.flops(), kernel.bytes())), 1),
     )
 
 

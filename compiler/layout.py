@@ -163,10 +163,18 @@ def _choose_style(kernels: Sequence[Kernel], free: Sequence[Buffer], costs: Cost
 
 
 def _channels_last(b: Buffer) -> Order:
-    rank = len(b.shape)
+    """Spatial axes before channels: N, H, W, C for images and H, W, C, F for weights."""
+    ones, axes = _by_size(b)
+    channels = 2 if _grouped(b) else 1
     if b.kind == "state":
-        return (*range(2, rank), 1, 0)
-    return (0, *range(2, rank), 1) if rank > 2 else tuple(range(rank))
+        return (*ones, *axes[2:], *reversed(axes[:2]))
+    return (*ones, *axes[:1], *axes[1 + channels :], *axes[1 : 1 + channels])
+
+
+def _filters_inside(b: Buffer) -> Order:
+    """H, W, F, C: weights as the gradient by a convolution's input wants them."""
+    ones, axes = _by_size(b)
+    return (*ones, *axes[2:], *axes[:2])
 
 
 def _batch_last(b: Buffer) -> Order:
@@ -177,9 +185,23 @@ def _batch_last(b: Buffer) -> Order:
     return (*(i for i in range(rank) if i != batch), batch)
 
 
+def _by_size(b: Buffer) -> tuple[Order, Order]:
+    """(axes of size 1, which have no place in memory; the others)."""
+    ones = tuple(i for i, d in enumerate(b.shape) if d == 1)
+    return ones, tuple(i for i in range(len(b.shape)) if i not in ones)
+
+
+def _grouped(b: Buffer) -> bool:
+    """Is this the result (n, groups, channels, *spatial) of a grouped convolution?"""
+    return b.node is not None and b.node.op.kind == "contract" and len(b.shape) > 4 and b.shape[1] != 1
+
+
 def _candidates(b: Buffer) -> list[Order]:
     natural = tuple(range(len(b.shape)))
-    return list(dict.fromkeys([natural, _channels_last(b), _batch_last(b), (*natural[1:], 0)]))
+    orders = [natural, _channels_last(b), _batch_last(b), (*natural[1:], 0)]
+    if len(natural) > 2:
+        orders.append(_filters_inside(b))
+    return list(dict.fromkeys(orders))
 
 
 def _improve(b: Buffer, kernels: Sequence[Kernel], costs: Costs) -> bool:

@@ -22,6 +22,7 @@ from .kernels import Buffer, Kernel
 from .lower import lower
 from .rules import simplify
 from .shapes import show
+from .shapes import typical as typical_sizes
 from .tensor import Tensor
 from .verify import verify
 
@@ -85,11 +86,17 @@ class Native(Compiled):
     """The program as native kernels, run in one call."""
 
     def __init__(
-        self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], updates: Mapping[Tensor, Tensor], threads: int
+        self,
+        inputs: Sequence[Tensor],
+        outputs: Sequence[Tensor],
+        updates: Mapping[Tensor, Tensor],
+        threads: int,
+        sizes: Mapping[str, int],
     ):
         super().__init__(inputs, outputs, updates)
-        self.program, self.kernels, states = build(self.inputs, self.outputs, self.updates)
         self.threads = threads
+        with typical_sizes(sizes):
+            self.program, self.kernels, states = build(self.inputs, self.outputs, self.updates)
         self.executable = runtime.Executable(self.program, states, threads)
 
     def run(self, arrays: Sequence[Any], steps: int = 1, per_step: Sequence[int] = ()) -> list[np.ndarray]:
@@ -111,11 +118,15 @@ def compile(
     updates: Mapping[Tensor, Tensor] | None = None,
     device: str = "cpu",
     threads: int | None = None,
+    typical: Mapping[str, int] | None = None,
 ) -> Compiled:
     """A program from `inputs` to `outputs` that also leaves `updates[variable]` in each variable.
 
     device: "cpu" (native kernels) or "reference" (NumPy, for checking). threads: worker threads, by default
-    one per core. Raises CompileError for a device, inputs or updates that cannot be.
+    one per core. typical: sizes that most runs will have, such as {"batch": 32}; layouts and tiles are chosen for them
+    (for 128 where nothing is said), and every other size runs too.
+
+    Raises CompileError for a device, inputs or updates that cannot be.
     """
     wanted = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     new_values = dict(updates or {})
@@ -123,7 +134,7 @@ def compile(
     if device == "reference":
         return Reference(inputs, wanted, new_values)
     if device == "cpu":
-        return Native(inputs, wanted, new_values, threads or config.threads())
+        return Native(inputs, wanted, new_values, threads or config.threads(), typical or {})
     raise CompileError(f"compile: there is no device {device!r}; use one of {', '.join(DEVICES)}")
 
 
@@ -149,7 +160,7 @@ def build(
 ) -> tuple[runtime.Program, list[KernelInfo], list[Any]]:
     """The passes, in order."""
     required = [*outputs, *updates.values()]
-    conditions = {"checks": checks(required, inputs), "size_checks": size_checks(required)}
+    limits, rooms = checks(required, inputs), size_checks(required)
     simplified, _ = simplify(required)
     verify("simplify", required, simplified)
     results, new_values = simplified[: len(outputs)], dict(zip(updates, simplified[len(outputs) :]))
@@ -160,7 +171,7 @@ def build(
     kernels = memory.order(kernels)
     scheduled = [_scheduled(k) for k in kernels]
     program, infos, states = assemble("program", memory.plan(scheduled), inputs, buffers, returned)
-    return replace(program, **conditions), infos, states
+    return replace(program, checks=limits, size_checks=rooms), infos, states
 
 
 def _scheduled(kernel: Kernel) -> Kernel:

@@ -75,6 +75,10 @@ DOT_TILES = (
     (1, 1),
 )
 VECTOR_LOAD, SPLAT = 0.9, 0.15
+L1, L2 = 24 << 10, 768 << 10
+"""Bytes of the nearest caches that a tile's operands can count on."""
+FROM_L2, FROM_L3 = 24.0, 10.0
+"""Bytes per cycle from the second cache, and from what lies behind it."""
 NEAR, FAR = 0.12, 5.0
 TILE_CALL, EPILOGUE, HORIZONTAL = 30.0, 3.0, 5.0
 
@@ -274,13 +278,14 @@ def _outer(
     red = reduction.data[1]
     outer, depth = _work(kernel, (row, lane), red)
     width = lanes(reduction.dtype)
+    feed = _Feed(depth, dtypes.ITEMSIZE[reduction.dtype], _contiguous(address(a), row, red))
     best = (math.inf, 1, 1)
     for r, v in OUTER_TILES:
         if r > 1 and row is None:
             continue
         m = math.ceil(nominal(row.extent) / r) if row is not None else 1
         n = math.ceil(nominal(lane.extent) / (v * width))
-        per_step = max(r * v + VECTOR_LOAD * v + SPLAT * r, 4.0)
+        per_step = max(r * v + VECTOR_LOAD * v + SPLAT * r, 4.0, feed.of_a(r, m) + feed.of_b(v * width, n, m))
         each = depth * per_step + TILE_CALL + EPILOGUE * r * v
         best = min(best, (outer * m * n * each, r, v), key=lambda t: t[0])
     cost = best[0] + _epilogue_cost(kernel, reduction, lane)
@@ -314,14 +319,17 @@ def _dot(
 ) -> Tile:
     red = tuple(r for r in reduction.data[1] if r is not lane)
     outer, depth = _work(kernel, (row, column), red)
-    vectors = math.ceil(nominal(lane.extent) / lanes(reduction.dtype))
+    width = lanes(reduction.dtype)
+    vectors = math.ceil(nominal(lane.extent) / width)
+    feed = _Feed(depth * nominal(lane.extent), dtypes.ITEMSIZE[reduction.dtype], True)
     best = (math.inf, 1, 1)
     for r, c in DOT_TILES:
         if (r > 1 and row is None) or (c > 1 and column is None):
             continue
         m = math.ceil(nominal(row.extent) / r) if row is not None else 1
         n = math.ceil(nominal(column.extent) / c) if column is not None else 1
-        each = depth * vectors * max(r * c, r + c, 4.0) + TILE_CALL + (HORIZONTAL + EPILOGUE) * r * c
+        fed = (feed.of_a(r, m) + feed.of_b(c, n, m)) * width
+        each = depth * vectors * max(r * c, r + c, 4.0, fed) + TILE_CALL + (HORIZONTAL + EPILOGUE) * r * c
         best = min(best, (outer * m * n * each, r, c), key=lambda t: t[0])
     order = tuple(x for x in kernel.axes if x is not row and x is not column)
     return Tile(
@@ -339,6 +347,37 @@ def _dot(
         conditions,
         best[0] + _epilogue_cost(kernel, reduction, column),
     )
+
+
+@dataclass(frozen=True)
+class _Feed:
+    """Cycles per step of a tile in which its operands come from beyond the nearest cache.
+
+    Rows are the inner loop over tiles: what a column of tiles shares stays near where it fits, else it is fetched for
+    every tile. `depth` is the number of steps, `size` an element's bytes; without `dense` each element of a costs a
+    cache line.
+    """
+
+    depth: float
+    size: int
+    dense: bool
+
+    def of_a(self, rows: int, tiles: int) -> float:
+        return self._rate(rows * (self.size if self.dense else 64), rows * tiles * self.size, 1)
+
+    def of_b(self, width: int, tiles: int, reused: int) -> float:
+        return self._rate(width * self.size, width * tiles * self.size, reused)
+
+    def _rate(self, step: int, whole: int, reused: int) -> float:
+        """`step` bytes in each step of a tile, `whole` in each step of all tiles side by side."""
+        if self.depth * step <= L1 and (reused > 1 or self.depth * whole <= L1):
+            return 0.0
+        near = self.depth * (step if reused > 1 else whole) <= L2
+        return step / (FROM_L2 if near else FROM_L3)
+
+
+def _contiguous(place: Index, row: Axis | None, red: Sequence[Axis]) -> bool:
+    return any(place.coefficient(x) in (0, 1) for x in (*([row] if row is not None else []), *red))
 
 
 def _epilogue_cost(kernel: Kernel, reduction: Expr, along: Axis | None) -> float:

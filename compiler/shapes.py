@@ -6,8 +6,11 @@ back an `int` whenever the result is one, so static shapes never see this class.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import reduce
+from types import MappingProxyType
 from typing import TypeAlias
 
 from ..runtime.sizes import Poly, evaluate
@@ -100,11 +103,27 @@ def value(size: Dim, env: Mapping[str, int]) -> int:
 
 
 NOMINAL = 128
+"""What a symbol counts as in estimates where nothing else is said."""
+
+_TYPICAL: ContextVar[Mapping[str, int]] = ContextVar("typical sizes", default=MappingProxyType({}))
+
+
+@contextmanager
+def typical(sizes: Mapping[str, int]) -> Iterator[None]:
+    """Within this context estimates take symbols to have these sizes."""
+    token = _TYPICAL.set(sizes)
+    try:
+        yield
+    finally:
+        _TYPICAL.reset(token)
 
 
 def nominal(size: Dim) -> int:
-    """A size for estimates: symbols count as 128."""
-    return size if isinstance(size, int) else max(0, value(size, {s: NOMINAL for m, _ in size.terms for s in m}))
+    """A size for estimates."""
+    if isinstance(size, int):
+        return size
+    known = _TYPICAL.get()
+    return max(0, value(size, {s: known.get(s, NOMINAL) for m, _ in size.terms for s in m}))
 
 
 def product(sizes: Iterable[Dim]) -> Dim:

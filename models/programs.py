@@ -33,8 +33,10 @@ class Graph:
     outputs: list[Tensor]
     updates: dict[Tensor, Tensor] = field(default_factory=dict)
 
-    def compile(self, device: str, threads: int | None) -> Compiled:
-        return compile(self.inputs, self.outputs, self.updates, device=device, threads=threads)
+    def compile(self, device: str, threads: int | None, batch: int) -> Compiled:
+        """The program for this device, its schedules chosen for batches of about `batch`."""
+        typical = {"batch": batch}
+        return compile(self.inputs, self.outputs, self.updates, device=device, threads=threads, typical=typical)
 
 
 def training(model: Model, loss: Loss, optimizer: Optimizer) -> Graph:

@@ -270,7 +270,8 @@ class Trainer:
                 if which == "evaluation"
                 else programs.prediction(self.model)
             )
-            self._programs[which] = graph.compile(self.device, self.threads)
+            batch = self.batch if which == "training" else max(self.batch, 256)
+            self._programs[which] = graph.compile(self.device, self.threads, batch)
         return self._programs[which]
 
     def _variables(self) -> list[Tensor]:

@@ -240,14 +240,14 @@ def _call(kernel: Kernel, t: Tile, w: Writer, rows: str, columns: str) -> None:
     for x in summed:
         w.bind(x, start[x])
     a0, b0 = (w.index(_without(i, [x for x in summed if start[x] == "0" and steps[x] == 1])) for i in where)
-    loop_args = []
-    for i, x in enumerate(t.summed):
-        n = f"({trips[x]} if {' and '.join(empty)} else 0)" if empty and i == 0 else trips[x]
-        loop_args += [n, *(w._factor(_step(index, x, steps[x])) for index in where)]
+    nest = _nest(t, w, trips, steps)
+    if empty and nest:
+        nest[0] = (f"({nest[0][0]} if {' and '.join(empty)} else 0)", *nest[0][1:])
+    loop_args = [text for n, *moves in nest for text in (n, *map(w._factor, moves))]
     a, b = w.names.buffer(t.a.data[0]), w.names.buffer(t.b.data[0])
     a_row = w._factor(where[0].coefficient(t.row)) if t.row is not None else "0"
     short = {"float32": "f32", "float64": "f64"}[t.reduction.dtype]
-    name = f"{t.kind}_tile_{t.rows}x{t.columns}_{len(t.summed)}_{short}"
+    name = f"{t.kind}_tile_{t.rows}x{t.columns}_{len(nest)}_{short}"
     if t.kind == "outer":
         args = ["acc", a, a0, a_row, rows, b, b0, columns, *loop_args]
         w.line(f"{name}{'_full' if _unmasked(t) else ''}({', '.join(args)})")
@@ -258,6 +258,27 @@ def _call(kernel: Kernel, t: Tile, w: Writer, rows: str, columns: str) -> None:
         length = f"({length} if {' and '.join(empty)} else 0)"
     args = ["acc", a, a0, a_row, rows, b, b0, b_column, columns, length, *loop_args]
     w.line(f"{name}({', '.join(args)})")
+
+
+def _nest(t: Tile, w: Writer, trips: dict[Axis, str], steps: dict[Axis, int]) -> list[tuple[str, Dim, Dim]]:
+    """(trips, step of a, step of b) per summed loop, outermost first; a loop over all of an axis that goes on where
+    the next trip of the loop around it starts becomes one with it."""
+    nest: list[tuple[str, Dim, Dim]] = []
+    whole: Dim | None = None  # the number of trips of nest[0], where no condition cuts them
+    for x in reversed(t.summed):
+        a_step, b_step = (_step(address(operand), x, steps[x]) for operand in (t.a, t.b))
+        uncut = trips[x] == w.names.size(x.extent)
+        if nest and whole is not None and (a_step, b_step) == (nest[0][1] * whole, nest[0][2] * whole):
+            nest[0] = (f"{_factored(trips[x])} * {nest[0][0]}", *nest[0][1:])
+            whole = x.extent * whole if uncut else None
+        else:
+            nest.insert(0, (trips[x], a_step, b_step))
+            whole = x.extent if uncut else None
+    return nest
+
+
+def _factored(text: str) -> str:
+    return text if text.isidentifier() or text.isdigit() or text.startswith("max(") else f"({text})"
 
 
 def _unmasked(t: Tile) -> bool:

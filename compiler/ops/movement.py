@@ -428,8 +428,8 @@ def _one_key(k: Any, dim: Dim, axis: int, x: Tensor) -> tuple[Dim, Dim, int]:
     if isinstance(k, builtins.slice):
         if isinstance(dim, int):
             start, stop, step = k.indices(dim)
-            size = len(range(start, stop, step))
-            return (start, size, step) if size else (0, 0, 1)
+            count = len(range(start, stop, step))
+            return (start, count, step) if count else (0, 0, 1)
         if k.step not in (None, 1):
             raise ShapeError(f"axis {axis} of {show(x.shape)} has a size known at run time only: its step must be 1")
         low = 0 if k.start is None else k.start
