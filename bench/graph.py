@@ -76,7 +76,8 @@ def _module(module: nn.Module) -> dict[str, Any]:
         case nn.MaxPool2d() | nn.AvgPool2d():
             kind = "maxpool" if isinstance(module, nn.MaxPool2d) else "avgpool"
             window, stride = _pair(module.kernel_size), _pair(module.stride)
-            return {"op": kind, "window": window, "stride": stride, "pad": _pair(module.padding)}
+            shape = {"window": window, "stride": stride, "pad": _pair(module.padding)}
+            return {"op": kind, **shape, "ceil": module.ceil_mode}
         case nn.AdaptiveAvgPool2d() if module.output_size in (1, (1, 1)):
             return {"op": "globalavgpool"}
         case nn.LocalResponseNorm():

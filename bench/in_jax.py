@@ -122,10 +122,14 @@ class Network:
         return x * self._channels(scale) + self._channels(own[1] - mean * scale), before
 
     def _window(self, node: Any, x: Any, start: float, function: Any) -> Any:
-        one = [1]
-        window, stride = self._axes(one * 2 + node["window"], 1), self._axes(one * 2 + node["stride"], 1)
-        pads = self._axes([(0, 0), (0, 0)] + [(p, p) for p in node["pad"]], (0, 0))
-        return lax.reduce_window(x, start, function, window, stride, pads)
+        pads = []
+        for n, w, s, p in zip(
+            (x.shape[i] for i in self.space), node["window"], node["stride"], node["pad"], strict=True
+        ):
+            short = (w - n - 2 * p) % s if node["ceil"] else 0  # elements missing in the last window
+            pads.append((p, p + short))
+        window, stride = self._axes([1, 1, *node["window"]], 1), self._axes([1, 1, *node["stride"]], 1)
+        return lax.reduce_window(x, start, function, window, stride, self._axes([(0, 0), (0, 0), *pads], (0, 0)))
 
     def _axes(self, each: list[Any], rest: Any) -> list[Any]:
         """One thing per axis, given in the order N, C, H, W, in this layout's order."""

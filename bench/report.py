@@ -89,7 +89,7 @@ def chart(title: str, results: Sequence[dict[str, Any]]) -> str:
     groups = {}
     for r in results:
         base = r["contenders"][r["best_peer"]]["seconds"]["median"]
-        label = f"{r['network']}, {r['threads']} thread{'s' * (r['threads'] > 1)}"
+        label = f"{r['network']}, {threads(r)}"
         groups[label] = {f: base / r["contenders"][name]["seconds"]["median"] for f, name in fastest(r).items()}
     return bars(f"Speed, {title}", "relative to the fastest peer", groups)
 
@@ -122,7 +122,7 @@ def detail(result: dict[str, Any]) -> str:
         memory = f"{c['memory']['peak'] / 1e6:.0f} ({c['memory']['imported'] / 1e6:.0f})"
         speed = [f"{c['gflops']:.1f}", f"{c['of_peak']:.0%}"]
         rows.append([name, milliseconds(c), *speed, *(f"{s:.1f}" for s in start), memory, f"{c['difference']:.0e}"])
-    title = f"## {result['network']}, {MODES[result['mode']]}, batch {result['batch']}, {result['threads']} threads"
+    title = f"## {result['network']}, {MODES[result['mode']]}, batch {result['batch']}, {threads(result)}"
     peer = f"Ratio to {result['best_peer']}: **{ratio(result)}**." if result["best_peer"] else "No peer ran."
     versions = ", ".join(f"{k} {v}" for k, v in run["machine"]["versions"].items() if v != "not installed")
     peak = run["limits"][str(result["threads"])]
@@ -152,6 +152,11 @@ def milliseconds(contender: dict[str, Any]) -> str:
     """Median and quartiles."""
     s = contender["seconds"]
     return f"{s['median'] * 1e3:.3g} ({s['q1'] * 1e3:.3g} to {s['q3'] * 1e3:.3g})"
+
+
+def threads(result: dict[str, Any]) -> str:
+    """The number of threads in words."""
+    return f"{result['threads']} thread{'s' * (result['threads'] > 1)}"
 
 
 def ratio(result: dict[str, Any]) -> str:

@@ -103,7 +103,7 @@ def profile_table(measured: Sequence[dict[str, Any]], limits: Limits) -> str:
         cells.append((str(r["number"]), r["name"], *times, *speeds, shorten(r["schedule"])))
     return (
         f"{grid(cells, right=(0, 2, 3, 4, 5, 6))}\n{len(measured)} kernels, {total['seconds'] * 1e3:.3f} ms; measured "
-        f"limits on {limits.threads} threads: {limits.flops / 1e9:.0f} GFLOP/s, {limits.bytes / 1e9:.0f} GB/s"
+        f"limits of {limits.threads} thread{'s' * (limits.threads > 1)}: {limits.flops / 1e9:.0f} GFLOP/s, {limits.bytes / 1e9:.0f} GB/s"
     )
 
 
