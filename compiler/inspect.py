@@ -101,9 +101,10 @@ def profile_table(measured: Sequence[dict[str, Any]], limits: Limits) -> str:
         times = (f"{r['seconds'] * 1e6:.1f}", f"{r['predicted'] * 1e6:.1f}")
         speeds = (f"{r['gflops']:.1f}", f"{r['gbytes']:.1f}", f"{r['roofline']:.0%}")
         cells.append((str(r["number"]), r["name"], *times, *speeds, shorten(r["schedule"])))
+    threads = f"{limits.threads} thread{'s' * (limits.threads > 1)}"
     return (
-        f"{grid(cells, right=(0, 2, 3, 4, 5, 6))}\n{len(measured)} kernels, {total['seconds'] * 1e3:.3f} ms; measured "
-        f"limits of {limits.threads} thread{'s' * (limits.threads > 1)}: {limits.flops / 1e9:.0f} GFLOP/s, {limits.bytes / 1e9:.0f} GB/s"
+        f"{grid(cells, right=(0, 2, 3, 4, 5, 6))}\n{len(measured)} kernels, {total['seconds'] * 1e3:.3f} ms; "
+        f"measured limits of {threads}: {limits.flops / 1e9:.0f} GFLOP/s, {limits.bytes / 1e9:.0f} GB/s"
     )
 
 
