@@ -17,8 +17,8 @@ import numpy as np
 
 from ..runtime.errors import KernelwrightError
 
-RATE, MOMENTUM, HEAD_WEIGHT = 0.01, 0.9, 0.3
-"""SGD as every side runs it; the weight of auxiliary classifiers is that of GoogLeNet's paper (section 5)."""
+MOMENTUM, HEAD_WEIGHT = 0.9, 0.3
+"""SGD's momentum as every side runs it; the weight of auxiliary classifiers is that of GoogLeNet's paper (section 5)."""
 
 
 class BenchError(KernelwrightError, ValueError):
@@ -34,6 +34,7 @@ class Setup:
     training: bool
     threads: int
     steps_per_call: int
+    rate: float
     folder: str
 
     def batches(self) -> tuple[np.ndarray, np.ndarray]:

@@ -16,7 +16,7 @@ import numpy as np
 from jax import lax
 from jax import numpy as jnp
 
-from .contenders import HEAD_WEIGHT, MOMENTUM, RATE, Contender, Setup
+from .contenders import HEAD_WEIGHT, MOMENTUM, Contender, Setup
 
 Statistics = list[tuple[Any, Any]]
 
@@ -144,7 +144,7 @@ def _cross_entropy(logits: Any, labels: Any) -> Any:
     return -jnp.take_along_axis(jax.nn.log_softmax(logits), labels[:, None], 1).mean()
 
 
-def _step(net: Network) -> Callable[[Any, Any], Any]:
+def _step(net: Network, rate: float) -> Callable[[Any, Any], Any]:
     """(state, batch) -> (state, loss): forward, backward, SGD with momentum."""
 
     def loss_of(weights: Any, statistics: Any, x: Any, t: Any) -> Any:
@@ -156,7 +156,7 @@ def _step(net: Network) -> Callable[[Any, Any], Any]:
         weights, momenta, statistics = state
         (loss, after), grads = jax.value_and_grad(loss_of, has_aux=True)(weights, statistics, *batch)
         momenta = [MOMENTUM * m + g for m, g in zip(momenta, grads, strict=True)]
-        weights = [w - RATE * m for w, m in zip(weights, momenta, strict=True)]
+        weights = [w - rate * m for w, m in zip(weights, momenta, strict=True)]
         return (weights, momenta, after), loss
 
     return step
@@ -181,7 +181,7 @@ class Jax:
         self.at, self.training, self.many = 0, setup.training, contender.many_steps
 
         if setup.training:
-            one = _step(net)
+            one = _step(net, setup.rate)
             self.run = jax.jit(partial(lax.scan, one) if self.many else one, donate_argnums=0)
         else:
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from .contenders import HEAD_WEIGHT, MOMENTUM, RATE, Contender, Setup, check_weights
+from .contenders import HEAD_WEIGHT, MOMENTUM, Contender, Setup, check_weights
 from .networks import definition
 
 
@@ -40,7 +40,7 @@ class Torch:
             net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             self.images = [x.to(memory_format=torch.channels_last) for x in self.images]
         self.training, self.at = setup.training, 0
-        self.optimizer = torch.optim.SGD(net.parameters(), RATE, momentum=MOMENTUM, fused=True)
+        self.optimizer = torch.optim.SGD(net.parameters(), setup.rate, momentum=MOMENTUM, fused=True)
 
         def forward(x: Any, t: Any) -> Any:
             if not setup.training:

@@ -17,7 +17,7 @@ from ..compiler.tensor import input
 from ..models.model import Model
 from ..models.normalization import Dropout
 from ..models.optimizers import SGD
-from .contenders import MOMENTUM, RATE, BenchError, Contender, Setup
+from .contenders import MOMENTUM, BenchError, Contender, Setup
 
 
 def network(name: str) -> Model:
@@ -31,7 +31,7 @@ def network(name: str) -> Model:
     return model
 
 
-def program(model: Model, training: bool, threads: int, batch: int) -> Compiled:
+def program(model: Model, training: bool, threads: int, batch: int, rate: float) -> Compiled:
     """images -> logits; or (images, labels) -> loss, with everything that a training step updates."""
     images, typical = model.images(), {"batch": batch}
     if not training:
@@ -41,7 +41,7 @@ def program(model: Model, training: bool, threads: int, batch: int) -> Compiled:
     for weight, logits in model.net.heads():
         loss = loss + cross_entropy(logits, labels) * weight
     parameters = model.parameters()
-    updates = SGD(RATE, momentum=MOMENTUM).updates(parameters, grad(loss, parameters))
+    updates = SGD(rate, momentum=MOMENTUM).updates(parameters, grad(loss, parameters))
     updates |= model.net.updates()
     return compile([images, labels], [loss], updates, threads=threads, typical=typical)
 
@@ -88,7 +88,8 @@ class Ours:
     def _call(self) -> Any:
         if self.program is None:
             batch = self.arrays[0].shape[1]
-            self.program = program(self.model, self.setup.training, self.setup.threads, batch)
+            setup = self.setup
+            self.program = program(self.model, setup.training, setup.threads, batch, setup.rate)
         if self.many:
             everything = range(len(self.arrays))
             return self.program.run(self.arrays, self.setup.steps_per_call, everything)[0]

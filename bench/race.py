@@ -72,7 +72,7 @@ def run(race: Race, limits: Limits, say: Callable[[str], None] = print) -> dict[
                 continue
             say(f"{race.title}: starting {contender.name}")
             try:
-                racer, starts[contender.name] = _start(contender, race, folder, steps)
+                racer, starts[contender.name] = _start(contender, race, folder)
             except WorkerError as error:
                 if contender.peer is None:
                     raise
@@ -153,9 +153,11 @@ def _prepare(race: Race, folder: Path, steps: int, graph: bool) -> int:
     return ours.flops(model, race.batch, race.training)
 
 
-def _start(contender: Contender, race: Race, folder: Path, steps: int) -> tuple[Racer, dict[str, Any]]:
+def _start(contender: Contender, race: Race, folder: Path) -> tuple[Racer, dict[str, Any]]:
     """The contender's process, ready, and the seconds of its start without and with compiled code kept before."""
-    setup = Setup(contender.name, race.network, race.training, race.threads, steps, str(folder))
+    known = case(race.network)
+    steps, rate = known.steps_per_call, known.rate
+    setup = Setup(contender.name, race.network, race.training, race.threads, steps, rate, str(folder))
     cache = folder / contender.name.replace(" ", "-").replace(",", "")
     cold = Racer(setup, cache)
     cold.close()

@@ -15,15 +15,15 @@ from ..contenders import BenchError
 
 @dataclass(frozen=True)
 class Case:
-    """How a network is raced: the file that defines it, the default batch, and how many steps one call may take.
-
-    `convolutional` says whether an order of channels makes sense.
+    """How a network is raced: the file that defines it, the default batch, how many steps one call may take, and the
+    learning rate, at which losses on random data stay finite. `convolutional` says whether an order of channels makes sense.
     """
 
     file: str
     batch: int
     steps_per_call: int = 1
     convolutional: bool = True
+    rate: float = 0.01
 
 
 CASES = {
@@ -31,11 +31,11 @@ CASES = {
     "mlp": Case("small", 128, 20, convolutional=False),
     "lenet5": Case("small", 128, 20),
     "resnet110": Case("resnet", 32),
-    "alexnet": Case("plain", 16),
-    "googlenet": Case("googlenet", 16),
-    "resnet18": Case("resnet", 16),
-    "resnet50": Case("resnet", 8),
-    "vgg16": Case("plain", 8),
+    "alexnet": Case("plain", 16, rate=0.001),
+    "googlenet": Case("googlenet", 16, rate=0.001),
+    "resnet18": Case("resnet", 16, rate=0.001),
+    "resnet50": Case("resnet", 8, rate=0.001),
+    "vgg16": Case("plain", 8, rate=0.001),
 }
 
 

@@ -99,7 +99,7 @@ def test_channels_last_is_for_images_and_many_steps_for_small_networks():
 
 def test_a_worker_that_fails_says_why(tmp_path):
     with pytest.raises(racer.WorkerError, match=r"kernelwright failed.*nothing"):
-        racer.Racer(Setup("kernelwright", "nothing", True, 1, 1, str(tmp_path)), tmp_path / "cache")
+        racer.Racer(Setup("kernelwright", "nothing", True, 1, 1, 0.1, str(tmp_path)), tmp_path / "cache")
 
 
 def test_absent_peers_are_skipped_and_said_so(tmp_path, monkeypatch):
