@@ -18,7 +18,7 @@ import numpy as np
 from ..runtime.errors import KernelwrightError
 
 MOMENTUM, HEAD_WEIGHT = 0.9, 0.3
-"""SGD's momentum as every side runs it; the weight of auxiliary classifiers is that of GoogLeNet's paper (section 5)."""
+"""SGD's momentum, and the weight of auxiliary classifiers (GoogLeNet's paper, section 5), on every side."""
 
 
 class BenchError(KernelwrightError, ValueError):

@@ -21,10 +21,10 @@ HEAD = """# Benchmarks
 Written by `kernelwright bench` from the newest results in `results/`; do not edit by hand.
 
 Every contender runs in a process of its own, with the same weights and the same batches, and its results are compared
-with ours before anything is timed: the logits of a batch, or the loss of a training step and of the one after it. Then the contenders
-take turns for some rounds, and the medians of a step are compared, with lower and upper quartiles. A ratio above 1 says
-that Kernelwright, in its faster way of being called, is faster than the fastest mode of any peer. Only ratios within a
-race mean something where a machine is shared.
+with ours before anything is timed: the logits of a batch, or the loss of a training step and of the one after it. Then
+the contenders take turns for some rounds, and the medians of a step are compared, with lower and upper quartiles. A
+ratio above 1 says that Kernelwright, in its faster way of being called, is faster than the fastest mode of any peer.
+Only ratios within a race mean something where a machine is shared.
 
 A training step is forward, backward and SGD with momentum, running averages included; dropout is off, so that all
 compute the same numbers. GFLOP/s count the multiply-adds of dense and convolutional layers, and are compared with the

@@ -16,7 +16,7 @@ from ..contenders import BenchError
 @dataclass(frozen=True)
 class Case:
     """How a network is raced: the file that defines it, the default batch, how many steps one call may take, and the
-    learning rate, at which losses on random data stay finite. `convolutional` says whether an order of channels makes sense.
+    learning rate, at which losses on random data stay finite. `convolutional`: does an order of channels make sense?
     """
 
     file: str
