@@ -117,7 +117,8 @@ def kernels(
         from .bench import peak
 
         limits = peak.measure(program.threads)
-        measured = inspect.profile_rows(program, program.profile(*arrays, repeats=50), limits, **sizes)
+        repeats = peak.repeats(sum(program.profile(*arrays, repeats=1)), most=50)
+        measured = inspect.profile_rows(program, program.profile(*arrays, repeats=repeats), limits, **sizes)
         print(inspect.profile_table(measured, limits))
         _write(json_file, {"network": network, "batch": batch, "limits": asdict(limits), "kernels": measured})
         return
@@ -166,8 +167,10 @@ def models(json_file: Json = None) -> None:
     """List the networks."""
     from .compiler.inspect import grid
     from .models import build, names
+    from .models.initializers import undrawn
 
-    found = [build(name) for name in names()]
+    with undrawn():
+        found = [build(name) for name in names()]
     cells = [("network", "input", "classes", "parameters", "data")]
     cells += [
         (m.name, "x".join(map(str, m.input_shape)), str(m.classes), f"{m.size():,}", m.dataset or "") for m in found

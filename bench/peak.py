@@ -42,6 +42,11 @@ def measure(threads: int, repeats: int = 20) -> Limits:
     return Limits(threads, flops, moved, cycle)
 
 
+def repeats(seconds: float, most: int, enough: float = 2.0) -> int:
+    """How often to repeat what takes `seconds`: for `enough` seconds, at least 3 times and at most `most`."""
+    return int(min(max(enough / max(seconds, 1e-9), 3), most))
+
+
 def _best(work: Callable[[int], object], threads: int, repeats: int) -> float:
     """The least seconds in which every one of `threads` threads does its share."""
     seconds = []

@@ -53,6 +53,21 @@ class Step(Schedule):
 
 
 @dataclass(frozen=True)
+class MultiStep(Schedule):
+    """Multiplied by `factor` at each of the steps in `milestones` (PyTorch's MultiStepLR)."""
+
+    initial: float
+    milestones: tuple[int, ...]
+    factor: float = 0.1
+
+    def rate(self, t: Tensor) -> Tensor:
+        rate = as_tensor(float(self.initial))
+        for i, milestone in enumerate(sorted(self.milestones)):
+            rate = where(t < milestone, rate, self.initial * self.factor ** (i + 1))
+        return rate
+
+
+@dataclass(frozen=True)
 class Exponential(Schedule):
     """initial * factor^step (PyTorch's ExponentialLR)."""
 

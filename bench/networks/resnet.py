@@ -21,7 +21,7 @@ class Residual(nn.Module):
 
 
 class Widened(nn.Module):
-    """The shortcut without parameters (section 3.3, option A): every second pixel, new channels zero."""
+    """The shortcut without parameters (section 3.3, option A): every second pixel, new channels zero at both ends."""
 
     def __init__(self, more: int):
         super().__init__()
@@ -30,7 +30,7 @@ class Widened(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         whole = slice(None, None, None)
         half = slice(None, None, 2)
-        return functional.pad(x[whole, whole, half, half], (0, 0, 0, 0, 0, self.more))
+        return functional.pad(x[whole, whole, half, half], (0, 0, 0, 0, self.more // 2, self.more - self.more // 2))
 
 
 def conv(channels: int, filters: int, window: int, stride: int = 1) -> list[nn.Module]:

@@ -8,5 +8,16 @@ from __future__ import annotations
 from .lenet import lenet5
 from .perceptrons import mlp, perceptron, playground
 from .registry import build, names, register
+from .resnet import resnet18, resnet34, resnet50, resnet101, resnet152
+from .resnet_cifar import (
+    resnet20,
+    resnet32,
+    resnet44,
+    resnet56,
+    resnet110,
+    resnet164_preact,
+    resnet1001_preact,
+    resnet1202,
+)
 
-__all__ = ["build", "lenet5", "mlp", "names", "perceptron", "playground", "register"]
+__all__ = ["build", "names", "register", *names()]

@@ -9,8 +9,7 @@ from kernelwright import models
 from kernelwright.bench import contenders, ours, peak, race, racer, session
 from kernelwright.bench.contenders import BenchError, Setup
 from kernelwright.bench.networks import CASES, case
-
-BIG = {"vgg16", "alexnet"}  # their weights take seconds to draw
+from kernelwright.models.initializers import undrawn
 
 
 def test_results_that_agree_give_the_differences():
@@ -39,14 +38,15 @@ def test_weights_match_by_order_and_shape():
         contenders.check_weights("n", weights, [("a", (3, 2))])
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n in BIG else ()) for n in CASES])
+@pytest.mark.parametrize("name", CASES)
 def test_definitions_have_our_parameters(name):
     pytest.importorskip("torch")
     from kernelwright.bench.networks import definition
 
     if name not in models.names():
         pytest.skip(f"there is no network {name}")
-    shapes = [tuple(p.shape) for p in ours.network(name).parameters()]
+    with undrawn():
+        shapes = [tuple(p.shape) for p in ours.network(name).parameters()]
     contenders.check_weights(name, [np.broadcast_to(0, s) for s in shapes], [
         (n, tuple(p.shape)) for n, p in definition(name).named_parameters()
     ])  # fmt: skip
