@@ -129,7 +129,9 @@ def kernels(
 @app.command()
 def bench(
     networks: Annotated[list[str] | None, typer.Argument(help="Networks (default: all that are raced).")] = None,
-    against: Annotated[str, typer.Option(help="Peers, with commas between.")] = "torch,jax",
+    against: Annotated[
+        str, typer.Option(help="Peers with commas between: torch, jax, or one mode as 'torch eager'.")
+    ] = "torch,jax",
     batch: Annotated[int | None, typer.Option(min=1, help="Batch size (default: the network's).")] = None,
     threads: Threads = None,
     mode: Annotated[str, typer.Option(help="train, infer or both.")] = "both",

@@ -83,14 +83,14 @@ class Contender:
 
 CONTENDERS = (
     Contender("kernelwright", "ours"),
-    Contender("kernelwright, many steps a call", "ours", many_steps=True),
+    Contender("kernelwright many steps", "ours", many_steps=True),
     Contender("torch eager", "in_torch", "torch", ("torch",)),
     Contender("torch channels last", "in_torch", "torch", ("torch",), channels_last=True),
     Contender("torch compiled", "in_torch", "torch", ("torch",), compiled=True),
-    Contender("torch compiled, channels last", "in_torch", "torch", ("torch",), channels_last=True, compiled=True),
-    Contender("jax", "in_jax", "jax", ("jax", "torch")),
+    Contender("torch compiled channels last", "in_torch", "torch", ("torch",), channels_last=True, compiled=True),
+    Contender("jax jit", "in_jax", "jax", ("jax", "torch")),
     Contender("jax channels last", "in_jax", "jax", ("jax", "torch"), channels_last=True),
-    Contender("jax, many steps a call", "in_jax", "jax", ("jax", "torch"), many_steps=True),
+    Contender("jax many steps", "in_jax", "jax", ("jax", "torch"), many_steps=True),
 )
 PEERS = tuple(dict.fromkeys(c.peer for c in CONTENDERS if c.peer is not None))
 
@@ -101,14 +101,16 @@ def named(name: str) -> Contender:
 
 
 def entered(peers: Sequence[str], images: bool, many: bool) -> list[Contender]:
-    """Ours and those of `peers` that fit: channels last where there are images, many steps a call where asked for.
+    """Ours and those of `peers`, frameworks or single contenders, that fit: channels last where there are images, many
+    steps a call where `many`.
 
     Raises BenchError for a peer that there is not.
     """
+    known = [*PEERS, *(c.name for c in CONTENDERS if c.peer is not None)]
     for peer in peers:
-        if peer not in PEERS:
-            raise BenchError(f"there is no peer {peer!r} to race against; there are {', '.join(PEERS)}")
-    wanted = [c for c in CONTENDERS if c.peer is None or c.peer in peers]
+        if peer not in known:
+            raise BenchError(f"there is no peer {peer!r} to race against; there are {', '.join(known)}")
+    wanted = [c for c in CONTENDERS if c.peer is None or c.peer in peers or c.name in peers]
     return [c for c in wanted if images >= c.channels_last and many >= c.many_steps]
 
 

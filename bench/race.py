@@ -158,7 +158,7 @@ def _start(contender: Contender, race: Race, folder: Path) -> tuple[Racer, dict[
     known = case(race.network)
     steps, rate = known.steps_per_call, known.rate
     setup = Setup(contender.name, race.network, race.training, race.threads, steps, rate, str(folder))
-    cache = folder / contender.name.replace(" ", "-").replace(",", "")
+    cache = folder / contender.name.replace(" ", "-")
     cold = Racer(setup, cache)
     cold.close()
     warm = Racer(setup, cache)

@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from .contenders import PEERS, BenchError, entered
 from .networks import CASES, case
 from .race import Race, run
 
+SAY = partial(print, flush=True)
 MODES = {"train": (True,), "infer": (False,), "both": (True, False)}
 
 
@@ -48,7 +50,7 @@ def races(
     ]
 
 
-def hold(planned: Sequence[Race], command: str, folder: Path, say: Callable[[str], None] = print) -> dict[str, Any]:
+def hold(planned: Sequence[Race], command: str, folder: Path, say: Callable[[str], None] = SAY) -> dict[str, Any]:
     """Run the races and write `results/<time>-bench.json` and the report in `folder` after each.
 
     Returns what the file holds. A race that is stopped or fails leaves those before it in the file.
