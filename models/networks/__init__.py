@@ -5,6 +5,8 @@ A new network is a decorated function in one of these files, imported below by n
 
 from __future__ import annotations
 
+from .alexnet import alexnet
+from .googlenet import googlenet
 from .lenet import lenet5
 from .perceptrons import mlp, perceptron, playground
 from .registry import build, names, register
@@ -19,5 +21,7 @@ from .resnet_cifar import (
     resnet1001_preact,
     resnet1202,
 )
+from .vgg import vgg11, vgg13, vgg16, vgg19
+from .zfnet import zfnet
 
 __all__ = ["build", "names", "register", *names()]

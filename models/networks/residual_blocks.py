@@ -11,7 +11,7 @@ from ...compiler.ops.movement import pad
 from ...compiler.tensor import Tensor
 from .. import initializers as init
 from ..layer import Layer
-from ..layers import BatchNorm, Conv, Residual, Sequential
+from ..layers import BatchNorm, Conv, Function, Residual, Sequential
 
 
 def convolution(filters: int, window: int, stride: int = 1) -> Conv:
@@ -72,8 +72,8 @@ def preactivated(filters: int, stride: int, project: bool) -> Sequential:
     code; elsewhere it is the input itself, which so passes through a whole stage unchanged.
     """
     narrow = filters // 4
-    activation = [BatchNorm(), relu]
-    body = [
+    activation: list[Layer | Function] = [BatchNorm(), relu]
+    body: list[Layer | Function] = [
         convolution(narrow, 1, stride),
         BatchNorm(),
         relu,

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from ...compiler.ops.elementwise import relu
 from ..layer import Layer
-from ..layers import BatchNorm, Dense, GlobalAvgPool, MaxPool, Sequential
+from ..layers import BatchNorm, Dense, Function, GlobalAvgPool, MaxPool, Sequential
 from ..model import Model
 from ..recipe import Recipe
 from .registry import register
@@ -97,5 +97,5 @@ def _bottleneck_net(depths: Sequence[int], classes: int, stride_first: bool) -> 
 
 def _around(blocks: Sequence[Layer], classes: int) -> Sequential:
     """The blocks after the stem, which divides the image's size by 4, and before the classifier."""
-    stem = [convolution(64, 7, 2), BatchNorm(), relu, MaxPool(3, stride=2, pad=1)]
+    stem: list[Layer | Function] = [convolution(64, 7, 2), BatchNorm(), relu, MaxPool(3, stride=2, pad=1)]
     return Sequential(*stem, *blocks, GlobalAvgPool(), Dense(classes))

@@ -83,7 +83,7 @@ def resnet164_preact(classes: int = 10, input_shape: Shape = CIFAR, seed: int | 
 
 @register
 def resnet1001_preact(classes: int = 10, input_shape: Shape = CIFAR, seed: int | None = 0) -> Model:
-    """Pre-activation ResNet-1001 for CIFAR (He et al. 2016b): 10,327,706 parameters, 10.2M in the paper."""
+    """Pre-activation ResNet-1001 for CIFAR (He et al. 2016b): 10,327,706 parameters, 10.2M without norms."""
     return Model("resnet1001_preact", _preactivation_net(111, classes), input_shape, classes, "cifar10", DEEP, seed)
 
 
