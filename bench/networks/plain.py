@@ -6,13 +6,14 @@ from torch import nn
 
 
 def alexnet() -> nn.Module:
-    """AlexNet (Krizhevsky, Sutskever, Hinton 2012), the two processors of the paper as groups of 2.
+    """AlexNet (Krizhevsky, Sutskever, Hinton 2012), the two processors of the paper as groups of 2; images of
+    227 pixels.
 
     The response norms' alpha is 5 times the paper's, since PyTorch divides it by the size.
     """
     norm = [nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0), nn.MaxPool2d(3, 2)]
     return nn.Sequential(
-        nn.Conv2d(3, 96, 11, stride=4, padding=2),
+        nn.Conv2d(3, 96, 11, stride=4),
         nn.ReLU(),
         *norm,
         nn.Conv2d(96, 256, 5, padding=2, groups=2),
