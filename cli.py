@@ -130,8 +130,8 @@ def kernels(
 def bench(
     networks: Annotated[list[str] | None, typer.Argument(help="Networks (default: all that are raced).")] = None,
     against: Annotated[
-        str, typer.Option(help="Peers with commas between: torch, jax, or one mode as 'torch eager'.")
-    ] = "torch,jax",
+        str, typer.Option(help="Peers with commas between: torch, jax, onnxruntime, or one mode as 'torch eager'.")
+    ] = "torch,jax,onnxruntime",
     batch: Annotated[int | None, typer.Option(min=1, help="Batch size (default: the network's).")] = None,
     threads: Threads = None,
     mode: Annotated[str, typer.Option(help="train, infer or both.")] = "both",

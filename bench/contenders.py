@@ -60,7 +60,10 @@ class Runner(Protocol):
 
 @dataclass(frozen=True)
 class Contender:
-    """peer: what `--against` calls it (None: ours). `needs`: modules that must be installed."""
+    """peer: what `--against` calls it (None: ours). `needs`: modules that must be installed, its own first.
+
+    `reads_graph`: does it make the network from `graph.json`?
+    """
 
     name: str
     module: str
@@ -69,6 +72,8 @@ class Contender:
     channels_last: bool = False
     many_steps: bool = False
     compiled: bool = False
+    trains: bool = True
+    reads_graph: bool = False
 
     def missing(self) -> str | None:
         """What to install before it can run."""
@@ -88,9 +93,12 @@ CONTENDERS = (
     Contender("torch channels last", "in_torch", "torch", ("torch",), channels_last=True),
     Contender("torch compiled", "in_torch", "torch", ("torch",), compiled=True),
     Contender("torch compiled channels last", "in_torch", "torch", ("torch",), channels_last=True, compiled=True),
-    Contender("jax jit", "in_jax", "jax", ("jax", "torch")),
-    Contender("jax channels last", "in_jax", "jax", ("jax", "torch"), channels_last=True),
-    Contender("jax many steps", "in_jax", "jax", ("jax", "torch"), many_steps=True),
+    Contender("jax jit", "in_jax", "jax", ("jax", "torch"), reads_graph=True),
+    Contender("jax channels last", "in_jax", "jax", ("jax", "torch"), channels_last=True, reads_graph=True),
+    Contender("jax many steps", "in_jax", "jax", ("jax", "torch"), many_steps=True, reads_graph=True),
+    Contender(
+        "onnxruntime", "in_onnx", "onnxruntime", ("onnxruntime", "onnx", "torch"), trains=False, reads_graph=True
+    ),
 )
 PEERS = tuple(dict.fromkeys(c.peer for c in CONTENDERS if c.peer is not None))
 
@@ -106,7 +114,7 @@ def entered(peers: Sequence[str], images: bool, many: bool) -> list[Contender]:
 
     Raises BenchError for a peer that there is not.
     """
-    known = [*PEERS, *(c.name for c in CONTENDERS if c.peer is not None)]
+    known = list(dict.fromkeys([*PEERS, *(c.name for c in CONTENDERS if c.peer is not None)]))
     for peer in peers:
         if peer not in known:
             raise BenchError(f"there is no peer {peer!r} to race against; there are {', '.join(known)}")

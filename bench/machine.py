@@ -10,7 +10,7 @@ from typing import Any
 
 from ..compiler.codegen.target import target
 
-PACKAGES = ("kernelwright", "numba", "llvmlite", "numpy", "torch", "jax", "jaxlib")
+PACKAGES = ("kernelwright", "numba", "llvmlite", "numpy", "torch", "jax", "jaxlib", "onnxruntime")
 
 
 def describe() -> dict[str, Any]:

@@ -59,12 +59,12 @@ def run(race: Race, limits: Limits, say: Callable[[str], None] = print) -> dict[
     known = case(race.network)
     steps = known.steps_per_call
     field = entered(race.peers, known.convolutional, steps > 1)
-    skipped = {c.name: why for c in field if (why := c.missing()) is not None}
+    skipped = {c.name: why for c in field if (why := _unfit(c, race.training)) is not None}
     for name, why in skipped.items():
         say(f"{name}: skipped, {why}")
     with tempfile.TemporaryDirectory(prefix="kernelwright-bench-") as name, ExitStack() as stack:
         folder = Path(name)
-        flops = _prepare(race, folder, steps, any(c.peer == "jax" and c.name not in skipped for c in field))
+        flops = _prepare(race, folder, steps, any(c.reads_graph and c.name not in skipped for c in field))
         racers: dict[str, Racer] = {}
         starts: dict[str, dict[str, Any]] = {}
         for contender in field:
@@ -108,6 +108,11 @@ def run(race: Race, limits: Limits, say: Callable[[str], None] = print) -> dict[
         **_ratio(times),
         "skipped": skipped,
     }
+
+
+def _unfit(contender: Contender, training: bool) -> str | None:
+    """Why a contender cannot take part."""
+    return "inference only" if training and not contender.trains else contender.missing()
 
 
 def agree(title: str, results: dict[str, np.ndarray]) -> dict[str, float]:
