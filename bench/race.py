@@ -176,11 +176,13 @@ def _steps(name: str, field: Iterable[Contender], steps: int) -> int:
 
 def _turn(racer: Racer, steps: int) -> Callable[[], float]:
     """A function that gives the seconds of one step over a turn of at least TURN seconds, warmed up."""
-    racer.seconds(2)
-    each = racer.seconds(2) / 2
-    for _ in range(3):  # until the number of calls fills a turn
-        calls = max(1, math.ceil(TURN / each))
-        each = racer.seconds(calls) / calls
+    racer.seconds(1)
+    calls = 1
+    for _ in range(4):  # until the number of calls fills a turn
+        taken = racer.seconds(calls)
+        if taken >= TURN:
+            break
+        calls = math.ceil(calls * TURN / taken * 1.1)
     return lambda: racer.seconds(calls) / (calls * steps)
 
 
