@@ -150,8 +150,13 @@ def depths(result: dict[str, Any]) -> str:
 
 def milliseconds(contender: dict[str, Any]) -> str:
     """Median and quartiles."""
-    s = contender["seconds"]
-    return f"{s['median'] * 1e3:.3g} ({s['q1'] * 1e3:.3g} to {s['q3'] * 1e3:.3g})"
+    low, middle, high = (_three(contender["seconds"][key] * 1e3) for key in ("q1", "median", "q3"))
+    return f"{middle} ({low} to {high})"
+
+
+def _three(value: float) -> str:
+    """Three digits, or all before the point."""
+    return f"{value:.3g}" if value < 100 else f"{value:.0f}"
 
 
 def threads(result: dict[str, Any]) -> str:
