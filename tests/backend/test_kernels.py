@@ -45,6 +45,15 @@ def test_a_contraction_takes_its_epilogue():
     assert "_tile_" in program.kernels[0].source and "tanh(" in program.kernels[0].source
 
 
+def test_a_contraction_of_joined_parts_is_a_tile():
+    x = kw.input("x", (None, 16, 6, 6))
+    parts = kw.concat([kw.relu(x), kw.tanh(x)], 1)
+    program = kw.compile([x], [kw.conv(parts, kw.variable("w", f32(24, 32, 1, 1)))])
+    joined, contraction = program.kernels
+    assert any(reason.startswith("concat: parts of a contraction") for reason in joined.reasons)
+    assert "tile" in str(contraction.schedule)
+
+
 def test_kernel_names_and_lines_come_from_the_user():
     x, w = kw.input("pixels", (None, 64)), kw.input("weights", (64, 48))
     with kw.scope("first"):

@@ -47,5 +47,5 @@ def test_alexnet_agrees(groups, device):
 @pytest.mark.slow
 def test_zfnet_agrees():
     networks = pytest.importorskip("torch_networks")
-    model = build("zfnet", input_shape=(3, 64, 84))
+    model = build("zfnet", input_shape=(3, 64, 100))
     assert disagreement(model, networks.ZFNet(5, 2)) < 1e-10

@@ -1,4 +1,4 @@
-"""GoogLeNet: parameter counts, the sizes of table 1, its heads, and agreement with an independent PyTorch definition."""
+"""GoogLeNet: parameter counts, the sizes of table 1, its heads, and agreement with a definition in PyTorch."""
 
 from __future__ import annotations
 
@@ -59,7 +59,26 @@ def test_googlenet_agrees(training):
 
 
 @pytest.mark.slow
-def test_googlenet_agrees_on_the_cpu_device():
+def test_the_first_modules_agree_on_the_cpu_device():
     networks = pytest.importorskip("torch_networks")
-    model = build(input_shape=(3, 80, 80))
-    assert disagreement(model, networks.GoogLeNet(5, pixels=1), "cpu") < 1e-10
+    from torch import nn
+
+    from kernelwright.models.networks.googlenet import inception
+
+    net = kw.nn.Sequential(
+        inception(64, (96, 128), (16, 32), 32),
+        inception(128, (128, 192), (32, 96), 64),
+        kw.nn.MaxPool(3, stride=2, pad=((0, 1), (0, 1))),
+        kw.nn.Flatten(),
+        kw.nn.Dense(5),
+    )
+    with kw.init.precision("float64"):
+        model = kw.models.Model("modules", net, (192, 8, 6), 5)
+    theirs = nn.Sequential(
+        networks.Inception(192, 64, 96, 128, 16, 32, 32),
+        networks.Inception(256, 128, 128, 192, 32, 96, 64),
+        nn.MaxPool2d(3, 2, ceil_mode=True),
+        nn.Flatten(),
+        nn.Linear(480 * 4 * 3, 5),
+    )
+    assert disagreement(model, theirs, "cpu", batch=3) < 1e-10
