@@ -26,14 +26,18 @@ app = typer.Typer(
 Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the outcome as JSON to FILE.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Worker threads (default: one per core).")]
 Network = Annotated[str, typer.Argument(help="A network; `kernelwright models` lists them.")]
+DATA = (
+    "A data set: digits (ships with the package), mnist, fashion-mnist, emnist, emnist-SPLIT, usps, cifar10, cifar100, "
+    "image-folder (train/CLASS/*.jpg, test/CLASS/*.jpg), coco; docs/data.md describes them."
+)
 INTERRUPTED = 130
 
 
 @app.command()
 def train(
     network: Network,
-    data: Annotated[str, typer.Option(help="A data set: digits (ships with the package), mnist.")] = "digits",
-    folder: Annotated[Path | None, typer.Option(help="Where the data set's files are.")] = None,
+    data: Annotated[str, typer.Option(help=DATA)] = "digits",
+    folder: Annotated[Path | None, typer.Option(help="Its files (default: $KERNELWRIGHT_DATA/<data>).")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs (default: the network's recipe).")] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="Batch size (default: the recipe's).")] = None,
     learning_rate: Annotated[float | None, typer.Option("--learning-rate", "--lr", help="Learning rate.")] = None,
@@ -49,11 +53,14 @@ def train(
     from dataclasses import replace
 
     from .models.data import load
+    from .models.networks.registry import build_for
     from .models.trainer import Trainer
 
     started = time.perf_counter()
     model = _network(network, seed)
-    examples = load(data, folder) if folder is not None else load(data)
+    examples = load(data, folder, model.input_shape)
+    if (model.input_shape, model.classes) != (examples.input_shape, len(examples.classes)):
+        model = build_for(network, examples.input_shape, len(examples.classes), seed=seed)
     if learning_rate is not None:
         model.recipe = replace(model.recipe, learning_rate=learning_rate)
     trainer = Trainer(model, device=device, threads=threads, seed=seed, batch=batch)

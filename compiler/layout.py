@@ -99,8 +99,9 @@ def assign(kernels: Sequence[Kernel]) -> list[Kernel]:
             touching.setdefault(b, []).append(kernel)
     free = [b for b in touching if _free(b)]
     _choose_style(with_copies, free, costs)
+    moves = _moves(with_copies, free)
     for _ in range(SWEEPS):
-        if sum(_improve(b, touching[b], costs) for b in free) == 0:
+        if sum(_improve(move, list(dict.fromkeys(k for b in move for k in touching[b])), costs) for move in moves) == 0:
             break
     return _add_copies(_drop_idle(with_copies, copies), costs)
 
@@ -204,18 +205,37 @@ def _candidates(b: Buffer) -> list[Order]:
     return list(dict.fromkeys(orders))
 
 
-def _improve(b: Buffer, kernels: Sequence[Kernel], costs: Costs) -> bool:
-    """The best order for one buffer, all others as they are. True where it changed."""
-    before = b.order
+def _moves(kernels: Sequence[Kernel], free: Sequence[Buffer]) -> list[tuple[Buffer, ...]]:
+    """What is reordered at a time: variables of one shape that one kernel updates, as a weight and its momentum, move
+    together, and every buffer on its own."""
+    together: dict[tuple[Buffer, ...], None] = {}
+    for kernel in kernels:
+        states = [b for b in kernel.writes() if b.kind == "state" and _free(b)]
+        for shape in dict.fromkeys(b.shape for b in states):
+            alike = tuple(b for b in states if b.shape == shape)
+            if len(alike) > 1:
+                together[alike] = None
+    return [*together, *((b,) for b in free)]
+
+
+def _improve(buffers: tuple[Buffer, ...], kernels: Sequence[Kernel], costs: Costs) -> bool:
+    """The best order for these buffers, which have one shape, all others as they are. True where it changed."""
+    before = tuple(b.order for b in buffers)
     best = (costs.total(kernels), before)
-    for order in _candidates(b):
-        if order != before:
-            b.order = order
+    for order in _candidates(buffers[0]):
+        orders = (order,) * len(buffers)
+        if orders != before:
+            _set_orders(buffers, orders)
             total = costs.total(kernels)
             if total < best[0] * 0.999:
-                best = (total, order)
-    b.order = best[1]
-    return b.order != before
+                best = (total, orders)
+    _set_orders(buffers, best[1])
+    return best[1] != before
+
+
+def _set_orders(buffers: Sequence[Buffer], orders: Sequence[Order]) -> None:
+    for b, order in zip(buffers, orders):
+        b.order = order
 
 
 def _add_copies(kernels: Sequence[Kernel], costs: Costs) -> list[Kernel]:

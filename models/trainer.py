@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..compiler.errors import InputError
 from ..compiler.functions import cross_entropy
 from ..compiler.pipeline import Compiled
 from ..compiler.tensor import Tensor
 from ..runtime import checkpoint as storage
-from . import batches, diagnose, networks, programs, snapshot
+from . import batches, diagnose, feeds, networks, programs, snapshot
 from .interrupt import Interrupt
 from .model import Model
 from .optimizers import Optimizer
@@ -89,6 +91,7 @@ class Trainer:
         self.history: list[dict[str, Any]] = []
         self.epoch = self.position = 0
         self._running = Running()
+        self._data: dict[str, Any] = {}
         self._pace = batches.Pace()
         self._graph: programs.Graph | None = None
         self._programs: dict[str, Compiled] = {}
@@ -106,22 +109,24 @@ class Trainer:
     ) -> list[dict[str, Any]]:
         """Train until `epochs` epochs have been done in all, so that a resumed run ends where it would have.
 
-        data: (images, labels), or a data set with `.train`; validation: the same, by default the data set's
-        `.validation` or `.test`, if any. checkpoint: a file written after each epoch and on Ctrl-C. best: a file
-        kept at the best validation accuracy. Returns the history. Raises InputError for data that does not fit,
-        DivergenceError where the loss stops being finite, KeyboardInterrupt after Ctrl-C (with everything saved).
+        data: (images, labels), a data set with `.train`, or a `kw.data.Loader`, which brings its own batch and seed.
+        validation: the same, by default the data set's `.validation` or `.test`, if any. checkpoint: a file written
+        after each epoch and on Ctrl-C. best: a file kept at the best validation accuracy. Returns the history. Raises
+        InputError for data that does not fit, DataError for a file that cannot be read, DivergenceError where the loss
+        stops being finite, KeyboardInterrupt after Ctrl-C (with everything saved).
         """
-        arrays = self._checked(batches.part(data, "train"))
+        feed = feeds.feed(data, "train", self.model, self.batch, self.seed)
+        self._begin(feed)
         held = self._held(data, validation)
         if best is not None and held is None:
             raise ValueError("fit: the best epoch is chosen by validation accuracy, so `best` needs validation data")
         goal = self.model.recipe.epochs if epochs is None else epochs
-        self._prepare(batches.steps_in(len(arrays), self.batch), goal)
+        self._prepare(feed.steps, goal)
         watchers = [_callback(c) for c in callbacks]
         with Interrupt() as stop, Display(progress, goal) as display:
             try:
                 while self.epoch < goal:
-                    self._run_epoch(arrays, display, stop, watchers, checkpoint)
+                    self._run_epoch(feed, display, stop, watchers, checkpoint)
                     record = self._close_epoch(held)
                     display.finish(record)
                     if best is not None and record["validation_accuracy"] >= self._best():
@@ -142,8 +147,8 @@ class Trainer:
         return float(np.ravel(out[0])[0])
 
     def evaluate(self, split: Any) -> dict[str, float]:
-        """{"loss", "accuracy"} in inference mode, over (images, labels) or a data set's `.test`."""
-        return self._evaluate(self._checked(batches.part(split, "test")))
+        """{"loss", "accuracy"} in inference mode, over (images, labels), a data set's `.test` or a `kw.data.Loader`."""
+        return self._evaluate(feeds.feed(split, "test", self.model, self.batch, self.seed))
 
     def predict(self, images: Any) -> np.ndarray:
         """Class probabilities, (n, classes) float32."""
@@ -173,6 +178,7 @@ class Trainer:
         self.seed, self.batch = metadata["seed"], metadata["batch"]
         self.epoch, self.position = metadata["epoch"], metadata["position"]
         self.history, self._running = list(metadata["history"]), Running(**metadata["running"])
+        self._data = metadata.get("data", {})
         return self
 
     @classmethod
@@ -187,23 +193,23 @@ class Trainer:
 
     # -------------------------------------------------------- one epoch
     def _run_epoch(
-        self, arrays: batches.Arrays, display: Display, stop: Interrupt, watchers: Sequence[Callback], checkpoint: Any
+        self, feed: feeds.Feed, display: Display, stop: Interrupt, watchers: Sequence[Callback], checkpoint: Any
     ) -> None:
-        steps = batches.steps_in(len(arrays), self.batch)
-        positions = batches.order(len(arrays), self.seed, self.epoch)
-        display.start(self.epoch, steps, self.position)
-        while self.position < steps:
-            chunk = batches.take(positions, self.batch, self.position, self._pace.steps)
-            self._run_steps(arrays, chunk, checkpoint)
-            means = self._running.means()
-            display.update(self.position, chunk.size, means["loss"], means["accuracy"])
-            for watcher in watchers:
-                watcher.after_steps(self)
-            if stop.asked:
-                raise KeyboardInterrupt
+        display.start(self.epoch, feed.steps, self.position)
+        with closing(feed.chunks(self.epoch, self.position, self._pace)) as chunks:  # type: ignore[type-var]
+            asked = time.perf_counter()
+            for arrays, chunk in chunks:
+                self._run_steps(arrays, chunk, checkpoint, time.perf_counter() - asked)
+                means = self._running.means()
+                display.update(self.position, chunk.size, means["loss"], means["accuracy"])
+                for watcher in watchers:
+                    watcher.after_steps(self)
+                if stop.asked:
+                    raise KeyboardInterrupt
+                asked = time.perf_counter()
 
-    def _run_steps(self, arrays: batches.Arrays, chunk: np.ndarray, checkpoint: Any) -> None:
-        """One native call: a step for each row of `chunk`."""
+    def _run_steps(self, arrays: batches.Arrays, chunk: np.ndarray, checkpoint: Any, waited: float) -> None:
+        """One native call: a step for each row of `chunk`, for which the run `waited` seconds."""
         program, graph = self._program("training"), self._training()
         before = diagnose.snapshot(list(graph.updates))
         started = time.perf_counter()
@@ -219,10 +225,10 @@ class Trainer:
                 f"{reason}{kept}. A smaller learning rate often helps"
             )
         self._pace.learn(len(chunk), seconds)
-        self._running.add(losses, correct, chunk.shape[1], seconds)
+        self._running.add(losses, correct, chunk.shape[1], waited + seconds)
         self.position += len(chunk)
 
-    def _close_epoch(self, held: batches.Arrays | None) -> dict[str, Any]:
+    def _close_epoch(self, held: feeds.Feed | None) -> dict[str, Any]:
         """The epoch's line of history, appended; counters move on to the next."""
         done = self._running
         record: dict[str, Any] = {
@@ -237,18 +243,25 @@ class Trainer:
         self.epoch, self.position, self._running = self.epoch + 1, 0, Running()
         return record
 
-    def _evaluate(self, arrays: batches.Arrays) -> dict[str, float]:
+    def _evaluate(self, feed: feeds.Feed) -> dict[str, float]:
         program, total = self._program("evaluation"), Running()
-        positions = np.arange(len(arrays), dtype="int32")
-        size, done = max(self.batch, 256), 0
-        while done < batches.steps_in(len(arrays), size):
-            chunk = batches.take(positions, size, done, 64)
-            losses, correct = _run(program, arrays, chunk)
-            total.add(losses, correct, chunk.shape[1], 0.0)
-            done += len(chunk)
+        with closing(feed.in_order()) as chunks:  # type: ignore[type-var]
+            for arrays, chunk in chunks:
+                losses, correct = _run(program, arrays, chunk)
+                total.add(losses, correct, chunk.shape[1], 0.0)
         return total.means()
 
     # -------------------------------------------------------- programs and state
+    def _begin(self, feed: feeds.Feed) -> None:
+        """Note what the run reads. Raises InputError where an epoch was begun with other data."""
+        changed = feeds.differences(self._data, feed.describe()) if self.position and self._data else ""
+        if changed:
+            raise InputError(
+                f"this run stopped within epoch {self.epoch + 1} of data that had {changed}: go on with the same data, "
+                "or start again with a new Trainer"
+            )
+        self._data, self.batch, self.seed = feed.describe(), feed.batch, feed.seed
+
     def _prepare(self, steps_per_epoch: int, epochs: int, constant: bool = False) -> None:
         """Make the recipe's optimizer where the user gave none."""
         if self.optimizer is None:
@@ -293,6 +306,7 @@ class Trainer:
             "batch": self.batch,
             "epoch": self.epoch,
             "position": self.position,
+            "data": self._data,
             "running": asdict(self._running),
             "history": self.history,
         }
@@ -311,12 +325,13 @@ class Trainer:
     def _checked(self, pair: Any) -> batches.Arrays:
         return batches.check(pair, self.model.input_shape, self.model.classes)
 
-    def _held(self, data: Any, validation: Any) -> batches.Arrays | None:
+    def _held(self, data: Any, validation: Any) -> feeds.Feed | None:
         if validation is not None:
-            return self._checked(batches.part(validation, "validation", "test"))
-        for name in ("validation", "test"):
-            if getattr(data, name, None) is not None:
-                return self._checked(batches.part(getattr(data, name)))
+            part = "validation" if getattr(validation, "validation", None) is not None else "test"
+            return feeds.feed(validation, part, self.model, self.batch, self.seed)
+        for part in ("validation", "test"):
+            if getattr(data, part, None) is not None:
+                return feeds.feed(getattr(data, part), part, self.model, self.batch, self.seed)
         return None
 
     def _best(self) -> float:

@@ -204,3 +204,28 @@ def test_the_graph_as_a_networkx_digraph():
     graph = kw.to_networkx([y])
     assert set(graph.predecessors(y)) == {kw.tanh(x), x}
     assert graph.nodes[x]["op"] == "input" and graph.nodes[y]["shape"] == y.shape
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_long_sums_go_in_blocks(threads):
+    """A product that sums over many places goes through them in parts, each shared by neighbouring tiles."""
+    x, g = kw.input("x", (None, 270)), kw.input("g", (None, 275))
+    program = kw.compile([x, g], kw.tanh(x).T @ kw.sigmoid(g) + 1, threads=threads, typical={"batch": 30_000})
+    assert any("tiles together" in k.schedule for k in program.kernels)
+    a, b = f32(3001, 270), f32(3001, 275)
+    expected = np.tanh(a).T @ (1 / (1 + np.exp(-b))) + 1
+    np.testing.assert_allclose(program(a, b), expected, rtol=2e-4, atol=2e-2)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 5])
+@pytest.mark.parametrize("window, stride, pad, groups", [(3, 1, 1, 1), (5, 2, 2, 1), (3, 1, (1, 2), 2), (2, 3, 1, 1)])
+def test_convolutions_read_panels(batch_size, window, stride, pad, groups):
+    """Rows of pixels are copied with their padding, so that tiles along them are full whatever the batch."""
+    x, w = kw.input("x", (None, 8, 13, 22)), kw.input("w", (40, 8 // groups, window, window))
+    y = kw.conv(kw.tanh(x), kw.sigmoid(w), stride=stride, pad=pad, groups=groups)
+    outputs = [y, *kw.grad(kw.sin(y).sum(), [x, w])]
+    program = kw.compile([x, w], outputs, typical={"batch": 2})
+    assert any("panel" in k.schedule for k in program.kernels)
+    arrays = f32(batch_size, 8, 13, 22), f32(40, 8 // groups, window, window)
+    for got, expected in zip(program(*arrays), kw.compile([x, w], outputs, device="reference")(*arrays)):
+        np.testing.assert_allclose(got, expected, rtol=1e-4, atol=2e-5 * float(np.abs(expected).max()))
