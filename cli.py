@@ -10,6 +10,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -94,7 +95,7 @@ def kernels(
     training: Annotated[bool, typer.Option("--train/--infer", help="Of the training step, or of inference.")] = True,
     form: Annotated[str, typer.Option("--as", help="loops, source, llvm or asm.")] = "source",
     batch: Annotated[int, typer.Option(min=1, help="Batch size for flops, bytes and times.")] = 128,
-    profile: Annotated[bool, typer.Option("--profile", help="Measure each kernel.")] = False,
+    profile: Annotated[bool, typer.Option("--profile", help="Measure each kernel, and the machine's limits.")] = False,
     threads: Threads = None,
     device: Annotated[str, typer.Option(help="cpu, or cuda: to read, without a GPU.")] = "cpu",
     arch: Annotated[str, typer.Option(help="The GPU's architecture, with --device cuda.")] = "sm_90",
@@ -135,25 +136,37 @@ def kernels(
         )
         return
     if profile:
-        measured = inspect.profile_rows(program, program.profile(*arrays, repeats=50), **sizes)
-        cells = [("#", "kernel", "us", "GFLOP/s", "GB/s", "schedule")]
-        cells += [
-            (
-                str(r["number"]),
-                r["name"],
-                f"{r['seconds'] * 1e6:.1f}",
-                f"{r['gflops']:.1f}",
-                f"{r['gbytes']:.1f}",
-                inspect.shorten(r["schedule"]),
-            )
-            for r in measured
-        ]
-        total = sum(r["seconds"] for r in measured)
-        print(inspect.grid(cells, right=(0, 2, 3, 4)) + f"\n{len(measured)} kernels, {total * 1e3:.3f} ms")
-        _write(json_file, {"network": network, "batch": batch, "kernels": measured})
+        from .bench import peak
+
+        limits = peak.measure(program.threads)
+        repeats = peak.repeats(sum(program.profile(*arrays, repeats=1)), most=50)
+        measured = inspect.profile_rows(program, program.profile(*arrays, repeats=repeats), limits, **sizes)
+        print(inspect.profile_table(measured, limits))
+        _write(json_file, {"network": network, "batch": batch, "limits": asdict(limits), "kernels": measured})
         return
     print(inspect.table(program, **sizes))
     _write(json_file, {"network": network, "batch": batch, "kernels": inspect.rows(program, **sizes)})
+
+
+@app.command()
+def bench(
+    networks: Annotated[list[str] | None, typer.Argument(help="Networks (default: all that are raced).")] = None,
+    against: Annotated[
+        str, typer.Option(help="Peers with commas between: torch, jax, onnxruntime, or one mode as 'torch eager'.")
+    ] = "torch,jax,onnxruntime",
+    batch: Annotated[int | None, typer.Option(min=1, help="Batch size (default: the network's).")] = None,
+    threads: Threads = None,
+    mode: Annotated[str, typer.Option(help="train, infer or both.")] = "both",
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of every contender.")] = 10,
+    folder: Annotated[Path, typer.Option(help="Where README.md, its charts and results/ go.")] = Path("benchmarks"),
+    json_file: Json = None,
+) -> None:
+    """Race networks against other frameworks: `kernelwright bench lenet5 --against torch --mode train`."""
+    from .bench import session
+
+    planned = session.races(networks or [], against, batch, threads, mode, rounds)
+    command = " ".join(["kernelwright", *sys.argv[1:]])
+    _write(json_file, session.hold(planned, command, folder))
 
 
 @app.command()
@@ -207,8 +220,6 @@ def models(json_file: Json = None) -> None:
 @app.command()
 def summary(network: Network, json_file: Json = None) -> None:
     """Show a network's layers: output shapes, parameters, flops."""
-    from dataclasses import asdict
-
     model = _network(network, 0)
     print(model.summary())
     _write(json_file, {"network": network, "parameters": model.size(), "layers": [asdict(r) for r in model.rows()]})

@@ -23,7 +23,7 @@ from .kernels import Buffer, Kernel
 from .layout import describe
 from .memory import Plan
 from .ops.movement import slice_room
-from .shapes import Dim, poly, value
+from .shapes import Dim, nominal, poly, value
 from .tensor import Tensor
 
 
@@ -62,12 +62,17 @@ class KernelInfo:
     buffers: tuple[str, ...]
     flop_count: Dim
     byte_count: Dim
+    cycles_each: float = 0.0
 
     def flops(self, **sizes: int) -> int:
         return value(self.flop_count, sizes)
 
     def bytes(self, **sizes: int) -> int:
         return value(self.byte_count, sizes)
+
+    def cycles(self, **sizes: int) -> float:
+        """What the cost model predicts for one core: its count at the sizes compiled for, in proportion to the work."""
+        return self.cycles_each * value(_work(self.flop_count, self.byte_count), sizes)
 
     @cached_property
     def llvm(self) -> str:
@@ -83,6 +88,11 @@ class KernelInfo:
 
     def __str__(self) -> str:
         return self.source
+
+
+def _work(flops: Dim, bytes: Dim) -> Dim:
+    """What a kernel's time is taken to grow with: its flops, or its bytes where it has none."""
+    return flops if nominal(flops) else bytes
 
 
 def _parts(key: str) -> Any:
@@ -183,6 +193,7 @@ def kernel_info(kernel: Kernel, key: str, source: Any, kind: type[Info]) -> Info
         tuple(f"{b.name} {b.dtype}{b.shape} order {b.order}" for b in source.names.buffers),
         kernel.flops(),
         kernel.bytes(),
+        kernel.cycles / max(nominal(_work(kernel.flops(), kernel.bytes())), 1),
     )
 
 

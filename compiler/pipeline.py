@@ -84,6 +84,7 @@ class Native(Compiled):
         sizes: Mapping[str, int],
     ):
         super().__init__(inputs, outputs, updates)
+        self.threads = threads
         with typical_sizes(sizes):
             self.program, self.kernels, states = build(self.inputs, self.outputs, self.updates)
         self.executable = runtime.Executable(self.program, states, threads)
@@ -173,7 +174,7 @@ def build(
 
 
 def _scheduled(kernel: Kernel) -> Kernel:
-    kernel.schedule = schedule.plan(kernel)[0]
+    kernel.schedule, kernel.cycles = schedule.plan(kernel)
     return kernel
 
 

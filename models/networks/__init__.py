@@ -8,7 +8,7 @@ from __future__ import annotations
 from .alexnet import alexnet
 from .googlenet import googlenet
 from .lenet import lenet5
-from .perceptrons import mlp, perceptron
+from .perceptrons import mlp, perceptron, playground
 from .registry import build, names, register
 from .resnet import resnet18, resnet34, resnet50, resnet101, resnet152
 from .resnet_cifar import (
