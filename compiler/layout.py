@@ -69,7 +69,7 @@ def signature(kernel: Kernel) -> tuple[str, tuple[Buffer, ...]]:
     head = ",".join(axis(a) for a in kernel.axes)
     number: dict[loops.Expr, int] = {}
     lines = [head]
-    for e in loops.postorder(kernel.values):
+    for e in kernel.expressions:
         if e.kind == "load":
             data = buffer(e.data[0]) + "[" + ";".join(map(index, e.data[1])) + "]"
         elif e.kind == "index":

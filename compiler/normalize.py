@@ -38,7 +38,7 @@ def normalize(kernel: Kernel) -> Kernel:
 
 def _without_single_trips(kernel: Kernel) -> Kernel:
     """The kernel without reductions over axes of one place, as the window of a 1x1 convolution has."""
-    single = {a for e in loops.postorder(kernel.values) if e.kind == "reduce" for a in e.data[1] if a.extent == 1}
+    single = {a for e in kernel.expressions if e.kind == "reduce" for a in e.data[1] if a.extent == 1}
     if not single:
         return kernel
 
@@ -47,9 +47,7 @@ def _without_single_trips(kernel: Kernel) -> Kernel:
             return loops.reduction(e.data[0], [a for a in e.data[1] if a not in single], e.args[0], e.dtype)
         return e
 
-    kept = {
-        a for e in loops.postorder(kernel.values) if e.kind == "reduce" and e.data[0] == "argmax" for a in e.data[1]
-    }
+    kept = {a for e in kernel.expressions if e.kind == "reduce" and e.data[0] == "argmax" for a in e.data[1]}
     table = {a: Index() for a in single - kept}
     stores = tuple(
         Store(s.buffer, s.index, loops.substitute(loops.transform(s.value, change), table)) for s in kernel.stores
@@ -60,7 +58,7 @@ def _without_single_trips(kernel: Kernel) -> Kernel:
 def _indices(kernel: Kernel) -> Iterable[Index]:
     for s in kernel.stores:
         yield from s.index
-    for e in loops.postorder(kernel.values):
+    for e in kernel.expressions:
         yield from loops.indices(e)
 
 

@@ -191,7 +191,7 @@ def address(load: Expr) -> Index:
 def contraction(kernel: Kernel) -> tuple[Expr, Expr, Expr, tuple[loops.Condition, ...]] | None:
     """(reduction, load a, load b, conditions) where the kernel holds exactly one sum of products of floats."""
     found = None
-    for e in loops.postorder(kernel.values):
+    for e in kernel.expressions:
         if e.kind != "reduce" or e.data[0] != "sum" or not dtypes.is_float(e.dtype):
             continue
         parts = _product(e.args[0])
@@ -324,20 +324,22 @@ def _outer(
             continue
         m = math.ceil(nominal(row.extent) / r) if row is not None else 1
         n = math.ceil(nominal(lane.extent) / (v * width))
-        for block in (None, _block(summed, conditions, size, (r, m), (v * width, n))):
+        compute = max(r * v + VECTOR_LOAD * v + SPLAT * r, 4.0)
+        unsteady = 1.05 if (unsure and m < FEW_TILES) or stride >= PAGE else 1.0
+        for blocked in (False, True):
+            block = _block(summed, conditions, size, (r, m), (v * width, n)) if blocked else None
+            if blocked and block is None:
+                break
             parts, steps = 1.0, depth
             if block is not None:
                 steps = math.prod(nominal(x.extent) for x in summed[summed.index(block.axis) + 1 :]) * block.size
                 parts = max(depth / steps, 1.0)
             feed = _Feed(steps, size, stride, line, block is not None)
             fed = feed.of_a(r, m) + feed.of_b(v * width, n, m)
-            per_step = max(r * v + VECTOR_LOAD * v + SPLAT * r, 4.0, fed)
-            each = depth * per_step + (TILE_CALL + 2 * r * v) * parts + EPILOGUE * r * v
-            if (unsure and m < FEW_TILES) or stride >= PAGE:
-                each *= 1.05
-            best = min(best, (outer * m * n * each, r, v, block), key=lambda t: t[0])
-            if block is None and depth * size * (r * min(m, SLOTS) + v * width) <= L2:
-                break
+            each = depth * _overlapped(compute, fed) + (TILE_CALL + 2 * r * v) * parts + EPILOGUE * r * v
+            best = min(best, (outer * m * n * each * unsteady, r, v, block), key=lambda t: t[0])
+            if fed <= compute / 4:
+                break  # little is waited for, so blocks gain little
     cost = best[0] + _epilogue_cost(kernel, reduction, lane)
     order = tuple(x for x in kernel.axes if x is not row and x is not lane)
     return Tile(
@@ -384,7 +386,7 @@ def _from_panel(
         group = min(max(int(L2 // 2 // column), 1), n)
         rate = FROM_L2 if column <= L2 else FROM_L3
         fed = far * r + (0.0 if column <= L1 else v * width * size / rate)
-        per_step = max(r * v + VECTOR_LOAD * v + SPLAT * r, 4.0, fed)
+        per_step = _overlapped(max(r * v + VECTOR_LOAD * v + SPLAT * r, 4.0), fed)
         tiles = outer * m * n * (depth * per_step + TILE_CALL + EPILOGUE * r * v)
         best = min(best, (tiles + outer * math.ceil(n / group) * copy, r, v, group))
     order = tuple(x for x in kernel.axes if x is not row and x is not lane)
@@ -441,7 +443,8 @@ def _dot(
         m = math.ceil(nominal(row.extent) / r) if row is not None else 1
         n = math.ceil(nominal(column.extent) / c) if column is not None else 1
         fed = (feed.of_a(r, m) + feed.of_b(c, n, m)) * width
-        each = depth * vectors * max(r * c + DOT_LOAD * (r + c), 4.0, fed) + TILE_CALL + (HORIZONTAL + EPILOGUE) * r * c
+        per_step = _overlapped(max(r * c + DOT_LOAD * (r + c), 4.0), fed)
+        each = depth * vectors * per_step + TILE_CALL + (HORIZONTAL + EPILOGUE) * r * c
         best = min(best, (outer * m * n * each, r, c), key=lambda t: t[0])
     order = tuple(x for x in kernel.axes if x is not row and x is not column)
     return Tile(
@@ -498,6 +501,11 @@ class _Feed:
         return step / (FROM_L3 if footprint <= L3 else FROM_MEMORY)
 
 
+def _overlapped(compute: float, fed: float) -> float:
+    """Cycles of a step that computes and waits for memory at once, which it does not do perfectly."""
+    return max(compute, fed) + 0.2 * min(compute, fed)
+
+
 def _line(place: Index, summed: Sequence[Axis], size: int) -> int:
     """The bytes fetched per row and step: an element where the innermost sum runs along memory, else a cache line."""
     return size if summed and place.coefficient(summed[-1]) == 1 else LINE
@@ -506,7 +514,7 @@ def _line(place: Index, summed: Sequence[Axis], size: int) -> int:
 def _epilogue_cost(kernel: Kernel, reduction: Expr, along: Axis | None) -> float:
     """Cycles for what the epilogue loads and stores: dear where neighbours along `along` do not lie side by side."""
     summed = set(loops.postorder([reduction]))
-    places = [address(e) for e in loops.loads(kernel.values) if e not in summed]
+    places = [address(e) for e in kernel.loads if e not in summed]
     places += [s.buffer.address(s.index) for s in kernel.stores]
     points = math.prod(nominal(x.extent) for x in kernel.axes)
     strided = [along is not None and place.coefficient(along) not in (0, 1) for place in places]
@@ -534,9 +542,9 @@ def plan(kernel: Kernel) -> tuple[Schedule, float]:
 
 def _crossing(kernel: Kernel, order: tuple[Axis, ...]) -> Axis | None:
     """The axis along which loads are contiguous where it is not the last of the store."""
-    if len(order) < 2 or any(e.kind == "reduce" for e in loops.postorder(kernel.values)):
+    if len(order) < 2 or any(e.kind == "reduce" for e in kernel.expressions):
         return None
-    for e in loops.loads(kernel.values):
+    for e in kernel.loads:
         place = address(e)
         if _whole(place.coefficient(order[-1])) and place.coefficient(order[-1]) != 1:
             unit = [x for x in order[:-1] if place.coefficient(x) == 1]
@@ -549,10 +557,10 @@ def _crossing(kernel: Kernel, order: tuple[Axis, ...]) -> Axis | None:
 def _accesses(kernel: Kernel) -> list[tuple[Index, bool]]:
     """Every load's and store's address, and whether it stands inside a reduction."""
     inside: set[Expr] = set()
-    for e in loops.postorder(kernel.values):
+    for e in kernel.expressions:
         if e.kind == "reduce":
             inside.update(loops.postorder(e.args))
-    found = [(address(e), e in inside) for e in loops.loads(kernel.values)]
+    found = [(address(e), e in inside) for e in kernel.loads]
     return found + [(s.buffer.address(s.index), False) for s in kernel.stores]
 
 
@@ -565,7 +573,7 @@ def _loop_order(kernel: Kernel) -> tuple[Axis, ...]:
 
 def _lane(kernel: Kernel, order: tuple[Axis, ...]) -> Axis | None:
     """The output axis to put inside the reductions: unit stride in what they load, when no summed axis is."""
-    reductions = [e for e in loops.postorder(kernel.values) if e.kind == "reduce"]
+    reductions = [e for e in kernel.expressions if e.kind == "reduce"]
     if not reductions or not order:
         return None
     red = {x for e in reductions for x in e.data[1]}
@@ -583,16 +591,14 @@ def _lane(kernel: Kernel, order: tuple[Axis, ...]) -> Axis | None:
 def _plain_cost(kernel: Kernel, innermost: Axis | None, lane: Axis | None) -> float:
     fast = lane or innermost
     total = 0.0
-    inner_red = {x for e in loops.postorder(kernel.values) if e.kind == "reduce" for x in e.data[1]}
+    inner_red = {x for e in kernel.expressions if e.kind == "reduce" for x in e.data[1]}
     for place, inside in _accesses(kernel):
         points = math.prod(nominal(x.extent) for x in place.axes)
         along = place.coefficient(fast) if fast is not None else 0
         unit = along in (0, 1) or (inside and lane is None and any(place.coefficient(r) == 1 for r in inner_red))
         total += points * (NEAR if unit else FAR)
     macs = sum(
-        math.prod(nominal(x.extent) for x in {*e.axes, *e.data[1]})
-        for e in loops.postorder(kernel.values)
-        if e.kind == "reduce"
+        math.prod(nominal(x.extent) for x in {*e.axes, *e.data[1]}) for e in kernel.expressions if e.kind == "reduce"
     )
     return total + macs * (0.3 if lane is not None else 1.0) + 50.0
 

@@ -162,7 +162,7 @@ def _stores(kernel: Kernel, w: Writer) -> None:
 def _chunked(kernel: Kernel, schedule: Chunked, w: Writer) -> None:
     lane = schedule.lane
     n = w.names.size(lane.extent)
-    reduced = [e for e in loops.postorder(kernel.values) if e.kind == "reduce" and lane in e.axes]
+    reduced = [e for e in kernel.expressions if e.kind == "reduce" and lane in e.axes]
     needed = {x for e in reduced for x in e.axes}
     outer = [x for x in schedule.order if x in needed]
     mapped = [x for x in schedule.order if x not in needed]

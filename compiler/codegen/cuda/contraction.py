@@ -74,7 +74,7 @@ class Tiled:
 
 def plan_tile(kernel: Kernel) -> Tiled | None:
     """The tile for a kernel with exactly one reduction, a sum of products with rows and columns; None without."""
-    reductions = [e for e in loops.postorder(kernel.values) if e.kind == "reduce"]
+    reductions = [e for e in kernel.expressions if e.kind == "reduce"]
     if len(reductions) != 1 or reductions[0].data[0] != "sum" or not dtypes.is_float(reductions[0].dtype):
         return None
     reduction = reductions[0]
@@ -101,7 +101,7 @@ def plan_tile(kernel: Kernel) -> Tiled | None:
 
 
 def _above(kernel: Kernel) -> Iterable[Expr]:
-    return loops.postorder(kernel.values)
+    return kernel.expressions
 
 
 def _operands(reduction: Expr) -> tuple[Expr, Expr] | None:

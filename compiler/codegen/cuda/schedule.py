@@ -163,7 +163,7 @@ def _along_output(reductions: Sequence[Expr], order: tuple[Axis, ...]) -> bool:
 def _indices(kernel: Kernel) -> list[Index]:
     """Every index that the kernel's text will have."""
     found = [s.buffer.address(s.index) for s in kernel.stores]
-    for e in loops.postorder(kernel.values):
+    for e in kernel.expressions:
         found += [address(e)] if e.kind == "load" else loops.indices(e)
     return found
 
@@ -187,9 +187,9 @@ def _as_one(indices: Sequence[Index], outer: Axis, inner: Axis) -> bool:
 
 def _vector(kernel: Kernel, runs: tuple[tuple[Axis, ...], ...]) -> int:
     """How many neighbouring points a thread takes, so that its accesses are of 16 bytes."""
-    if not runs or any(e.kind in ("reduce", "guard") for e in loops.postorder(kernel.values)):
+    if not runs or any(e.kind in ("reduce", "guard") for e in kernel.expressions):
         return 1
-    places = [s.buffer.address(s.index) for s in kernel.stores] + [address(e) for e in loops.loads(kernel.values)]
+    places = [s.buffer.address(s.index) for s in kernel.stores] + [address(e) for e in kernel.loads]
     last = runs[-1][-1]
     if any(p.coefficient(last) not in (0, 1) or last in _loose(p) for p in places):
         return 1
