@@ -52,28 +52,33 @@ def describe(optimizer: optimizers.Optimizer) -> dict[str, Any] | None:
     kind, rate = type(optimizer), optimizer.learning_rate
     if getattr(optimizers, kind.__name__, None) is not kind or not _known(rate):
         return None
+    if any(callable(g.match) for g in optimizer.groups):
+        return None
     hidden = ("learning_rate", "counter")
     options = {k: v for k, v in vars(optimizer).items() if k not in hidden and not k.startswith("_")}
+    options["groups"] = [dataclasses.asdict(g) for g in optimizer.groups]
     return {"kind": kind.__name__, "options": options, "learning_rate": _describe_schedule(rate)}
 
 
 def revive(description: Mapping[str, Any]) -> optimizers.Optimizer:
     """The optimizer that `describe` described, with fresh state."""
     rate = _revive_schedule(description["learning_rate"])
-    return getattr(optimizers, description["kind"])(rate, **description["options"])
+    options = dict(description["options"])
+    options["groups"] = [optimizers.Group(**g) for g in options.get("groups", ())]
+    return getattr(optimizers, description["kind"])(rate, **options)
 
 
 def _known(rate: schedules.Schedule) -> bool:
     inner = getattr(rate, "after", None)
-    return getattr(schedules, type(rate).__name__, None) is type(rate) and (inner is None or _known(inner))
+    return getattr(optimizers, type(rate).__name__, None) is type(rate) and (inner is None or _known(inner))
 
 
 def _describe_schedule(rate: schedules.Schedule) -> dict[str, Any]:
-    fields = {f.name: getattr(rate, f.name) for f in dataclasses.fields(rate)}
+    fields = {f.name: getattr(rate, f.name) for f in dataclasses.fields(rate) if f.init}
     plain = {k: _describe_schedule(v) if isinstance(v, schedules.Schedule) else v for k, v in fields.items()}
     return {"kind": type(rate).__name__, **plain}
 
 
 def _revive_schedule(description: Mapping[str, Any]) -> schedules.Schedule:
     options = {k: _revive_schedule(v) if isinstance(v, dict) else v for k, v in description.items() if k != "kind"}
-    return getattr(schedules, description["kind"])(**options)
+    return getattr(optimizers, description["kind"])(**options)
