@@ -152,7 +152,9 @@ class RMSprop(Optimizer):
 class Adagrad(Optimizer):
     """Gradients over the root of the sum of their squares (Duchi, Hazan, Singer 2011)."""
 
-    def __init__(self, learning_rate: LearningRate = 0.01, eps: float = 1e-10, weight_decay: float = 0.0, groups: Groups = ()):
+    def __init__(
+        self, learning_rate: LearningRate = 0.01, eps: float = 1e-10, weight_decay: float = 0.0, groups: Groups = ()
+    ):
         super().__init__(learning_rate, weight_decay, groups)
         self.eps = eps
 

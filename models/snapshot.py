@@ -16,6 +16,9 @@ from ..compiler.tensor import Tensor
 from ..compiler.variable import get_value, set_value
 from ..runtime.checkpoint import CheckpointError
 from . import optimizers, schedules
+from .model import Model
+
+FORMAT = 1
 
 
 def named(variables: Iterable[Tensor]) -> dict[str, Tensor]:
@@ -82,3 +85,26 @@ def _describe_schedule(rate: schedules.Schedule) -> dict[str, Any]:
 def _revive_schedule(description: Mapping[str, Any]) -> schedules.Schedule:
     options = {k: _revive_schedule(v) if isinstance(v, dict) else v for k, v in description.items() if k != "kind"}
     return getattr(optimizers, description["kind"])(**options)
+
+
+def identity(model: Model) -> dict[str, Any]:
+    """What a checkpoint says of the network that it is of."""
+    return {
+        "format": FORMAT,
+        "model": model.name,
+        "input_shape": list(model.input_shape),
+        "classes": model.classes,
+    }
+
+
+def check(metadata: Mapping[str, Any], model: Model, path: Any) -> None:
+    """Raises CheckpointError where a checkpoint is not of this network."""
+    if metadata.get("format") != FORMAT:
+        raise CheckpointError(f"{path} is not a trainer's checkpoint of format {FORMAT}")
+    theirs = (metadata["model"], tuple(metadata["input_shape"]), metadata["classes"])
+    ours = (model.name, model.input_shape, model.classes)
+    if theirs != ours:
+        raise CheckpointError(
+            f"{path} was written for {theirs[0]} {theirs[1]} with {theirs[2]} classes, "
+            f"not for {ours[0]} {ours[1]} with {ours[2]}"
+        )
