@@ -18,13 +18,14 @@ FORMATS = (".png", ".svg", ".pdf")
 
 
 class Plot(Callback):
-    """Draws the learning curves to a file (PNG, SVG or PDF by its ending) after each epoch."""
+    """Draws the learning curves to a file (PNG, SVG or PDF by its ending) after each epoch.
+
+    Raises ValueError for another ending, ImportError without matplotlib.
+    """
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
         _check(self.path)
-
-    def before_fit(self, trainer: Trainer, state: Any) -> None:
         _matplotlib()
 
     def after_epoch(self, trainer: Trainer, record: dict[str, Any]) -> None:
