@@ -65,8 +65,7 @@ def train(
         model.recipe = replace(model.recipe, learning_rate=learning_rate)
     try:
         loss = CrossEntropy(label_smoothing)
-        options = {"clip_norm": clip_norm, "ema": ema, "accumulate": accumulate}
-        trainer = Trainer(model, None, loss, device, threads, seed, batch, **options)
+        trainer = Trainer(model, None, loss, device, threads, seed, batch, clip_norm, None, ema, accumulate)
         watchers: list[Any] = [callbacks.log(log)] if log is not None else []
         watchers += [callbacks.Plot(plot)] if plot is not None else []
     except (ValueError, ImportError) as error:

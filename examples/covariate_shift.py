@@ -5,7 +5,7 @@
 A small convolutional network is trained on the digits that ship with the package. Then the test images lose contrast
 and gain brightness, as from another camera, and the network misreads them: the means and variances that its
 normalisation kept belong to the training images. `kw.models.recompute_statistics` measures them on the shifted images
-alone (Li et al. 2016), and most of the accuracy comes back.
+alone (Li et al. 2016), and the accuracy comes back.
 
 The convolution under the first normalisation has no padding: zeros around an image that has become brighter are edges
 of their own, which no statistics undo. Nor do they undo a negative picture (the last row): it is not the same
