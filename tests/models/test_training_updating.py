@@ -11,6 +11,7 @@ from small_network import small
 
 import kernelwright as kw
 from kernelwright.models import batches
+from kernelwright.models.diagnose import DivergenceError
 from kernelwright.runtime.checkpoint import CheckpointError
 
 
@@ -144,3 +145,14 @@ def test_what_cannot_be_is_refused(problem, tmp_path):
     t.save(tmp_path / "a.safetensors")
     with pytest.raises(CheckpointError, match=r"ema=0\.9.*ema=0\.5"):
         kw.Trainer(linear(), kw.optim.SGD(), device="reference", ema=0.5).load(tmp_path / "a.safetensors")
+
+
+def test_a_loss_that_is_not_finite_is_found_among_micro_batches(problem):
+    def root(x):
+        return kw.sqrt(x - 0.7)
+
+    net = kw.nn.Sequential(kw.nn.Flatten(), kw.nn.Dense(8), root, kw.nn.Dense(4))
+    model = kw.models.Model("bad", net, (1, 8, 8), 4)
+    t = kw.Trainer(model, kw.optim.SGD(0.1), device="reference", batch=16, accumulate=2, ema=0.9)
+    with pytest.raises(DivergenceError, match=r"epoch 1, step 1: .*sqrt.* in layer root1"):
+        t.fit(problem, epochs=1, progress=False)
