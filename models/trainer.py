@@ -24,6 +24,7 @@ from . import batches, diagnose, networks, programs, snapshot
 from .callbacks.base import Callback, Watchers
 from .callbacks.stopping import BestCheckpoint
 from .interrupt import Interrupt
+from .losses import CrossEntropy
 from .model import Model
 from .monitor import Monitor
 from .optimizers import Optimizer
@@ -94,9 +95,11 @@ class Trainer:
         """Train until `epochs` epochs have been done in all, so that a resumed run ends where it would have.
 
         data: (images, labels), or a data set with `.train`; validation: the same, by default the data set's
-        `.validation` or `.test`, if any. checkpoint: a file written after each epoch and on Ctrl-C. best: a file
-        kept at the best validation accuracy. Returns the history. Raises InputError for data that does not fit,
-        DivergenceError where the loss stops being finite, KeyboardInterrupt after Ctrl-C (with everything saved).
+        `.validation` or `.test`, if any. checkpoint: a file written after each epoch and on Ctrl-C. callbacks:
+        `kw.callbacks`, or functions of the trainer and an epoch's line of history. best: a file kept at the best
+        validation accuracy. Returns the history. Raises InputError for data that does not fit, ValueError where
+        something watches what the history will not have, DivergenceError where the loss stops being finite,
+        KeyboardInterrupt after Ctrl-C (with everything saved).
         """
         arrays = self._checked(batches.part(data, "train"))
         held = self._held(data, validation)
@@ -324,6 +327,7 @@ class Trainer:
             "optimizer_made": made is not None,
             "optimizer": None if made is None else snapshot.describe(made),
             "updating": asdict(self.updating),
+            "label_smoothing": self.loss.label_smoothing if isinstance(self.loss, CrossEntropy) else 0.0,
             "seed": self.seed,
             "batch": self.batch,
             "epoch": self.epoch,
@@ -334,11 +338,17 @@ class Trainer:
         }
 
     def _adopt(self, metadata: dict[str, Any], path: Any) -> None:
-        """Take over how the checkpoint's run clips, averages and accumulates; refuse where this one does otherwise."""
+        """Take over how the checkpoint's run clips, averages and accumulates; refuse where this one does otherwise.
+
+        Label smoothing is taken over where this trainer has the plain cross-entropy.
+        """
         theirs, ours = Updating(**metadata.get("updating", {})), self.updating
         if theirs != ours and (ours != Updating() or self._graph is not None):
             raise storage.CheckpointError(f"{path} was written with {theirs}, this trainer was made with {ours}")
         self.updating = theirs
+        smoothing = metadata.get("label_smoothing", 0.0)
+        if smoothing and self.loss in (cross_entropy, CrossEntropy()) and not self._programs:
+            self.loss = CrossEntropy(smoothing)
 
     def _checked(self, pair: Any) -> batches.Arrays:
         return batches.check(pair, self.model.input_shape, self.model.classes)

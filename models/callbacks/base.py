@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 class Callback:
     """What is told of a run's progress. A plain function (trainer, record) serves as `after_epoch`."""
 
+    saves: bool = False
+    """Whether it writes checkpoints: it is told after the others then, so that their state is of the same epoch."""
+
     def before_fit(self, trainer: Trainer, state: Any) -> None:
         """Training begins. `state`: what `state()` gave where this run was interrupted or saved, else None.
 
@@ -43,14 +46,16 @@ class Function(Callback):
 
 
 class Watchers:
-    """The callbacks of a fit, told together; `states` and `begin` carry their state through checkpoints."""
+    """The callbacks of a fit, told in the order given; `states` and `begin` carry their state through checkpoints."""
 
     def __init__(self, given: Iterable[Callback | Callable[..., Any]] = ()):
+        given = list(given)
         self.all: dict[str, Callback] = {}
         for each in given:
             if not isinstance(each, Callback) and (isinstance(each, type) or not callable(each)):
                 raise TypeError(f"a callback is a kw.Callback or a function (trainer, record), not {each!r}")
-            callback = each if isinstance(each, Callback) else Function(each)
+        made = [each if isinstance(each, Callback) else Function(each) for each in given]
+        for callback in sorted(made, key=lambda c: c.saves):
             kind = type(callback).__name__
             count = sum(type(c).__name__ == kind for c in self.all.values())
             self.all[f"{kind}#{count + 1}" if count else kind] = callback

@@ -52,6 +52,8 @@ class EarlyStopping(Callback):
 class BestCheckpoint(Callback):
     """Writes a checkpoint after each epoch that is the best of the history so far, the first of equals."""
 
+    saves = True
+
     def __init__(self, path: str | Path, monitor: str = "validation_accuracy", mode: str = "auto"):
         self.path, self.monitor = Path(path), Monitor(monitor, mode)
 

@@ -9,6 +9,7 @@ import pytest
 
 import kernelwright as kw
 from kernelwright.models.monitor import Monitor
+from kernelwright.runtime import checkpoint
 
 
 def trainer(rate=0.5, **options):
@@ -79,6 +80,14 @@ def test_logs_are_written_each_epoch_and_resumed_without_doubles(suffix, problem
 def read(path):
     with open(path) as file:
         return list(csv.DictReader(file)) if path.suffix == ".csv" else [json.loads(line) for line in file]
+
+
+def test_the_best_checkpoint_holds_the_counts_of_its_own_epoch(problem, tmp_path):
+    t, path = trainer(), tmp_path / "best.safetensors"
+    stop = kw.callbacks.EarlyStopping("loss", patience=2)
+    t.fit(problem, 2, callbacks=[kw.callbacks.BestCheckpoint(path, "loss"), stop], progress=False)
+    state = checkpoint.load(path)[1]["callbacks"]["EarlyStopping"]
+    assert state == {"best": repr(t.history[-1]["loss"]), "waited": 0}
 
 
 def test_logs_refuse_what_they_cannot_write(problem, tmp_path):

@@ -52,7 +52,7 @@ def slow(moment: str) -> object:
     return moment if moment in MOMENTS[:2] else pytest.param(moment, marks=pytest.mark.slow)
 
 
-@pytest.mark.parametrize("moment", map(slow, MOMENTS))
+@pytest.mark.parametrize("moment", [slow(moment) for moment in MOMENTS])
 def test_a_run_killed_at_a_moment_resumes_to_the_same_bits(moment: str, whole: Path, tmp_path: Path) -> None:
     assert start(tmp_path, moment).wait(120) == -signal.SIGKILL
     done = len(checkpoint.load(tmp_path / "run.safetensors")[1]["history"])

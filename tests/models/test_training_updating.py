@@ -129,6 +129,14 @@ def test_the_recipe_counts_updates_not_micro_batches(problem):
     assert t.optimizer.learning_rate.steps == 3
 
 
+def test_label_smoothing_is_resumed(problem, tmp_path):
+    path = tmp_path / "a.safetensors"
+    t = kw.Trainer(linear(), kw.optim.SGD(), kw.losses.CrossEntropy(0.3), "reference")
+    t.fit(problem, 1, checkpoint=path, progress=False)
+    again = kw.Trainer.resume(path, linear(), device="reference")
+    assert again.loss == kw.losses.CrossEntropy(0.3) and again.evaluate(problem) == t.evaluate(problem)
+
+
 def test_what_cannot_be_is_refused(problem, tmp_path):
     for options, words in [
         ({"ema": 1.0}, "between 0 and 1"),
