@@ -67,7 +67,10 @@ class Store:
 
 @dataclass(eq=False)
 class Kernel:
-    """A loop nest over `axes` (outermost first as printed by the schedule) with its stores."""
+    """A loop nest over `axes` (outermost first as printed by the schedule) with its stores.
+
+    `cycles` is what the schedule should cost one core, with symbols at their nominal size.
+    """
 
     name: str
     axes: tuple[loops.Axis, ...]
@@ -75,6 +78,7 @@ class Kernel:
     nodes: tuple[Any, ...] = ()
     reasons: tuple[str, ...] = ()
     schedule: Any = None
+    cycles: float = 0.0
     notes: list[str] = field(default_factory=list)
 
     @property

@@ -16,6 +16,7 @@ from . import dtypes, loops
 from .codegen.target import lanes
 from .kernels import Kernel
 from .loops import Axis, Expr, Index
+from .panel import Panel, make_panel
 from .shapes import Dim, nominal
 
 CHUNK = 64
@@ -74,7 +75,16 @@ DOT_TILES = (
     (2, 2),
     (1, 1),
 )
-VECTOR_LOAD, SPLAT = 0.9, 0.15
+VECTOR_LOAD, SPLAT, DOT_LOAD = 0.9, 0.15, 0.35
+SLOTS = 64
+FEW_TILES = 4
+"""Along an axis whose size may change from run to run, fewer tiles than this are likely to be part empty."""
+L1, L2, L3 = 24 << 10, 768 << 10, 12 << 20
+"""Bytes of the caches that a tile's operands can count on."""
+FROM_L2, FROM_L3, FROM_MEMORY = 24.0, 10.0, 2.0
+"""Bytes per cycle and core."""
+PAGE, LINE, WAYS = 4096, 64, 8
+"""The first cache has as many sets as a page has lines, so addresses a page apart share a set of WAYS lines."""
 NEAR, FAR = 0.12, 5.0
 TILE_CALL, EPILOGUE, HORIZONTAL = 30.0, 3.0, 5.0
 
@@ -101,6 +111,19 @@ class Chunked:
 
 
 @dataclass(frozen=True)
+class Block:
+    """A long sum in parts, so that what several tiles read in one part stays in the second cache: `size` places of
+    `axis` at a time, for each place of the axes `outside`. Meanwhile SLOTS tiles keep their sums in memory."""
+
+    outside: tuple[Axis, ...]
+    axis: Axis
+    size: int
+
+    def __str__(self) -> str:
+        return f"{SLOTS} tiles together over {self.size} of {self.axis}"
+
+
+@dataclass(frozen=True)
 class Tile:
     """A register tile. kind "outer": lanes along an output axis, `columns` vectors of them; kind "dot": lanes
     along a summed axis, `columns` dot products side by side. `a` varies with `row` only, `b` with `column`."""
@@ -118,11 +141,22 @@ class Tile:
     b: Expr
     conditions: tuple[loops.Condition, ...]
     cost: float
+    block: Block | None = None
+    panel: Panel | None = None
+    group: int = 0
+    """With a panel: how many columns of tiles are computed from one copy."""
+
+    @property
+    def places(self) -> tuple[Index, Index]:
+        """Where the elements of a and b are."""
+        return (self.panel.place if self.panel is not None else address(self.a)), address(self.b)
 
     def __str__(self) -> str:
         return (
             f"{self.kind} tile {self.rows}x{self.columns}: rows {self.row}, columns {self.column}, "
             f"lanes {self.lane}, summing {_names(self.summed)}, outer {_names(self.outer)}"
+            + (f", {self.block}" if self.block else "")
+            + (f", from a panel of {self.panel.size} for {self.group} columns" if self.panel else "")
         )
 
 
@@ -206,9 +240,8 @@ def plan_tile(kernel: Kernel) -> Tile | None:
         return None
     guarded: set[Axis] = set()
     for c in conditions:
-        if not _cuts_loops(c, red):
-            return None
         guarded |= c.index.axes
+    cut = all(_cuts_loops(c, red) for c in conditions)
     shared = [e for v in kernel.values for e in loops.postorder([v]) if e.kind == "reduce" and e is not reduction]
     if shared:
         return None
@@ -218,9 +251,15 @@ def plan_tile(kernel: Kernel) -> Tile | None:
         rows: list[Axis | None] = [x for x in free if x not in wb.axes and x in wa.axes]
         for lane in free:
             if wb.coefficient(lane) == 1 and lane not in wa.axes and not _inside_division(wb, lane):
-                for row in rows or [None]:
+                for row in (rows or [None]) if cut else []:
                     if row is not lane:
                         found.append(_outer(kernel, reduction, a, b, conditions, row, lane))
+                for row in kernel.axes if conditions else ():
+                    if row is not lane and row in wa.axes and row not in wb.axes:
+                        tile = _from_panel(kernel, reduction, a, b, conditions, row, lane)
+                        found += [tile] if tile is not None else []
+        if not cut:
+            continue
         columns: list[Axis | None] = [x for x in free if x not in wa.axes and x in wb.axes]
         for lane in red:
             if lane not in guarded and wa.coefficient(lane) == 1 and wb.coefficient(lane) == 1:
@@ -274,15 +313,31 @@ def _outer(
     red = reduction.data[1]
     outer, depth = _work(kernel, (row, lane), red)
     width = lanes(reduction.dtype)
-    best = (math.inf, 1, 1)
+    size = dtypes.ITEMSIZE[reduction.dtype]
+    summed = _sum_order(red, address(b))
+    line = _line(address(a), summed, size)
+    stride = size * nominal(address(a).coefficient(row)) if row is not None else 0
+    unsure = row is not None and not isinstance(row.extent, int)
+    best: tuple[float, int, int, Block | None] = (math.inf, 1, 1, None)
     for r, v in OUTER_TILES:
         if r > 1 and row is None:
             continue
         m = math.ceil(nominal(row.extent) / r) if row is not None else 1
         n = math.ceil(nominal(lane.extent) / (v * width))
-        per_step = max(r * v + VECTOR_LOAD * v + SPLAT * r, 4.0)
-        each = depth * per_step + TILE_CALL + EPILOGUE * r * v
-        best = min(best, (outer * m * n * each, r, v), key=lambda t: t[0])
+        for block in (None, _block(summed, conditions, size, (r, m), (v * width, n))):
+            parts, steps = 1.0, depth
+            if block is not None:
+                steps = math.prod(nominal(x.extent) for x in summed[summed.index(block.axis) + 1 :]) * block.size
+                parts = max(depth / steps, 1.0)
+            feed = _Feed(steps, size, stride, line, block is not None)
+            fed = feed.of_a(r, m) + feed.of_b(v * width, n, m)
+            per_step = max(r * v + VECTOR_LOAD * v + SPLAT * r, 4.0, fed)
+            each = depth * per_step + (TILE_CALL + 2 * r * v) * parts + EPILOGUE * r * v
+            if (unsure and m < FEW_TILES) or stride >= PAGE:
+                each *= 1.05
+            best = min(best, (outer * m * n * each, r, v, block), key=lambda t: t[0])
+            if block is None and depth * size * (r * min(m, SLOTS) + v * width) <= L2:
+                break
     cost = best[0] + _epilogue_cost(kernel, reduction, lane)
     order = tuple(x for x in kernel.axes if x is not row and x is not lane)
     return Tile(
@@ -293,13 +348,74 @@ def _outer(
         lane,
         lane,
         order,
-        _sum_order(red, address(b)),
+        summed,
         reduction,
         a,
         b,
         conditions,
         cost,
+        best[3],
     )
+
+
+def _from_panel(
+    kernel: Kernel,
+    reduction: Expr,
+    a: Expr,
+    b: Expr,
+    conditions: tuple[loops.Condition, ...],
+    row: Axis,
+    lane: Axis,
+) -> Tile | None:
+    """The cheapest outer tile that reads a from a panel, in which no condition is left."""
+    summed = _sum_order(reduction.data[1], address(b))
+    panel = make_panel(a, conditions, row, summed)
+    inside = all(i.within(d) for i, d in zip(b.data[1], b.data[0].shape))  # b is read where conditions fail, too
+    if panel is None or not inside or any(lane in c.index.axes for c in conditions):
+        return None
+    outer, depth = _work(kernel, (row, lane), summed)
+    width, size = lanes(reduction.dtype), dtypes.ITEMSIZE[reduction.dtype]
+    copy = panel.size * (NEAR if address(panel.value).coefficient(panel.axes[-1]) in (0, 1) else FAR)
+    far = 0.0 if panel.size * size <= L1 else size / FROM_L2
+    best: tuple[float, int, int, int] = (math.inf, 1, 1, 1)
+    for r, v in OUTER_TILES:
+        m, n = math.ceil(nominal(row.extent) / r), math.ceil(nominal(lane.extent) / (v * width))
+        column = depth * v * width * size
+        group = min(max(int(L2 // 2 // column), 1), n)
+        rate = FROM_L2 if column <= L2 else FROM_L3
+        fed = far * r + (0.0 if column <= L1 else v * width * size / rate)
+        per_step = max(r * v + VECTOR_LOAD * v + SPLAT * r, 4.0, fed)
+        tiles = outer * m * n * (depth * per_step + TILE_CALL + EPILOGUE * r * v)
+        best = min(best, (tiles + outer * math.ceil(n / group) * copy, r, v, group))
+    order = tuple(x for x in kernel.axes if x is not row and x is not lane)
+    cost, r, v, group = best
+    cost += _epilogue_cost(kernel, reduction, lane)
+    return Tile("outer", r, v, row, lane, lane, order, summed, reduction, a, b, (), cost, None, panel, group)
+
+
+def _block(
+    summed: Sequence[Axis],
+    conditions: Sequence[loops.Condition],
+    size: int,
+    rows: tuple[int, int],
+    columns: tuple[int, int],
+) -> Block | None:
+    """How to part the sum so that what SLOTS neighbouring tiles read in one part fits the second cache."""
+    (r, m), (width, n) = rows, columns
+    per_step = size * (r * min(m, SLOTS) + width * min(n, math.ceil(SLOTS / m)))
+    room = max(L2 // 2 // per_step, 32)
+    inside = 1
+    for i in reversed(range(len(summed))):
+        trips = nominal(summed[i].extent)
+        if inside * trips > room:
+            outside = tuple(summed[:i])
+            cut = any(x in c.index.axes for x in outside for c in conditions)
+            if cut or any(isinstance(c, loops.Divides) for c in conditions):
+                return None
+            parts = math.ceil(trips / max(room // inside, 1))
+            return Block(outside, summed[i], math.ceil(trips / parts))
+        inside *= trips
+    return None
 
 
 def _dot(
@@ -314,14 +430,18 @@ def _dot(
 ) -> Tile:
     red = tuple(r for r in reduction.data[1] if r is not lane)
     outer, depth = _work(kernel, (row, column), red)
-    vectors = math.ceil(nominal(lane.extent) / lanes(reduction.dtype))
+    width = lanes(reduction.dtype)
+    vectors = math.ceil(nominal(lane.extent) / width)
+    size = dtypes.ITEMSIZE[reduction.dtype]
+    feed = _Feed(depth * nominal(lane.extent), size, size, size)
     best = (math.inf, 1, 1)
     for r, c in DOT_TILES:
         if (r > 1 and row is None) or (c > 1 and column is None):
             continue
         m = math.ceil(nominal(row.extent) / r) if row is not None else 1
         n = math.ceil(nominal(column.extent) / c) if column is not None else 1
-        each = depth * vectors * max(r * c, r + c, 4.0) + TILE_CALL + (HORIZONTAL + EPILOGUE) * r * c
+        fed = (feed.of_a(r, m) + feed.of_b(c, n, m)) * width
+        each = depth * vectors * max(r * c + DOT_LOAD * (r + c), 4.0, fed) + TILE_CALL + (HORIZONTAL + EPILOGUE) * r * c
         best = min(best, (outer * m * n * each, r, c), key=lambda t: t[0])
     order = tuple(x for x in kernel.axes if x is not row and x is not column)
     return Tile(
@@ -339,6 +459,48 @@ def _dot(
         conditions,
         best[0] + _epilogue_cost(kernel, reduction, column),
     )
+
+
+@dataclass(frozen=True)
+class _Feed:
+    """Cycles per step of a tile that its operands take from beyond the first cache.
+
+    Rows are the inner loop over tiles: what a column of tiles shares stays near where it fits, else it is fetched for
+    every tile. `depth` is the number of steps, `size` an element's bytes, `stride` the bytes from one row of a to the
+    next, `line` what is fetched for a row at least; in `blocks`, nothing comes from beyond the second cache.
+    """
+
+    depth: float
+    size: int
+    stride: int
+    line: int
+    blocks: bool = False
+
+    def of_a(self, rows: int, tiles: int) -> float:
+        sets = PAGE // math.gcd(self.stride, PAGE)
+        if self.line <= self.size and rows > WAYS * sets:
+            return rows * LINE / FROM_L2  # the rows evict each other from the few sets that they share
+        together = LINE if self.stride == self.size and self.line > self.size else 0
+        return self._rate(
+            max(rows * self.size, together) if together else rows * self.line, rows * tiles * self.size, 1
+        )
+
+    def of_b(self, width: int, tiles: int, reused: int) -> float:
+        return self._rate(width * self.size, width * tiles * self.size, reused)
+
+    def _rate(self, step: int, whole: int, reused: int) -> float:
+        """`step` bytes in each step of a tile, `whole` in each step of all tiles side by side."""
+        if self.depth * step <= L1 and (reused > 1 or self.depth * whole <= L1):
+            return 0.0
+        footprint = self.depth * (step if reused > 1 else whole)
+        if self.blocks or footprint <= L2:
+            return step / FROM_L2
+        return step / (FROM_L3 if footprint <= L3 else FROM_MEMORY)
+
+
+def _line(place: Index, summed: Sequence[Axis], size: int) -> int:
+    """The bytes fetched per row and step: an element where the innermost sum runs along memory, else a cache line."""
+    return size if summed and place.coefficient(summed[-1]) == 1 else LINE
 
 
 def _epilogue_cost(kernel: Kernel, reduction: Expr, along: Axis | None) -> float:

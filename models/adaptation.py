@@ -41,12 +41,12 @@ def recompute_statistics(
         raise ValueError(f"recompute_statistics: {model.name!r} has no BatchNorm layer, so there is nothing to measure")
     if len(checked) < 2 or batch < 2:
         raise ValueError(f"recompute_statistics: a variance needs 2 images, not {min(len(checked), batch)}")
-    measure = compile([x], _measured(layers), device=device, threads=threads)
+    measure = compile([x], _measured(layers), device=device, threads=threads, typical={"batch": batch})
     found = [measure.run([part]) for part in np.array_split(checked, -(-len(checked) // batch))]
     for i, layer in enumerate(layers):
         mean, var = _pooled([out[3 * i : 3 * i + 3] for out in found])
-        set_value(layer.mean, mean.astype("float32"))
-        set_value(layer.var, var.astype("float32"))
+        set_value(layer.mean, mean.astype(layer.mean.dtype))
+        set_value(layer.var, var.astype(layer.var.dtype))
     return len(layers)
 
 

@@ -37,8 +37,8 @@ class BatchNorm(Layer):
         channels = (x.shape[1],)
         self.scale = self.parameter("scale", np.ones(channels))
         self.shift = self.parameter("shift", np.zeros(channels))
-        self.mean = self.buffer("mean", np.zeros(channels, "float32"))
-        self.var = self.buffer("var", np.ones(channels, "float32"))
+        self.mean = self.buffer("mean", np.zeros(channels, init.dtype()))
+        self.var = self.buffer("var", np.ones(channels, init.dtype()))
 
     def forward(self, x: Tensor, training: bool) -> Tensor:
         self.last_input = x

@@ -19,6 +19,7 @@ from ..compiler.ops.source import size_of
 from ..compiler.pipeline import Compiled, compile
 from ..compiler.rewrite import rebuild
 from ..compiler.tensor import Tensor, dim_of, input
+from .layer import Layer
 from .model import Model
 from .optimizers import Optimizer
 from .updating import Updating, accumulated, plain
@@ -41,17 +42,26 @@ class Graph:
     averages: dict[Tensor, Tensor] = field(default_factory=dict)
     state: list[Tensor] = field(default_factory=list)
 
-    def compile(self, device: str, threads: int | None) -> Compiled:
-        return compile(self.inputs, self.outputs, self.updates, device=device, threads=threads)
+    def compile(self, device: str, threads: int | None, batch: int) -> Compiled:
+        """The program for this device, its schedules chosen for batches of about `batch`."""
+        typical = {"batch": batch}
+        return compile(self.inputs, self.outputs, self.updates, device=device, threads=threads, typical=typical)
 
 
-def training(model: Model, loss: Loss, optimizer: Optimizer, options: Updating | None = None) -> Graph:
+def training(
+    model: Model, loss: Loss, optimizer: Optimizer, augment: Layer | None = None, options: Updating | None = None
+) -> Graph:
     """(images, labels, positions) -> (mean loss, correct predictions), updating all that training changes.
 
-    Where `options` accumulates gradients, a fourth input says whether this micro-batch ends with an update.
+    augment: a layer that the batch goes through first. Where `options` accumulates gradients, a fourth input says
+    whether this micro-batch ends with an update.
     """
     options = options or Updating()
     inputs, batch, targets = _gathered(model)
+    changes: dict[Tensor, Tensor] = {}
+    if augment is not None:
+        batch = augment(batch, training=True)
+        changes = augment.updates()
     logits = model(batch, training=True)
     value = loss(logits, targets)
     for weight, head in model.net.heads():
@@ -64,7 +74,7 @@ def training(model: Model, loss: Loss, optimizer: Optimizer, options: Updating |
         examples = size_of(dim_of(inputs[POSITIONS], (0,)), "float32")
         inputs.append(input("apply", (), "int32"))
         step = accumulated(options, optimizer, parameters, gradients, examples, inputs[APPLY] > 0)
-    updates = {**model.net.updates(), **step.updates}
+    updates = {**changes, **model.net.updates(), **step.updates}
     return Graph(inputs, [value, _correct(logits, targets)], updates, step.averages, step.state)
 
 

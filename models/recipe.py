@@ -9,18 +9,22 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import optimizers
-from .schedules import Constant, Cosine, OneCycle, Polynomial, Schedule, WarmUp
+from .schedules import Constant, Cosine, MultiStep, OneCycle, Polynomial, Schedule, WarmUp
 
-SHAPES = ("constant", "cosine", "one-cycle", "linear")
+SHAPES = ("constant", "cosine", "one-cycle", "linear", "steps")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """optimizer: the name of a class of `kw.optim`; options: its other arguments; schedule: one of SHAPES."""
+    """optimizer: the name of a class of `kw.optim`; options: its other arguments; schedule: one of SHAPES.
+
+    milestones: the fractions of a run at which the schedule "steps" divides the rate by 10.
+    """
 
     optimizer: str = "SGD"
     learning_rate: float = 0.05
     schedule: str = "cosine"
+    milestones: tuple[float, ...] = (1 / 2, 3 / 4)
     warm_up_epochs: float = 0.0
     epochs: int = 10
     batch: int = 128
@@ -44,5 +48,6 @@ class Recipe:
             "cosine": Cosine(self.learning_rate, left),
             "one-cycle": OneCycle(self.learning_rate, left),
             "linear": Polynomial(self.learning_rate, left),
+            "steps": MultiStep(self.learning_rate, tuple(round(at * left) for at in self.milestones)),
         }[self.schedule]
         return kind(WarmUp(warm, rate) if warm else rate, **self.options)

@@ -16,6 +16,7 @@ from ..compiler.tensor import Tensor
 from ..compiler.variable import get_value, set_value
 from ..runtime.checkpoint import CheckpointError
 from . import optimizers, schedules
+from .images.augment import Augment
 from .model import Model
 
 FORMAT = 1
@@ -87,18 +88,19 @@ def _revive_schedule(description: Mapping[str, Any]) -> schedules.Schedule:
     return getattr(optimizers, description["kind"])(**options)
 
 
-def identity(model: Model) -> dict[str, Any]:
-    """What a checkpoint says of the network that it is of."""
+def identity(model: Model, augment: Augment | None) -> dict[str, Any]:
+    """What a checkpoint says of the network and the augmentation that it is of."""
     return {
         "format": FORMAT,
         "model": model.name,
         "input_shape": list(model.input_shape),
         "classes": model.classes,
+        "augment": None if augment is None else repr(augment),
     }
 
 
-def check(metadata: Mapping[str, Any], model: Model, path: Any) -> None:
-    """Raises CheckpointError where a checkpoint is not of this network."""
+def check(metadata: Mapping[str, Any], model: Model, augment: Augment | None, path: Any) -> None:
+    """Raises CheckpointError where a checkpoint is not of this network or augmentation."""
     if metadata.get("format") != FORMAT:
         raise CheckpointError(f"{path} is not a trainer's checkpoint of format {FORMAT}")
     theirs = (metadata["model"], tuple(metadata["input_shape"]), metadata["classes"])
@@ -108,3 +110,6 @@ def check(metadata: Mapping[str, Any], model: Model, path: Any) -> None:
             f"{path} was written for {theirs[0]} {theirs[1]} with {theirs[2]} classes, "
             f"not for {ours[0]} {ours[1]} with {ours[2]}"
         )
+    made, given = metadata.get("augment"), None if augment is None else repr(augment)
+    if made != given:
+        raise CheckpointError(f"{path} was written with augment={made}, not augment={given}: give the trainer the same")

@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..compiler.errors import InputError
 from ..compiler.functions import cross_entropy
 from ..compiler.pipeline import Compiled
 from ..compiler.tensor import Tensor
 from ..compiler.variable import get_value, set_value
 from ..runtime import checkpoint as storage
-from . import batches, diagnose, networks, programs, snapshot
+from . import batches, diagnose, feeds, networks, programs, snapshot
 from .callbacks.base import Callback, Watchers
 from .callbacks.stopping import BestCheckpoint
+from .images.augment import Augment, keeping_shape
 from .interrupt import Interrupt
 from .losses import CrossEntropy
 from .model import Model
@@ -37,6 +40,7 @@ class Trainer:
     """Trains `model` on `device`. `optimizer`: by default the model's recipe, made at the first fit.
 
     loss: (logits, integer labels) -> scalar mean. seed: the order of examples. batch: by default the recipe's.
+    augment: a `kw.images.Augment` that images go through in training only; it keeps their shape.
     clip_norm, clip_value: limits of the gradients' global norm and of their elements. ema: the decay of a moving
     average of the parameters, which then serves evaluation and prediction. accumulate: batches whose gradients make
     one update, as one batch of that many times the size would.
@@ -54,6 +58,7 @@ class Trainer:
         threads: int | None = None,
         seed: int = 0,
         batch: int | None = None,
+        augment: Augment | None = None,
         clip_norm: float | None = None,
         clip_value: float | None = None,
         ema: float | None = None,
@@ -65,6 +70,7 @@ class Trainer:
                 "kw.models.Model('name', net, input_shape=(1, 28, 28), classes=10) makes one of a network"
             )
         self.model, self.optimizer, self.loss = model, optimizer, loss
+        self.augment = keeping_shape(augment, model.images())
         self.device, self.threads, self.seed = device, threads, seed
         self.batch = model.recipe.batch if batch is None else batch
         if self.batch < 1 or seed < 0:
@@ -74,6 +80,7 @@ class Trainer:
         self.epoch = self.position = 0
         self.stopped: str | None = None
         self._running = Running()
+        self._data: dict[str, Any] = {}
         self._pace = batches.Pace()
         self._graph: programs.Graph | None = None
         self._programs: dict[tuple[str, bool], Compiled] = {}
@@ -94,25 +101,27 @@ class Trainer:
     ) -> list[dict[str, Any]]:
         """Train until `epochs` epochs have been done in all, so that a resumed run ends where it would have.
 
-        data: (images, labels), or a data set with `.train`; validation: the same, by default the data set's
-        `.validation` or `.test`, if any. checkpoint: a file written after each epoch and on Ctrl-C. callbacks:
-        `kw.callbacks`, or functions of the trainer and an epoch's line of history. best: a file kept at the best
-        validation accuracy. Returns the history. Raises InputError for data that does not fit, ValueError where
-        something watches what the history will not have, DivergenceError where the loss stops being finite,
-        KeyboardInterrupt after Ctrl-C (with everything saved).
+        data: (images, labels), a data set with `.train`, or a `kw.data.Loader`, which brings its own batch and seed.
+        validation: the same, by default the data set's `.validation` or `.test`, if any. checkpoint: a file written
+        after each epoch and on Ctrl-C. callbacks: `kw.callbacks`, or functions of the trainer and an epoch's line of
+        history. best: a file kept at the best validation accuracy. Returns the history. Raises InputError for data
+        that does not fit, DataError for a file that cannot be read, ValueError where something watches what the
+        history will not have, DivergenceError where the loss stops being finite, KeyboardInterrupt after Ctrl-C (with
+        everything saved).
         """
-        arrays = self._checked(batches.part(data, "train"))
+        feed = feeds.feed(data, "train", self.model, self.batch, self.seed)
+        self._begin(feed)
         held = self._held(data, validation)
         if best is not None and held is None:
             raise ValueError("fit: the best epoch is chosen by validation accuracy, so `best` needs validation data")
         goal = self.model.recipe.epochs if epochs is None else epochs
-        self._prepare(batches.steps_in(len(arrays), self.batch * self.updating.accumulate), goal)
+        self._prepare(batches.steps_in(feed.steps, self.updating.accumulate), goal)
         watchers = Watchers([*callbacks, *([] if best is None else [BestCheckpoint(best)])])
-        self._begin(watchers, held is not None)
+        self._watch(watchers, held is not None)
         with Interrupt() as stop, Display(progress, goal) as display:
             try:
                 while self.epoch < goal and self.stopped is None:
-                    self._run_epoch(arrays, display, stop, checkpoint)
+                    self._run_epoch(feed, display, stop, checkpoint)
                     record = self._close_epoch(held)
                     display.finish(record)
                     watchers.epoch(self, record)
@@ -144,8 +153,8 @@ class Trainer:
         return float(losses[0])
 
     def evaluate(self, split: Any) -> dict[str, float]:
-        """{"loss", "accuracy"} in inference mode, over (images, labels) or a data set's `.test`."""
-        return self._evaluate(self._checked(batches.part(split, "test")))
+        """{"loss", "accuracy"} in inference mode, over (images, labels), a data set's `.test` or a `kw.data.Loader`."""
+        return self._evaluate(feeds.feed(split, "test", self.model, self.batch, self.seed))
 
     def predict(self, images: Any) -> np.ndarray:
         """Class probabilities, (n, classes) float32."""
@@ -172,7 +181,7 @@ class Trainer:
         Raises CheckpointError where it was written for another network or optimizer.
         """
         arrays, metadata = storage.load(path)
-        snapshot.check(metadata, self.model, path)
+        snapshot.check(metadata, self.model, self.augment, path)
         self._adopt(metadata, path)
         if metadata["optimizer_made"] and self.optimizer is None:
             if metadata["optimizer"] is None:
@@ -185,6 +194,7 @@ class Trainer:
         self.epoch, self.position = metadata["epoch"], metadata["position"]
         self.history, self._running = list(metadata["history"]), Running(**metadata["running"])
         self._resumed = dict(metadata.get("callbacks", {}))
+        self._data = metadata.get("data", {})
         return self
 
     @classmethod
@@ -198,42 +208,43 @@ class Trainer:
         return cls(model, **options).load(path)
 
     # -------------------------------------------------------- one epoch
-    def _run_epoch(self, arrays: batches.Arrays, display: Display, stop: Interrupt, checkpoint: Any) -> None:
-        steps = batches.steps_in(len(arrays), self.batch)
-        positions = batches.order(len(arrays), self.seed, self.epoch)
-        display.start(self.epoch, steps, self.position)
-        while self.position < steps:
-            chunk = batches.take(positions, self.batch, self.position, self._pace.steps)
-            self._run_steps(arrays, chunk, steps, checkpoint)
-            means = self._running.means()
-            display.update(self.position, chunk.size, means["loss"], means["accuracy"])
-            self._watchers.steps(self)
-            if stop.asked:
-                raise KeyboardInterrupt
+    def _run_epoch(self, feed: feeds.Feed, display: Display, stop: Interrupt, checkpoint: Any) -> None:
+        display.start(self.epoch, feed.steps, self.position)
+        with closing(feed.chunks(self.epoch, self.position, self._pace)) as chunks:  # type: ignore[type-var]
+            asked = time.perf_counter()
+            for given in chunks:
+                self._run_steps(given, feed.steps, checkpoint, time.perf_counter() - asked)
+                means = self._running.means()
+                display.update(self.position, given[1].size, means["loss"], means["accuracy"])
+                self._watchers.steps(self)
+                if stop.asked:
+                    raise KeyboardInterrupt
+                asked = time.perf_counter()
 
-    def _run_steps(self, arrays: batches.Arrays, chunk: np.ndarray, steps: int, checkpoint: Any) -> None:
-        """One native call: a step for each row of `chunk`, in an epoch of `steps`."""
+    def _run_steps(self, given: feeds.Chunk, steps: int, checkpoint: Any, waited: float) -> None:
+        """One native call: a step for each row of the positions, which the run waited for, in an epoch of `steps`."""
+        arrays, chunk = given
         program, graph = self._program("training"), self._training()
         done = self.position + 1 + np.arange(len(chunk))
-        given = [*arrays, chunk, *self._applied((done % self.updating.accumulate == 0) | (done == steps))]
+        inputs = [*arrays, chunk, *self._applied((done % self.updating.accumulate == 0) | (done == steps))]
         before = diagnose.snapshot(list(graph.updates))
         started = time.perf_counter()
-        losses, correct = _run(program, given)
+        losses, correct = _run(program, inputs)
         seconds = time.perf_counter() - started
         bad = np.flatnonzero(~np.isfinite(losses))
         if bad.size:
             step = int(bad[0])
-            reason = diagnose.find(graph, program, before, given, step)
+            reason = diagnose.find(graph, program, before, inputs, step)
             kept = f"; the last good state is in {checkpoint}" if checkpoint and Path(checkpoint).exists() else ""
             raise diagnose.DivergenceError(
                 f"the loss became {losses[step]} in epoch {self.epoch + 1}, step {self.position + step + 1}: "
                 f"{reason}{kept}. A smaller learning rate often helps"
             )
         self._pace.learn(len(chunk), seconds)
-        self._running.add(losses, correct, chunk.shape[1], seconds)
+        self._running.add(losses, correct, chunk.shape[1], waited + seconds)
         self.position += len(chunk)
 
-    def _close_epoch(self, held: batches.Arrays | None) -> dict[str, Any]:
+    def _close_epoch(self, held: feeds.Feed | None) -> dict[str, Any]:
         """The epoch's line of history, appended; counters move on to the next."""
         done = self._running
         record: dict[str, Any] = {
@@ -251,15 +262,12 @@ class Trainer:
         self.epoch, self.position, self._running = self.epoch + 1, 0, Running()
         return record
 
-    def _evaluate(self, arrays: batches.Arrays) -> dict[str, float]:
+    def _evaluate(self, feed: feeds.Feed) -> dict[str, float]:
         program, total = self._program("evaluation"), Running()
-        positions = np.arange(len(arrays), dtype="int32")
-        size, done = max(self.batch, 256), 0
-        while done < batches.steps_in(len(arrays), size):
-            chunk = batches.take(positions, size, done, 64)
-            losses, correct = _run(program, [*arrays, chunk])
-            total.add(losses, correct, chunk.shape[1], 0.0)
-            done += len(chunk)
+        with closing(feed.in_order()) as chunks:  # type: ignore[type-var]
+            for arrays, chunk in chunks:
+                losses, correct = _run(program, [*arrays, chunk])
+                total.add(losses, correct, chunk.shape[1], 0.0)
         return total.means()
 
     def _applied(self, ends: np.ndarray) -> list[np.ndarray]:
@@ -272,13 +280,23 @@ class Trainer:
         return self.optimizer.learning_rate.at(max(int(get_value(self.optimizer.counter)) - 1, 0))
 
     # -------------------------------------------------------- programs and state
+    def _begin(self, feed: feeds.Feed) -> None:
+        """Note what the run reads. Raises InputError where an epoch was begun with other data."""
+        changed = feeds.differences(self._data, feed.describe()) if self.position and self._data else ""
+        if changed:
+            raise InputError(
+                f"this run stopped within epoch {self.epoch + 1} of data that had {changed}: go on with the same data, "
+                "or start again with a new Trainer"
+            )
+        self._data, self.batch, self.seed = feed.describe(), feed.batch, feed.seed
+
     def _prepare(self, steps_per_epoch: int, epochs: int, constant: bool = False) -> None:
         """Make the recipe's optimizer where the user gave none."""
         if self.optimizer is None:
             self.optimizer = self.model.recipe.build(steps_per_epoch, epochs, constant)
 
-    def _begin(self, watchers: Watchers, validated: bool) -> None:
-        """A fit begins: what its history will have is known, and the callbacks get the state they left."""
+    def _watch(self, watchers: Watchers, validated: bool) -> None:
+        """The callbacks begin: what its history will have is known, and the callbacks get the state they left."""
         keys = ["loss", "accuracy"]
         self._watched = [*keys, "learning_rate", "seconds", *(f"validation_{k}" for k in keys if validated)]
         self.stopped, self._watchers = None, watchers
@@ -292,7 +310,7 @@ class Trainer:
         """The training step's graph, made once: a second one would draw other dropout masks."""
         if self._graph is None:
             assert self.optimizer is not None
-            self._graph = programs.training(self.model, self.loss, self.optimizer, self.updating)
+            self._graph = programs.training(self.model, self.loss, self.optimizer, self.augment, self.updating)
         return self._graph
 
     def _averages(self) -> dict[Tensor, Tensor]:
@@ -310,7 +328,8 @@ class Trainer:
                 if which == "evaluation"
                 else programs.prediction(self.model, averages)
             )
-            self._programs[key] = graph.compile(self.device, self.threads)
+            batch = self.batch if which == "training" else max(self.batch, feeds.EVALUATION)
+            self._programs[key] = graph.compile(self.device, self.threads, batch)
         return self._programs[key]
 
     def _variables(self) -> list[Tensor]:
@@ -318,12 +337,13 @@ class Trainer:
         if self.optimizer is not None:
             made = self._training().state
             state = [*self.optimizer.state(), *made]
-        return [*self.model.parameters(), *self.model.buffers(), *state]
+        drawn = [] if self.augment is None else self.augment.buffers()
+        return [*self.model.parameters(), *self.model.buffers(), *drawn, *state]
 
     def _metadata(self) -> dict[str, Any]:
         made = self.optimizer
         return {
-            **snapshot.identity(self.model),
+            **snapshot.identity(self.model, self.augment),
             "optimizer_made": made is not None,
             "optimizer": None if made is None else snapshot.describe(made),
             "updating": asdict(self.updating),
@@ -332,6 +352,7 @@ class Trainer:
             "batch": self.batch,
             "epoch": self.epoch,
             "position": self.position,
+            "data": self._data,
             "running": asdict(self._running),
             "history": self.history,
             "callbacks": {**self._resumed, **self._watchers.states()},
@@ -353,12 +374,13 @@ class Trainer:
     def _checked(self, pair: Any) -> batches.Arrays:
         return batches.check(pair, self.model.input_shape, self.model.classes)
 
-    def _held(self, data: Any, validation: Any) -> batches.Arrays | None:
+    def _held(self, data: Any, validation: Any) -> feeds.Feed | None:
         if validation is not None:
-            return self._checked(batches.part(validation, "validation", "test"))
-        for name in ("validation", "test"):
-            if getattr(data, name, None) is not None:
-                return self._checked(batches.part(getattr(data, name)))
+            part = "validation" if getattr(validation, "validation", None) is not None else "test"
+            return feeds.feed(validation, part, self.model, self.batch, self.seed)
+        for part in ("validation", "test"):
+            if getattr(data, part, None) is not None:
+                return feeds.feed(getattr(data, part), part, self.model, self.batch, self.seed)
         return None
 
     def _interrupted(self, checkpoint: Any) -> str:

@@ -83,8 +83,11 @@ def accumulated(
     """
     sums = {p: variable(f"accumulated.{p.attrs.name}", np.zeros(p.attrs.state.shape, p.dtype)) for p in parameters}
     seen = variable("accumulated.examples", np.array(0, "float32"))
-    total, totals = seen + examples, [sums[p] + g * examples for p, g in zip(parameters, gradients, strict=True)]
-    step = plain(options, optimizer, parameters, [t / total for t in totals])
+    total, totals = (
+        seen + examples,
+        [sums[p] + g * examples.astype(g.dtype) for p, g in zip(parameters, gradients, strict=True)],
+    )
+    step = plain(options, optimizer, parameters, [t / total.astype(t.dtype) for t in totals])
     updates = {v: where(apply, new, v) for v, new in step.updates.items()}
     kept = {sums[p]: where(apply, 0.0, t) for p, t in zip(parameters, totals)}
     state = [*step.state, *sums.values(), seen]
