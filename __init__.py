@@ -58,11 +58,12 @@ from .compiler.ops.window import avg_pool, max_pool, sum_pool
 from .compiler.pipeline import Compiled, compile
 from .compiler.tensor import Tensor, as_tensor, broadcast_to, cast, input
 from .compiler.variable import get_value, set_value, variable
-from .models import data, images, losses
+from .models import callbacks, data, images, losses
 from .models import initializers as init
 from .models import layers as nn
 from .models import optimizers as optim
-from .models.trainer import Callback, Trainer
+from .models.callbacks import Callback
+from .models.trainer import Trainer
 from .runtime.errors import KernelwrightError
 
 __all__ = [name for name in dir() if not name.startswith("_") and name not in ("annotations", "compiler", "runtime")]

@@ -44,6 +44,12 @@ def train(
     threads: Threads = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the weights and the order of examples.")] = 0,
     device: Annotated[str, typer.Option(help="cpu, or reference (NumPy, slow).")] = "cpu",
+    label_smoothing: Annotated[float, typer.Option(help="Of the training and test loss, 0 to 1.")] = 0.0,
+    clip_norm: Annotated[float | None, typer.Option(help="Limit of the gradients' global norm.")] = None,
+    ema: Annotated[float | None, typer.Option(help="Decay of averaged weights, used for testing: 0.999.")] = None,
+    accumulate: Annotated[int, typer.Option(min=1, help="Batches whose gradients make one update.")] = 1,
+    log: Annotated[Path | None, typer.Option(help="A .csv or .jsonl file, one line per epoch.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Learning curves: .png, .svg or .pdf.")] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="Saved after each epoch and on Ctrl-C.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Continue from a checkpoint.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the result.")] = False,
@@ -52,7 +58,9 @@ def train(
     """Train a network: `kernelwright train lenet5`, `kernelwright train mlp --data mnist --epochs 5`."""
     from dataclasses import replace
 
+    from .models import callbacks
     from .models.data import load
+    from .models.losses import CrossEntropy
     from .models.networks.registry import build_for
     from .models.trainer import Trainer
 
@@ -63,11 +71,18 @@ def train(
         model = build_for(network, examples.input_shape, len(examples.classes), seed=seed)
     if learning_rate is not None:
         model.recipe = replace(model.recipe, learning_rate=learning_rate)
-    trainer = Trainer(model, device=device, threads=threads, seed=seed, batch=batch)
+    try:
+        loss = CrossEntropy(label_smoothing)
+        trainer = Trainer(model, None, loss, device, threads, seed, batch, None, clip_norm, None, ema, accumulate)
+        watchers: list[Any] = [callbacks.log(log)] if log is not None else []
+        watchers += [callbacks.Plot(plot)] if plot is not None else []
+    except (ValueError, ImportError) as error:
+        raise typer.BadParameter(str(error)) from None
     if resume is not None:
         trainer.load(resume)
     try:
-        history = trainer.fit(examples, epochs, checkpoint=checkpoint or resume, progress=not quiet)
+        saved = checkpoint or resume
+        history = trainer.fit(examples, epochs, checkpoint=saved, callbacks=watchers, progress=not quiet)
     except KeyboardInterrupt as stop:
         print(f"kernelwright: {stop}", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None

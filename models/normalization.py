@@ -22,7 +22,7 @@ class BatchNorm(Layer):
 
     Training: batch moments (biased variance), and running <- (1 - momentum) running + momentum batch with the
     unbiased variance. Inference: the running moments. Where a layer is called twice in one program, the last call
-    moves the averages.
+    moves the averages. `last_input` is the tensor of the last call.
     """
 
     kind = "batchnorm"
@@ -41,6 +41,7 @@ class BatchNorm(Layer):
         self.var = self.buffer("var", np.ones(channels, init.dtype()))
 
     def forward(self, x: Tensor, training: bool) -> Tensor:
+        self.last_input = x
         if not training:
             return functions.batch_norm(x, self.scale, self.shift, self.mean, self.var, self.eps)
         axes = (0, *range(2, x.rank))

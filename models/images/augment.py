@@ -15,6 +15,7 @@ import numpy as np
 from ...compiler.errors import InputError
 from ...compiler.ops.random import Generator
 from ...compiler.pipeline import Compiled, compile
+from ...compiler.shapes import show
 from ...compiler.tensor import Tensor, input
 from ..layer import Layer, LayerError
 from .geometry import EDGE, Affine, Size, image_size, warp
@@ -117,3 +118,19 @@ class Augment(Layer):
             if isinstance(step, Geometric):
                 chain, size = chain.then(step.still(size)), step.result(size)
         return images if size == whole else self._warped(images, chain, size)
+
+
+def keeping_shape(augment: Any, images: Tensor) -> Augment | None:
+    """The augmentation, built for `images`, or None. Raises ValueError for anything else, or where the images come out
+    in another shape."""
+    if augment is None:
+        return None
+    if not isinstance(augment, Augment):
+        raise ValueError(f"Trainer: augment is a kw.images.Augment(...), not {augment!r}")
+    after = augment(images, training=False).shape
+    if after != images.shape:
+        raise ValueError(
+            f"Trainer: augment makes images {show(after)} of the model's {show(images.shape)}; it has to keep their "
+            "shape (crop the data before, or use Crop with padding)"
+        )
+    return augment

@@ -11,6 +11,7 @@ import time
 import pytest
 
 from kernelwright.compiler.codegen.target import target
+from kernelwright.runtime import checkpoint
 
 COMMAND = [sys.executable, "-m", "kernelwright.cli"]
 
@@ -37,6 +38,17 @@ def test_training_resumes_to_the_same_result(tmp_path):
     run("train", "perceptron", "--epochs", 3, "-q", "--checkpoint", part, "--threads", 1, "--lr", 0.05)
     run("train", "perceptron", "--epochs", 3, "-q", "--resume", part, "--json", rest, "--threads", 1)
     assert json.loads(whole.read_text())["test_accuracy"] == json.loads(rest.read_text())["test_accuracy"]
+
+
+def test_train_options_reach_the_trainer(tmp_path):
+    log, saved = tmp_path / "run.jsonl", tmp_path / "run.safetensors"
+    options = ("--device", "reference", "--label-smoothing", 0.1, "--clip-norm", 1, "--ema", 0.9, "--accumulate", 2)
+    run("train", "perceptron", "--epochs", 1, "-q", "--log", log, "--checkpoint", saved, *options)
+    assert json.loads(log.read_text())["epoch"] == 1
+    updating = checkpoint.load(saved)[1]["updating"]
+    assert updating == {"clip_norm": 1.0, "clip_value": None, "ema": 0.9, "accumulate": 2}
+    assert "between 0 and 1" in run("train", "perceptron", "--ema", 2, code=2).stderr
+    assert ".jsonl" in run("train", "perceptron", "--log", "run.txt", code=2).stderr
 
 
 def test_cuda_kernels_can_be_read_without_a_gpu():
