@@ -12,8 +12,10 @@ from collections.abc import Sequence
 
 from . import loops
 from .kernels import Buffer, Kernel, Store, points
-from .schedule import CHUNK, Tile, contraction, plan
+from .planning import plan
+from .schedule import CHUNK, Tile
 from .shapes import Size
+from .tiling import contraction
 
 Order = tuple[int, ...]
 

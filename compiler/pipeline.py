@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .. import runtime
-from . import config, layout, memory, schedule
+from . import config, layout, memory
 from .arguments import check_arrays, check_program, check_shapes
 from .assemble import KernelInfo, assemble, checks, size_checks
 from .codegen import reference
@@ -21,6 +21,7 @@ from .fuse import Fusion, fuse
 from .graph import name_of, toposort
 from .kernels import Buffer, Kernel
 from .lower import lower
+from .planning import plan
 from .rules import simplify
 from .shapes import as_index
 from .shapes import typical as typical_sizes
@@ -174,7 +175,7 @@ def build(
 
 
 def _scheduled(kernel: Kernel) -> Kernel:
-    kernel.schedule, kernel.cycles = schedule.plan(kernel)
+    kernel.schedule, kernel.cycles = plan(kernel)
     return kernel
 
 
