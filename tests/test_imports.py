@@ -19,9 +19,13 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 RUNTIME_MAY_USE = {"llvmlite", "numpy", "platformdirs", "safetensors"}
 
 
+IMPORTED_AS = {"pillow": "PIL", "cuda-core": "cuda"}
+
+
 def packages(requirements: list[str]) -> set[str]:
-    """What is imported for these requirements, which all are imported by their own name."""
-    return {re.split(r"[^\w.]", each)[0].replace("-", "_") for each in requirements}
+    """What is imported for these requirements."""
+    names = [re.split(r"[^\w.-]", each)[0] for each in requirements]
+    return {IMPORTED_AS.get(name, name.replace("-", "_")) for name in names}
 
 
 REQUIRED = packages(PROJECT["dependencies"])
