@@ -282,7 +282,7 @@ def _from_panel(
     for r, v in OUTER_TILES:
         m, n = math.ceil(nominal(row.extent) / r), math.ceil(nominal(lane.extent) / (v * width))
         column = depth * v * width * size
-        group = min(max(int(L2 // 2 // column), 1), n)
+        group = min(max(int(L2 // 2 // max(column, 1)), 1), n)
         rate = FROM_L2 if column <= L2 else FROM_L3
         fed = far * r + (0.0 if column <= L1 else v * width * size / rate)
         per_step = _overlapped(max(r * v + VECTOR_LOAD * v + SPLAT * r, 4.0), fed)
@@ -303,8 +303,8 @@ def _block(
 ) -> Block | None:
     """How to part the sum so that what SLOTS neighbouring tiles read in one part fits the second cache."""
     (r, m), (width, n) = rows, columns
-    per_step = size * (r * min(m, SLOTS) + width * min(n, math.ceil(SLOTS / m)))
-    room = max(L2 // 2 // per_step, 32)
+    per_step = size * (r * min(m, SLOTS) + width * min(n, math.ceil(SLOTS / max(m, 1))))
+    room = max(L2 // 2 // max(per_step, 1), 32)
     inside = 1
     for i in reversed(range(len(summed))):
         trips = nominal(summed[i].extent)
