@@ -72,7 +72,7 @@ DOT_TILES = (
     (2, 2),
     (1, 1),
 )
-VECTOR_LOAD, SPLAT, DOT_LOAD = 0.9, 0.15, 0.35
+VECTOR_LOAD, SPLAT, DOT_LOAD = 0.9, 0.2, 0.35
 FEW_TILES = 4
 """Along an axis whose size may change from run to run, fewer tiles than this are likely to be part empty."""
 L1, L2, L3 = 24 << 10, 768 << 10, 12 << 20
