@@ -49,7 +49,7 @@ from .compiler.ops.elementwise import round_ as round
 from .compiler.ops.indexing import gather, one_hot, scatter_add
 from .compiler.ops.movement import concat, expand_dims, flatten, flip, pad, reshape, squeeze, stack, transpose
 from .compiler.ops.random import Generator
-from .compiler.ops.reduce import argmax, mean, prod
+from .compiler.ops.reduce import argmax, argmin, mean, prod
 from .compiler.ops.reduce import max_ as max
 from .compiler.ops.reduce import min_ as min
 from .compiler.ops.reduce import sum_ as sum
@@ -58,11 +58,12 @@ from .compiler.ops.window import avg_pool, max_pool, sum_pool
 from .compiler.pipeline import Compiled, compile
 from .compiler.tensor import Tensor, as_tensor, broadcast_to, cast, input
 from .compiler.variable import get_value, set_value, variable
-from .models import data, losses
+from .models import callbacks, data, images, losses
 from .models import initializers as init
 from .models import layers as nn
 from .models import optimizers as optim
-from .models.trainer import Callback, Trainer
+from .models.callbacks import Callback
+from .models.trainer import Trainer
 from .runtime.errors import KernelwrightError
 
 __all__ = [name for name in dir() if not name.startswith("_") and name not in ("annotations", "compiler", "runtime")]

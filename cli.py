@@ -10,6 +10,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,20 +26,30 @@ app = typer.Typer(
 Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the outcome as JSON to FILE.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Worker threads (default: one per core).")]
 Network = Annotated[str, typer.Argument(help="A network; `kernelwright models` lists them.")]
+DATA = (
+    "A data set: digits (ships with the package), mnist, fashion-mnist, emnist, emnist-SPLIT, usps, cifar10, cifar100, "
+    "image-folder (train/CLASS/*.jpg, test/CLASS/*.jpg), coco; docs/data.md describes them."
+)
 INTERRUPTED = 130
 
 
 @app.command()
 def train(
     network: Network,
-    data: Annotated[str, typer.Option(help="A data set: digits (ships with the package), mnist.")] = "digits",
-    folder: Annotated[Path | None, typer.Option(help="Where the data set's files are.")] = None,
+    data: Annotated[str, typer.Option(help=DATA)] = "digits",
+    folder: Annotated[Path | None, typer.Option(help="Its files (default: $KERNELWRIGHT_DATA/<data>).")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs (default: the network's recipe).")] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="Batch size (default: the recipe's).")] = None,
     learning_rate: Annotated[float | None, typer.Option("--learning-rate", "--lr", help="Learning rate.")] = None,
     threads: Threads = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the weights and the order of examples.")] = 0,
     device: Annotated[str, typer.Option(help="cpu, or reference (NumPy, slow).")] = "cpu",
+    label_smoothing: Annotated[float, typer.Option(help="Of the training and test loss, 0 to 1.")] = 0.0,
+    clip_norm: Annotated[float | None, typer.Option(help="Limit of the gradients' global norm.")] = None,
+    ema: Annotated[float | None, typer.Option(help="Decay of averaged weights, used for testing: 0.999.")] = None,
+    accumulate: Annotated[int, typer.Option(min=1, help="Batches whose gradients make one update.")] = 1,
+    log: Annotated[Path | None, typer.Option(help="A .csv or .jsonl file, one line per epoch.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Learning curves: .png, .svg or .pdf.")] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="Saved after each epoch and on Ctrl-C.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Continue from a checkpoint.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the result.")] = False,
@@ -47,19 +58,31 @@ def train(
     """Train a network: `kernelwright train lenet5`, `kernelwright train mlp --data mnist --epochs 5`."""
     from dataclasses import replace
 
+    from .models import callbacks
     from .models.data import load
+    from .models.losses import CrossEntropy
+    from .models.networks.registry import build_for
     from .models.trainer import Trainer
 
     started = time.perf_counter()
     model = _network(network, seed)
-    examples = load(data, folder) if folder is not None else load(data)
+    examples = load(data, folder, model.input_shape)
+    if (model.input_shape, model.classes) != (examples.input_shape, len(examples.classes)):
+        model = build_for(network, examples.input_shape, len(examples.classes), seed=seed)
     if learning_rate is not None:
         model.recipe = replace(model.recipe, learning_rate=learning_rate)
-    trainer = Trainer(model, device=device, threads=threads, seed=seed, batch=batch)
+    try:
+        loss = CrossEntropy(label_smoothing)
+        trainer = Trainer(model, None, loss, device, threads, seed, batch, None, clip_norm, None, ema, accumulate)
+        watchers: list[Any] = [callbacks.log(log)] if log is not None else []
+        watchers += [callbacks.Plot(plot)] if plot is not None else []
+    except (ValueError, ImportError) as error:
+        raise typer.BadParameter(str(error)) from None
     if resume is not None:
         trainer.load(resume)
     try:
-        history = trainer.fit(examples, epochs, checkpoint=checkpoint or resume, progress=not quiet)
+        saved = checkpoint or resume
+        history = trainer.fit(examples, epochs, checkpoint=saved, callbacks=watchers, progress=not quiet)
     except KeyboardInterrupt as stop:
         print(f"kernelwright: {stop}", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
@@ -87,17 +110,32 @@ def kernels(
     training: Annotated[bool, typer.Option("--train/--infer", help="Of the training step, or of inference.")] = True,
     form: Annotated[str, typer.Option("--as", help="loops, source, llvm or asm.")] = "source",
     batch: Annotated[int, typer.Option(min=1, help="Batch size for flops, bytes and times.")] = 128,
-    profile: Annotated[bool, typer.Option("--profile", help="Measure each kernel.")] = False,
+    profile: Annotated[bool, typer.Option("--profile", help="Measure each kernel, and the machine's limits.")] = False,
     threads: Threads = None,
+    device: Annotated[str, typer.Option(help="cpu, or cuda: to read, without a GPU.")] = "cpu",
+    arch: Annotated[str, typer.Option(help="The GPU's architecture, with --device cuda.")] = "sm_90",
     json_file: Json = None,
 ) -> None:
     """List a network's kernels, or show one of them: `kernelwright kernels lenet5 3 --as asm`."""
     from .compiler import inspect
 
-    program, arrays = _program(network, training, batch, threads)
+    if device not in ("cpu", "cuda") or (profile and device == "cuda"):
+        raise typer.BadParameter(
+            f"kernels are {'measured' if profile else 'listed'} for cpu{'' if profile else ' or cuda'}"
+        )
+    graph, arrays = _graph(network, training, batch)
+    program: Any
+    if device == "cuda":
+        from .compiler.codegen.cuda.compiled import Listing
+
+        program = Listing(graph.inputs, graph.outputs, graph.updates, arch, {"batch": batch})
+    else:
+        program = graph.compile("cpu", threads, batch)
     sizes = {"batch": batch, "examples": batch}
     if which is not None:
         kernel = inspect.find(program, which)
+        if device == "cuda" and form == "asm":
+            program.compile(kernel)
         shown = inspect.text(kernel, form)
         print(inspect.explain(kernel) + "\n\n" + shown)
         _write(
@@ -113,25 +151,37 @@ def kernels(
         )
         return
     if profile:
-        measured = inspect.profile_rows(program, program.profile(*arrays, repeats=50), **sizes)
-        cells = [("#", "kernel", "us", "GFLOP/s", "GB/s", "schedule")]
-        cells += [
-            (
-                str(r["number"]),
-                r["name"],
-                f"{r['seconds'] * 1e6:.1f}",
-                f"{r['gflops']:.1f}",
-                f"{r['gbytes']:.1f}",
-                inspect.shorten(r["schedule"]),
-            )
-            for r in measured
-        ]
-        total = sum(r["seconds"] for r in measured)
-        print(inspect.grid(cells, right=(0, 2, 3, 4)) + f"\n{len(measured)} kernels, {total * 1e3:.3f} ms")
-        _write(json_file, {"network": network, "batch": batch, "kernels": measured})
+        from .bench import peak
+
+        limits = peak.measure(program.threads)
+        repeats = peak.repeats(sum(program.profile(*arrays, repeats=1)), most=50)
+        measured = inspect.profile_rows(program, program.profile(*arrays, repeats=repeats), limits, **sizes)
+        print(inspect.profile_table(measured, limits))
+        _write(json_file, {"network": network, "batch": batch, "limits": asdict(limits), "kernels": measured})
         return
     print(inspect.table(program, **sizes))
     _write(json_file, {"network": network, "batch": batch, "kernels": inspect.rows(program, **sizes)})
+
+
+@app.command()
+def bench(
+    networks: Annotated[list[str] | None, typer.Argument(help="Networks (default: all that are raced).")] = None,
+    against: Annotated[
+        str, typer.Option(help="Peers with commas between: torch, jax, onnxruntime, or one mode as 'torch eager'.")
+    ] = "torch,jax,onnxruntime",
+    batch: Annotated[int | None, typer.Option(min=1, help="Batch size (default: the network's).")] = None,
+    threads: Threads = None,
+    mode: Annotated[str, typer.Option(help="train, infer or both.")] = "both",
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of every contender.")] = 10,
+    folder: Annotated[Path, typer.Option(help="Where README.md, its charts and results/ go.")] = Path("benchmarks"),
+    json_file: Json = None,
+) -> None:
+    """Race networks against other frameworks: `kernelwright bench lenet5 --against torch --mode train`."""
+    from .bench import session
+
+    planned = session.races(networks or [], against, batch, threads, mode, rounds)
+    command = " ".join(["kernelwright", *sys.argv[1:]])
+    _write(json_file, session.hold(planned, command, folder))
 
 
 @app.command()
@@ -156,8 +206,10 @@ def models(json_file: Json = None) -> None:
     """List the networks."""
     from .compiler.inspect import grid
     from .models import build, names
+    from .models.initializers import undrawn
 
-    found = [build(name) for name in names()]
+    with undrawn():
+        found = [build(name) for name in names()]
     cells = [("network", "input", "classes", "parameters", "data")]
     cells += [
         (m.name, "x".join(map(str, m.input_shape)), str(m.classes), f"{m.size():,}", m.dataset or "") for m in found
@@ -183,8 +235,6 @@ def models(json_file: Json = None) -> None:
 @app.command()
 def summary(network: Network, json_file: Json = None) -> None:
     """Show a network's layers: output shapes, parameters, flops."""
-    from dataclasses import asdict
-
     model = _network(network, 0)
     print(model.summary())
     _write(json_file, {"network": network, "parameters": model.size(), "layers": [asdict(r) for r in model.rows()]})
@@ -200,8 +250,8 @@ def _network(name: str, seed: int) -> Any:
     return build(name, seed=seed)
 
 
-def _program(network: str, training: bool, batch: int, threads: int | None) -> tuple[Any, list[Any]]:
-    """The compiled training step or prediction of a network, and random arrays of that batch size for it."""
+def _graph(network: str, training: bool, batch: int) -> tuple[Any, list[Any]]:
+    """The graph of a network's training step or prediction, and random arrays of that batch size for it."""
     import numpy as np
 
     from .models import programs
@@ -210,10 +260,10 @@ def _program(network: str, training: bool, batch: int, threads: int | None) -> t
     rng = np.random.default_rng(0)
     images = rng.random((batch, *model.input_shape), dtype="float32")
     if not training:
-        return programs.prediction(model).compile("cpu", threads), [images]
+        return programs.prediction(model), [images]
     graph = programs.training(model, model.recipe.criterion(), model.recipe.build(1, 1, True))
     labels = rng.integers(0, model.classes, batch).astype("int32")
-    return graph.compile("cpu", threads), [images, labels, np.arange(batch, dtype="int32")]
+    return graph, [images, labels, np.arange(batch, dtype="int32")]
 
 
 def _write(path: Path | None, outcome: dict[str, Any]) -> None:

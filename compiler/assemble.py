@@ -12,18 +12,18 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from .. import runtime
-from . import config, loops
-from .codegen.cpu import Source, print_kernel
+from . import config, dtypes, loops
+from .codegen.cpu import print_kernel
 from .codegen.target import target
 from .graph import location, toposort
 from .kernels import Buffer, Kernel
 from .layout import describe
 from .memory import Plan
 from .ops.movement import slice_room
-from .shapes import Dim, poly, value
+from .shapes import Dim, nominal, poly, value
 from .tensor import Tensor
 
 
@@ -62,12 +62,17 @@ class KernelInfo:
     buffers: tuple[str, ...]
     flop_count: Dim
     byte_count: Dim
+    cycles_each: float = 0.0
 
     def flops(self, **sizes: int) -> int:
         return value(self.flop_count, sizes)
 
     def bytes(self, **sizes: int) -> int:
         return value(self.byte_count, sizes)
+
+    def cycles(self, **sizes: int) -> float:
+        """What the cost model predicts for one core: its count at the sizes compiled for, in proportion to the work."""
+        return self.cycles_each * value(_work(self.flop_count, self.byte_count), sizes)
 
     @cached_property
     def llvm(self) -> str:
@@ -83,6 +88,11 @@ class KernelInfo:
 
     def __str__(self) -> str:
         return self.source
+
+
+def _work(flops: Dim, bytes: Dim) -> Dim:
+    """What a kernel's time is taken to grow with: its flops, or its bytes where it has none."""
+    return flops if nominal(flops) else bytes
 
 
 def _parts(key: str) -> Any:
@@ -134,13 +144,14 @@ def assemble(
     number = {b: i for i, b in enumerate(listed)}
     sources = [print_kernel(kernel) for kernel in plan.kernels]
     objects = compile_sources(source.text for source in sources)
-    specs, infos = [], []
+    specs: list[runtime.KernelSpec] = []
+    infos: list[KernelInfo] = []
     for kernel, barrier, source in zip(plan.kernels, plan.barriers, sources):
         key = kernel_key(source.text)
         sizes = [runtime.SizeArg(poly(d)) for d in source.names.sizes]
         used = [runtime.BufferArg(number[b]) for b in source.names.buffers]
         specs.append(runtime.KernelSpec(kernel.name, key, symbol(key), (*sizes, *used), barrier))
-        infos.append(_info(kernel, key, source))
+        infos.append(kernel_info(kernel, key, source, KernelInfo))
     states = [b for b in listed if b.kind == "state"]
     program = runtime.Program(
         name,
@@ -160,13 +171,17 @@ def _spec(b: Buffer, plan: Plan) -> runtime.BufferSpec:
     return runtime.BufferSpec(b.name, b.dtype, tuple(map(poly, b.shape)), b.order, b.kind, first, last, data)  # type: ignore[arg-type]
 
 
-def _info(kernel: Kernel, key: str, source: Source) -> KernelInfo:
+Info = TypeVar("Info", bound=KernelInfo)
+
+
+def kernel_info(kernel: Kernel, key: str, source: Any, kind: type[Info]) -> Info:
+    """What there is to read of a kernel. `source` has `names` and `pretty`, as any printer's has."""
     lines = dict.fromkeys(str(location(n)) for n in kernel.nodes)
     stores = "\n".join(
         f"{s.buffer.name}[{', '.join(map(repr, s.index))}] = {loops.show(s.value)}" for s in kernel.stores
     )
     space = "for " + ", ".join(f"{a} < {a.extent}" for a in kernel.axes) + ":\n" if kernel.axes else ""
-    return KernelInfo(
+    return kind(
         kernel.name,
         key,
         source.pretty(kernel.name),
@@ -178,6 +193,7 @@ def _info(kernel: Kernel, key: str, source: Source) -> KernelInfo:
         tuple(f"{b.name} {b.dtype}{b.shape} order {b.order}" for b in source.names.buffers),
         kernel.flops(),
         kernel.bytes(),
+        kernel.cycles / max(nominal(_work(kernel.flops(), kernel.bytes())), 1),
     )
 
 
@@ -190,7 +206,7 @@ def checks(outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> tuple[runtime
             x = node.inputs[0]
             while x.op.kind == "movement" or x.op.name in ("gather", "check_range", "cast"):
                 x = x.inputs[0]
-            if x in place:
+            if x in place and dtypes.is_integer(x.dtype):
                 found.append(runtime.IndexCheck(place[x], node.attrs.limit, node.attrs.what))
     return tuple(dict.fromkeys(found))
 
@@ -206,4 +222,4 @@ def size_checks(outputs: Sequence[Tensor]) -> tuple[runtime.SizeCheck, ...]:
     return tuple(dict.fromkeys(found))
 
 
-__all__ = ["KernelInfo", "assemble", "checks", "compile_sources", "kernel_cache", "size_checks"]
+__all__ = ["KernelInfo", "assemble", "checks", "compile_sources", "kernel_cache", "kernel_info", "size_checks"]

@@ -10,7 +10,7 @@ from typing import Any
 
 from . import dtypes
 from .errors import GradientError, ShapeError
-from .graph import inherit_location, location, toposort
+from .graph import inherit_location, location, toposort, user_location
 from .shapes import show
 from .tensor import Tensor, as_tensor, full, zeros_like
 
@@ -21,6 +21,7 @@ def grad(output: Tensor, wrt: Sequence[Tensor] | Tensor) -> Any:
     Zero where `output` does not depend on a tensor through anything differentiable. Raises ShapeError for
     an output that is not a scalar, GradientError where an op on the way has no derivative.
     """
+    _check_tensors("grad", [output])
     if output.shape != ():
         raise ShapeError(
             f"grad: the output must be a scalar, not {output.brief()} ({location(output)}); "
@@ -30,16 +31,24 @@ def grad(output: Tensor, wrt: Sequence[Tensor] | Tensor) -> Any:
 
 
 def vjp(outputs: Sequence[Tensor] | Tensor, wrt: Sequence[Tensor] | Tensor, cotangents: Any) -> Any:
-    """The sum over outputs of cotangent times Jacobian, for each of `wrt`. Cotangents have the outputs' shapes."""
+    """The sum over outputs of cotangent times Jacobian, for each of `wrt`. Cotangents have the outputs' shapes.
+
+    Raises ShapeError for cotangents of other shapes, GradientError for what has no derivative.
+    """
     if isinstance(outputs, Tensor):
         outputs, cotangents = [outputs], [cotangents]
-    cotangents = [as_tensor(c, y.dtype) for y, c in zip(outputs, cotangents, strict=True)]
     targets = [wrt] if isinstance(wrt, Tensor) else list(wrt)
+    _check_tensors("grad", [*outputs, *targets])
+    if len(outputs) != len(cotangents):
+        raise ShapeError(f"vjp: {len(cotangents)} cotangents for {len(outputs)} outputs (at {user_location()})")
+    cotangents = [as_tensor(c, y.dtype) for y, c in zip(outputs, cotangents, strict=True)]
     for y, c in zip(outputs, cotangents, strict=True):
         if not dtypes.is_float(y.dtype):
             raise GradientError(f"grad: {y.brief()} ({location(y)}) is not a float and has no derivative")
         if c.shape != y.shape or c.dtype != y.dtype:
-            raise ShapeError(f"vjp: the cotangent {c.brief()} must be like the output {y.brief()}")
+            raise ShapeError(
+                f"vjp: the cotangent {c.brief()} must be like the output {y.brief()} (at {user_location()})"
+            )
     for x in targets:
         if not dtypes.is_float(x.dtype):
             raise GradientError(f"grad: cannot differentiate with respect to {x.brief()} ({location(x)}): not a float")
@@ -58,18 +67,20 @@ def vjp(outputs: Sequence[Tensor] | Tensor, wrt: Sequence[Tensor] | Tensor, cota
 
 
 def hvp(output: Tensor, wrt: Sequence[Tensor] | Tensor, vectors: Any) -> Any:
-    """The Hessian of a scalar times `vectors` (Pearlmutter 1994): the gradient of gradient . vector.
+    """The Hessian of a scalar times `vectors`, which have the shapes of `wrt` (Pearlmutter 1994).
 
-    One tensor for one tensor, a list for a list, as `grad`.
+    It is the gradient's own vector-Jacobian product, as the Hessian is symmetric.
+
+    One tensor for one tensor, a list for a list, as `grad`. Raises what `grad` and `vjp` raise.
     """
-    if isinstance(wrt, Tensor):
-        return hvp(output, [wrt], [vectors])[0]
-    first = grad(output, list(wrt))
-    dot: Any = None
-    for g, v in zip(first, vectors, strict=True):
-        term = (g * v).sum()
-        dot = term if dot is None else dot + term
-    return grad(dot, list(wrt))
+    targets = wrt if isinstance(wrt, Tensor) else list(wrt)
+    return vjp(grad(output, targets), targets, vectors)
+
+
+def _check_tensors(what: str, values: Sequence[Any]) -> None:
+    for x in values:
+        if not isinstance(x, Tensor):
+            raise GradientError(f"{what}: {x!r} is no tensor of a graph and has no derivative (at {user_location()})")
 
 
 def _step(node: Tensor, g: Tensor, needed: set[Any], gradients: dict[Any, Tensor]) -> None:

@@ -39,4 +39,6 @@ def is_integer(dtype: str) -> bool:
 
 def promote(a: str, b: str) -> str:
     """The smallest of the supported types that holds both, floats before integers."""
+    if {a, b} == {INT32, UINT32}:
+        return INT64
     return a if _ORDER.index(a) >= _ORDER.index(b) else b

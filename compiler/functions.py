@@ -17,17 +17,19 @@ from .ops.movement import pad
 from .ops.reduce import mean, sum_
 from .ops.window import sum_pool
 from .shapes import show
-from .tensor import Tensor
+from .tensor import Like, Tensor, as_tensor
 
 
-def softmax(x: Tensor, axis: int = -1) -> Tensor:
+def softmax(x: Like, axis: int = -1) -> Tensor:
     """exp(x) / sum(exp(x)) along `axis`, shifted by the maximum so that it cannot overflow."""
+    x = as_tensor(x)
     e = exp(x - stop_gradient(x.max(axis, keepdims=True)))
     return e / e.sum(axis, keepdims=True)
 
 
-def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
+def log_softmax(x: Like, axis: int = -1) -> Tensor:
     """log(softmax(x)), computed without forming the quotient."""
+    x = as_tensor(x)
     shifted = x - stop_gradient(x.max(axis, keepdims=True))
     return shifted - log(exp(shifted).sum(axis, keepdims=True))
 
@@ -42,12 +44,13 @@ def gelu(x: Tensor) -> Tensor:
     return x * 0.5 * (1.0 + erf(x * (1 / math.sqrt(2))))
 
 
-def cross_entropy(logits: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
+def cross_entropy(logits: Like, targets: Like, label_smoothing: float = 0.0) -> Tensor:
     """The mean over rows of -log softmax(logits)[target].
 
     logits: (..., classes) floats; targets: integers (...,) in [0, classes), or weights of logits' shape.
     Scalar result. Raises ShapeError where the shapes do not fit.
     """
+    logits, targets = as_tensor(logits), as_tensor(targets)
     classes = logits.shape[-1] if logits.rank else 0
     if not isinstance(classes, int) or classes == 0:
         raise ShapeError(

@@ -1,10 +1,10 @@
 """Fusion: which nodes of the tensor graph share a kernel, each decision with its reason.
 
 One walk from the outputs to the inputs. A node is either *stored* (it starts or joins a group, one kernel
-each) or *inlined* into the groups that read it. Movement is always inlined: it is index arithmetic. A group
-holds at most one heavy node (a contraction or a large reduction), to which its consumers are the epilogue.
-Groups are bounded in nodes and inputs, so that a kernel neither spills nor takes long to compile. Leans on
-`graph`; nothing here knows of loops.
+each) or *inlined* into the groups that read it. Movement is inlined, since it is index arithmetic; only a
+concatenation that a contraction reads is stored. A group holds at most one heavy node (a contraction or a
+large reduction), to which its consumers are the epilogue. Groups are bounded in nodes and inputs, so that a
+kernel neither spills nor takes long to compile. Leans on `graph`; nothing here knows of loops.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def _repeats(reader: Tensor, node: Tensor) -> bool:
     """Does the reader look at an element of the node more than once?"""
     if reader.op.name == "broadcast_to":
         return product(reader.shape) != product(node.shape)
-    return reader.op.kind == "contract" or reader.op.name.startswith("window") or reader.op.name == "scatter_add"
+    return reader.op.kind == "contract" or reader.op.name.startswith("window") or reader.op.name.startswith("scatter")
 
 
 def _place(node: Tensor, use: _Use, must: bool) -> tuple[Group | None, str]:
@@ -131,6 +131,8 @@ def _place(node: Tensor, use: _Use, must: bool) -> tuple[Group | None, str]:
         if only is not None and use.pointwise and only.shape == node.shape and not only.full and kind != "movement":
             return only, "result needed outside; joins the kernel that reads it point by point"
         return _new(node), "result needed outside"
+    if node.op.name == "concat" and use.operand:
+        return _new(node), "parts of a contraction's operand: joined once, so that a register tile reads one array"
     if kind == "movement":
         return None, "movement is index arithmetic"
     if kind == "contract" or (kind == "reduce" and not _row(node)):

@@ -8,6 +8,7 @@ name) lives in side tables. Leans on `ops.registry` for what an op is.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
 import sysconfig
@@ -33,11 +34,12 @@ _LIBRARIES = tuple({sys.prefix, sys.base_prefix, *(sysconfig.get_path(p) for p i
 class Attrs:
     """An op's static parameters: immutable, hashable, read as attributes."""
 
-    __slots__ = ("_hash", "_items")
+    __slots__ = ("_hash", "_items", "_key")
 
     def __init__(self, **items: Any):
-        object.__setattr__(self, "_items", tuple(sorted(items.items())))
-        object.__setattr__(self, "_hash", hash(self._items))
+        object.__setattr__(self, "_items", tuple((name, items[name]) for name in sorted(items)))
+        object.__setattr__(self, "_key", tuple((name, _typed(item)) for name, item in self._items))
+        object.__setattr__(self, "_hash", hash(self._key))
 
     def __getattr__(self, name: str) -> Any:
         for key, item in self._items:
@@ -49,13 +51,20 @@ class Attrs:
         return self._items
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Attrs) and self._items == other._items
+        return isinstance(other, Attrs) and self._key == other._key
 
     def __hash__(self) -> int:
         return self._hash
 
     def __repr__(self) -> str:
         return ", ".join(f"{k}={show(v) if k == 'shape' else v}" for k, v in self._items)
+
+
+def _typed(item: Any) -> Any:
+    """The item with its type, so that 1, 1.0 and True differ, as do 0.0 and -0.0; a NaN equals itself."""
+    if isinstance(item, tuple):
+        return tuple(map(_typed, item))
+    return type(item), repr(item) if isinstance(item, float) else item
 
 
 @dataclass(frozen=True)
@@ -121,18 +130,29 @@ def scope(name: str) -> Iterator[None]:
 
 
 def user_location() -> Location:
-    """The innermost frame of the user's code, or where there is none, as under our own command line, of our models."""
-    frame, ours = sys._getframe(1), None
+    """The innermost line of the user's code; where there is none, of code without a file, our models or a library."""
+    frame = sys._getframe(1)
+    rest: dict[str, Location] = {}
     while frame is not None:
         file = frame.f_code.co_filename
-        if not file.startswith(_PACKAGE + os.sep) or file.startswith(_NOT_OURS):
-            if file.startswith(("<", *_LIBRARIES)) and ours is not None:
-                break
-            return Location(file, frame.f_lineno, _SCOPE.get())
-        if ours is None and not file.startswith(_COMPILER):
-            ours = Location(file, frame.f_lineno, _SCOPE.get())
+        kind = _whose(file)
+        if kind != "compiler":
+            here = Location(file, frame.f_lineno, _SCOPE.get())
+            if kind == "user":
+                return here
+            rest.setdefault(kind, here)
         frame = frame.f_back  # type: ignore[assignment]
-    return ours or Location("<unknown>", 0, _SCOPE.get())
+    return next((rest[kind] for kind in ("typed", "models", "library") if kind in rest), Location("<unknown>", 0))
+
+
+@functools.lru_cache(4096)
+def _whose(file: str) -> str:
+    """Whose code is in a file: "user", "typed" (no file at all), "compiler", "models" (all else of ours), "library"."""
+    if file.startswith(_PACKAGE + os.sep) and not file.startswith(_NOT_OURS):
+        return "compiler" if file.startswith(_COMPILER) else "models"
+    if file.startswith(("<frozen ", *_LIBRARIES)):
+        return "library"
+    return "typed" if file.startswith("<") else "user"
 
 
 def location(node: Node) -> Location:

@@ -6,6 +6,7 @@ Leans on `assemble`'s description of kernels.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from .assemble import KernelInfo
@@ -27,6 +28,7 @@ def rows(program: Any, **sizes: int) -> list[dict[str, Any]]:
             "schedule": k.schedule,
             "flops": k.flops(**env),
             "bytes": k.bytes(**env),
+            "cycles": k.cycles(**env),
             "key": k.key,
         }
         for i, k in enumerate(program.kernels)
@@ -61,17 +63,49 @@ def table(program: Any, **sizes: int) -> str:
     return grid(lines, right=(0, 3, 4))
 
 
-def profile_rows(program: Any, seconds: Sequence[float], **sizes: int) -> list[dict[str, Any]]:
-    """`rows` with the measured seconds, GFLOP/s and GB/s of each kernel."""
-    return [
-        {
-            **row,
-            "seconds": s,
-            "gflops": row["flops"] / s / 1e9 if s else 0.0,
-            "gbytes": row["bytes"] / s / 1e9 if s else 0.0,
-        }
-        for row, s in zip(rows(program, **sizes), seconds)
-    ]
+@dataclass(frozen=True)
+class Limits:
+    """What the machine does at most on the threads a program uses: flops and bytes per second; `cycle` is the seconds
+    of the cost model's cycle, one vector multiply-add of one thread."""
+
+    threads: int
+    flops: float
+    bytes: float
+    cycle: float
+
+
+def profile_rows(program: Any, seconds: Sequence[float], limits: Limits, **sizes: int) -> list[dict[str, Any]]:
+    """`rows` with each kernel's measured seconds, the cost model's prediction, GFLOP/s, GB/s and part of the roofline.
+
+    The roofline is the longer of flops at the peak and bytes from main memory; `roofline` is its part of the measured
+    seconds, above 1 where the data came from a cache.
+    """
+    out = []
+    for row, s in zip(rows(program, **sizes), seconds):
+        bound = max(row["flops"] / limits.flops, row["bytes"] / limits.bytes)
+        rates = {"gflops": row["flops"] / s / 1e9, "gbytes": row["bytes"] / s / 1e9, "roofline": bound / s} if s else {}
+        predicted = row["cycles"] * limits.cycle / limits.threads
+        nothing = {"gflops": 0.0, "gbytes": 0.0, "roofline": 0.0}
+        out.append({**row, "seconds": s, "predicted": predicted, "bound": bound, **nothing, **rates})
+    return out
+
+
+def profile_table(measured: Sequence[dict[str, Any]], limits: Limits) -> str:
+    """`profile_rows` as text, with totals and the limits below."""
+    cells = [("#", "kernel", "us", "predicted", "GFLOP/s", "GB/s", "roofline", "schedule")]
+    total = {key: sum(r[key] for r in measured) for key in ("seconds", "predicted", "flops", "bytes", "bound")}
+    seconds = total["seconds"] or 1.0
+    rates = {"gflops": total["flops"] / seconds / 1e9, "gbytes": total["bytes"] / seconds / 1e9}
+    last = {"number": "", "name": "total", "schedule": "", **total, **rates, "roofline": total["bound"] / seconds}
+    for r in [*measured, last]:
+        times = (f"{r['seconds'] * 1e6:.1f}", f"{r['predicted'] * 1e6:.1f}")
+        speeds = (f"{r['gflops']:.1f}", f"{r['gbytes']:.1f}", f"{r['roofline']:.0%}")
+        cells.append((str(r["number"]), r["name"], *times, *speeds, shorten(r["schedule"])))
+    threads = f"{limits.threads} thread{'s' * (limits.threads > 1)}"
+    return (
+        f"{grid(cells, right=(0, 2, 3, 4, 5, 6))}\n{len(measured)} kernels, {total['seconds'] * 1e3:.3f} ms; "
+        f"measured limits of {threads}: {limits.flops / 1e9:.0f} GFLOP/s, {limits.bytes / 1e9:.0f} GB/s"
+    )
 
 
 def explain(kernel: KernelInfo) -> str:

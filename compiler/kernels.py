@@ -6,6 +6,7 @@ Buffers are the tensors that exist in memory; everything else is inside expressi
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from . import loops
@@ -25,6 +26,7 @@ class Buffer:
     kind: str
     node: Any = None
     order: tuple[int, ...] = ()
+    _addresses: dict[tuple[Any, ...], loops.Index] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not self.order:
@@ -42,11 +44,14 @@ class Buffer:
 
     def address(self, index: tuple[loops.Index, ...]) -> loops.Index:
         """The position of an element, in elements from the start."""
-        place = loops.Index()
-        for i, stride, dim in zip(index, self.strides, self.shape):
-            if dim != 1:
-                place = place + i * stride
-        return place
+        key = (self.order, index)
+        if key not in self._addresses:
+            place = loops.Index()
+            for i, stride, dim in zip(index, self.strides, self.shape):
+                if dim != 1:
+                    place = place + i * stride
+            self._addresses[key] = place
+        return self._addresses[key]
 
 
 def points(shape: Shape) -> tuple[tuple[loops.Axis, ...], tuple[loops.Index, ...]]:
@@ -67,7 +72,10 @@ class Store:
 
 @dataclass(eq=False)
 class Kernel:
-    """A loop nest over `axes` (outermost first as printed by the schedule) with its stores."""
+    """A loop nest over `axes` (outermost first as printed by the schedule) with its stores.
+
+    `cycles` is what the schedule should cost one core, with symbols at their nominal size.
+    """
 
     name: str
     axes: tuple[loops.Axis, ...]
@@ -75,15 +83,26 @@ class Kernel:
     nodes: tuple[Any, ...] = ()
     reasons: tuple[str, ...] = ()
     schedule: Any = None
+    cycles: float = 0.0
     notes: list[str] = field(default_factory=list)
 
     @property
     def values(self) -> list[loops.Expr]:
         return [s.value for s in self.stores]
 
+    @cached_property
+    def expressions(self) -> tuple[loops.Expr, ...]:
+        """Every expression in the stores, arguments first."""
+        return tuple(loops.postorder(self.values))
+
+    @cached_property
+    def loads(self) -> tuple[loops.Expr, ...]:
+        """The loads, in order of first use."""
+        return tuple(e for e in self.expressions if e.kind == "load")
+
     def reads(self) -> list[Buffer]:
         """The buffers loaded from, in order of first use."""
-        return list(dict.fromkeys(e.data[0] for e in loops.loads(self.values)))
+        return list(dict.fromkeys(e.data[0] for e in self.loads))
 
     def writes(self) -> list[Buffer]:
         return list(dict.fromkeys(s.buffer for s in self.stores))
@@ -92,7 +111,7 @@ class Kernel:
         """Arithmetic operations of one run, multiply and add counted apart."""
         total: Dim = 0
         space = product(a.extent for a in self.axes)
-        for e in loops.postorder(self.values):
+        for e in self.expressions:
             if e.kind in ("call", "reduce"):
                 total = total + _times(e, self.values, space)
         return total

@@ -12,8 +12,10 @@ from collections.abc import Sequence
 
 from . import loops
 from .kernels import Buffer, Kernel, Store, points
-from .schedule import CHUNK, Tile, contraction, plan
+from .planning import plan
+from .schedule import CHUNK, Tile
 from .shapes import Size
+from .tiling import contraction
 
 Order = tuple[int, ...]
 
@@ -69,7 +71,7 @@ def signature(kernel: Kernel) -> tuple[str, tuple[Buffer, ...]]:
     head = ",".join(axis(a) for a in kernel.axes)
     number: dict[loops.Expr, int] = {}
     lines = [head]
-    for e in loops.postorder(kernel.values):
+    for e in kernel.expressions:
         if e.kind == "load":
             data = buffer(e.data[0]) + "[" + ";".join(map(index, e.data[1])) + "]"
         elif e.kind == "index":
@@ -99,8 +101,9 @@ def assign(kernels: Sequence[Kernel]) -> list[Kernel]:
             touching.setdefault(b, []).append(kernel)
     free = [b for b in touching if _free(b)]
     _choose_style(with_copies, free, costs)
+    moves = _moves(with_copies, free)
     for _ in range(SWEEPS):
-        if sum(_improve(b, touching[b], costs) for b in free) == 0:
+        if sum(_improve(move, list(dict.fromkeys(k for b in move for k in touching[b])), costs) for move in moves) == 0:
             break
     return _add_copies(_drop_idle(with_copies, copies), costs)
 
@@ -163,10 +166,18 @@ def _choose_style(kernels: Sequence[Kernel], free: Sequence[Buffer], costs: Cost
 
 
 def _channels_last(b: Buffer) -> Order:
-    rank = len(b.shape)
+    """Spatial axes before channels: N, H, W, C for images and H, W, C, F for weights."""
+    ones, axes = _by_size(b)
+    channels = 2 if _grouped(b) else 1
     if b.kind == "state":
-        return (*range(2, rank), 1, 0)
-    return (0, *range(2, rank), 1) if rank > 2 else tuple(range(rank))
+        return (*ones, *axes[2:], *reversed(axes[:2]))
+    return (*ones, *axes[:1], *axes[1 + channels :], *axes[1 : 1 + channels])
+
+
+def _filters_inside(b: Buffer) -> Order:
+    """H, W, F, C: weights as the gradient by a convolution's input wants them."""
+    ones, axes = _by_size(b)
+    return (*ones, *axes[2:], *axes[:2])
 
 
 def _batch_last(b: Buffer) -> Order:
@@ -177,23 +188,56 @@ def _batch_last(b: Buffer) -> Order:
     return (*(i for i in range(rank) if i != batch), batch)
 
 
+def _by_size(b: Buffer) -> tuple[Order, Order]:
+    """(axes of size 1, which have no place in memory; the others)."""
+    ones = tuple(i for i, d in enumerate(b.shape) if d == 1)
+    return ones, tuple(i for i in range(len(b.shape)) if i not in ones)
+
+
+def _grouped(b: Buffer) -> bool:
+    """Is this the result (n, groups, channels, *spatial) of a grouped convolution?"""
+    return b.node is not None and b.node.op.kind == "contract" and len(b.shape) > 4 and b.shape[1] != 1
+
+
 def _candidates(b: Buffer) -> list[Order]:
     natural = tuple(range(len(b.shape)))
-    return list(dict.fromkeys([natural, _channels_last(b), _batch_last(b), (*natural[1:], 0)]))
+    orders = [natural, _channels_last(b), _batch_last(b), (*natural[1:], 0)]
+    if len(natural) > 2:
+        orders.append(_filters_inside(b))
+    return list(dict.fromkeys(orders))
 
 
-def _improve(b: Buffer, kernels: Sequence[Kernel], costs: Costs) -> bool:
-    """The best order for one buffer, all others as they are. True where it changed."""
-    before = b.order
+def _moves(kernels: Sequence[Kernel], free: Sequence[Buffer]) -> list[tuple[Buffer, ...]]:
+    """What is reordered at a time: variables of one shape that one kernel updates, as a weight and its momentum, move
+    together, and every buffer on its own."""
+    together: dict[tuple[Buffer, ...], None] = {}
+    for kernel in kernels:
+        states = [b for b in kernel.writes() if b.kind == "state" and _free(b)]
+        for shape in dict.fromkeys(b.shape for b in states):
+            alike = tuple(b for b in states if b.shape == shape)
+            if len(alike) > 1:
+                together[alike] = None
+    return [*together, *((b,) for b in free)]
+
+
+def _improve(buffers: tuple[Buffer, ...], kernels: Sequence[Kernel], costs: Costs) -> bool:
+    """The best order for these buffers, which have one shape, all others as they are. True where it changed."""
+    before = tuple(b.order for b in buffers)
     best = (costs.total(kernels), before)
-    for order in _candidates(b):
-        if order != before:
-            b.order = order
+    for order in _candidates(buffers[0]):
+        orders = (order,) * len(buffers)
+        if orders != before:
+            _set_orders(buffers, orders)
             total = costs.total(kernels)
             if total < best[0] * 0.999:
-                best = (total, order)
-    b.order = best[1]
-    return b.order != before
+                best = (total, orders)
+    _set_orders(buffers, best[1])
+    return best[1] != before
+
+
+def _set_orders(buffers: Sequence[Buffer], orders: Sequence[Order]) -> None:
+    for b, order in zip(buffers, orders):
+        b.order = order
 
 
 def _add_copies(kernels: Sequence[Kernel], costs: Costs) -> list[Kernel]:

@@ -52,7 +52,7 @@ def _kernel(
     targets: Mapping[Any, list[Buffer]],
     names: dict[str, int],
 ) -> Kernel:
-    lowering = _Lowering(stored, set(group.members))
+    lowering = _Lowering(stored, {n for n in group.members if n.op.lower is not None})
     axes, index = points(group.shape)
     stores = []
     for node in group.members:

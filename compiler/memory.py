@@ -53,7 +53,7 @@ def order(kernels: Sequence[Kernel]) -> list[Kernel]:
 def _reads_in_place(kernel: Kernel, state: Buffer) -> bool:
     """Does the kernel read the state at most at the point it writes?"""
     index = next(s.index for s in kernel.stores if s.buffer is state)
-    for e in loops.postorder(kernel.values):
+    for e in kernel.expressions:
         if e.kind == "reduce" and any(x.data[0] is state for x in loops.loads(e.args)):
             return False
         if e.kind == "load" and e.data[0] is state and e.data[1] != index:

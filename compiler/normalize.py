@@ -17,6 +17,7 @@ from .loops import Axis, Expr, Index
 def normalize(kernel: Kernel) -> Kernel:
     """The kernel with every axis split at the divisors its indices use, where they form a mixed radix."""
     divisors: dict[Axis, set[int]] = {}
+    kernel = _without_single_trips(kernel)
     for index in _indices(kernel):
         _collect(index, divisors)
     table: dict[Axis, Index] = {}
@@ -35,10 +36,29 @@ def normalize(kernel: Kernel) -> Kernel:
     return Kernel(kernel.name, axes, stores, kernel.nodes, kernel.reasons)
 
 
+def _without_single_trips(kernel: Kernel) -> Kernel:
+    """The kernel without reductions over axes of one place, as the window of a 1x1 convolution has."""
+    single = {a for e in kernel.expressions if e.kind == "reduce" for a in e.data[1] if a.extent == 1}
+    if not single:
+        return kernel
+
+    def change(e: Expr) -> Expr:
+        if e.kind == "reduce" and e.data[0] != "argmax" and single & set(e.data[1]):
+            return loops.reduction(e.data[0], [a for a in e.data[1] if a not in single], e.args[0], e.dtype)
+        return e
+
+    kept = {a for e in kernel.expressions if e.kind == "reduce" and e.data[0] == "argmax" for a in e.data[1]}
+    table = {a: Index() for a in single - kept}
+    stores = tuple(
+        Store(s.buffer, s.index, loops.substitute(loops.transform(s.value, change), table)) for s in kernel.stores
+    )
+    return Kernel(kernel.name, kernel.axes, stores, kernel.nodes, kernel.reasons)
+
+
 def _indices(kernel: Kernel) -> Iterable[Index]:
     for s in kernel.stores:
         yield from s.index
-    for e in loops.postorder(kernel.values):
+    for e in kernel.expressions:
         yield from loops.indices(e)
 
 

@@ -6,26 +6,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from .. import runtime
-from . import config, layout, memory, schedule
+from . import config, layout, memory
+from .arguments import check_arrays, check_program, check_shapes
 from .assemble import KernelInfo, assemble, checks, size_checks
 from .codegen import reference
-from .errors import CompileError, InputError
+from .errors import CompileError
 from .fuse import Fusion, fuse
 from .graph import name_of, toposort
 from .kernels import Buffer, Kernel
 from .lower import lower
+from .planning import plan
 from .rules import simplify
-from .shapes import show
+from .shapes import as_index
+from .shapes import typical as typical_sizes
 from .tensor import Tensor
 from .verify import verify
 
-DEVICES = ("cpu", "reference")
+DEVICES = ("cpu", "cuda", "reference")
 
 
 class Compiled:
@@ -51,19 +54,7 @@ class Compiled:
         raise NotImplementedError
 
     def _check(self, arrays: Sequence[Any]) -> list[np.ndarray]:
-        if len(arrays) != len(self.inputs):
-            names = ", ".join(f"{x.attrs.name}{show(x.shape)}" for x in self.inputs)
-            raise InputError(f"{len(arrays)} arrays given, {len(self.inputs)} inputs expected: {names}")
-        given = []
-        for x, a in zip(self.inputs, arrays):
-            array = a if isinstance(a, np.ndarray) else np.asarray(a, x.dtype)
-            if array.dtype.name != x.dtype:
-                raise InputError(
-                    f"input {x.attrs.name!r} takes {x.dtype}, got {array.dtype} of shape {array.shape}; "
-                    f"convert it with .astype({x.dtype!r})"
-                )
-            given.append(array)
-        return given
+        return check_arrays(self.inputs, arrays)
 
 
 class Reference(Compiled):
@@ -71,6 +62,7 @@ class Reference(Compiled):
 
     def run(self, arrays: Sequence[Any], steps: int = 1, per_step: Sequence[int] = ()) -> list[np.ndarray]:
         given = self._check(arrays)
+        check_shapes(self.inputs, given, steps, per_step)
         results = []
         for step in range(steps):
             feed = {x: a[step] if i in per_step else a for i, (x, a) in enumerate(zip(self.inputs, given))}
@@ -85,10 +77,17 @@ class Native(Compiled):
     """The program as native kernels, run in one call."""
 
     def __init__(
-        self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], updates: Mapping[Tensor, Tensor], threads: int
+        self,
+        inputs: Sequence[Tensor],
+        outputs: Sequence[Tensor],
+        updates: Mapping[Tensor, Tensor],
+        threads: int,
+        sizes: Mapping[str, int],
     ):
         super().__init__(inputs, outputs, updates)
-        self.program, self.kernels, states = build(self.inputs, self.outputs, self.updates)
+        self.threads = threads
+        with typical_sizes(sizes):
+            self.program, self.kernels, states = build(self.inputs, self.outputs, self.updates)
         self.executable = runtime.Executable(self.program, states, threads)
 
     def run(self, arrays: Sequence[Any], steps: int = 1, per_step: Sequence[int] = ()) -> list[np.ndarray]:
@@ -105,65 +104,78 @@ class Native(Compiled):
 
 
 def compile(
-    inputs: Sequence[Tensor],
+    inputs: Sequence[Tensor] | Tensor,
     outputs: Sequence[Tensor] | Tensor,
     updates: Mapping[Tensor, Tensor] | None = None,
     device: str = "cpu",
     threads: int | None = None,
+    typical: Mapping[str, int] | None = None,
 ) -> Compiled:
     """A program from `inputs` to `outputs` that also leaves `updates[variable]` in each variable.
 
-    device: "cpu" (native kernels) or "reference" (NumPy, for checking). threads: worker threads, by default
-    one per core. Raises CompileError for a device, inputs or updates that cannot be.
+    device: "cpu" (native kernels), "cuda" (the first NVIDIA GPU; "cuda:1" the second) or "reference" (NumPy, for
+    checking). threads: worker threads on the CPU, by default one per core. typical: sizes that most runs will have,
+    such as {"batch": 32}; layouts and tiles are chosen for them (for 128 where nothing is said), and every other size
+    runs too.
+
+    Raises CompileError for a device, inputs or updates that cannot be; without a GPU, its driver or the extra "cuda"
+    the error says what is missing.
     """
+    inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     wanted = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     new_values = dict(updates or {})
-    _check_program(inputs, wanted, new_values)
+    check_program(inputs, wanted, new_values)
+    if threads is not None and (as_index(threads) is None or threads < 1):
+        raise CompileError(f"compile: threads must be an integer of at least 1, not {threads!r}")
     if device == "reference":
         return Reference(inputs, wanted, new_values)
     if device == "cpu":
-        return Native(inputs, wanted, new_values, threads or config.threads())
+        return Native(inputs, wanted, new_values, threads or config.threads(), typical or {})
+    name, _, index = device.partition(":")
+    if name == "cuda" and (index.isdigit() or device == name):
+        from .codegen.cuda.compiled import Cuda
+
+        return Cuda(inputs, wanted, new_values, int(index or 0), typical or {})
     raise CompileError(f"compile: there is no device {device!r}; use one of {', '.join(DEVICES)}")
 
 
-def _check_program(inputs: Sequence[Tensor], outputs: Sequence[Tensor], updates: Mapping[Tensor, Tensor]) -> None:
-    for variable, new in updates.items():
-        if variable.op.name != "variable":
-            raise CompileError(f"compile: only variables can be updated, not {variable!r}")
-        if (variable.shape, variable.dtype) != (new.shape, new.dtype):
-            raise CompileError(f"compile: the update {new.brief()} does not fit {variable!r}")
-    given = set(inputs)
-    if len(given) != len(inputs):
-        raise CompileError("compile: an input is listed twice")
-    for x in inputs:
-        if x.op.name != "input":
-            raise CompileError(f"compile: {x!r} is not an input; make inputs with kw.input")
-    for node in toposort([*outputs, *updates.values()]):
-        if node.op.name == "input" and node not in given:
-            raise CompileError(f"compile: input {node!r} is needed but not among the inputs")
+@dataclass(frozen=True, eq=False)
+class Lowered:
+    """A program as kernels in loop form, whose buffers have no order of axes yet; what every device starts from."""
+
+    kernels: list[Kernel]
+    buffers: dict[Any, Buffer]
+    returned: list[Buffer]
+    limits: tuple[runtime.IndexCheck, ...]
+    rooms: tuple[runtime.SizeCheck, ...]
+
+
+def lowered(inputs: Sequence[Tensor], outputs: Sequence[Tensor], updates: Mapping[Tensor, Tensor]) -> Lowered:
+    """The passes that are the same for every device, in order."""
+    required = [*outputs, *updates.values()]
+    limits, rooms = checks(required, inputs), size_checks(required)
+    simplified, _ = simplify(required)
+    verify("simplify", required, simplified)
+    results, new_values = simplified[: len(outputs)], dict(zip(updates, simplified[len(outputs) :]))
+    fusion = fuse(simplified)
+    buffers, stored, targets, returned = _allocate(inputs, results, new_values, fusion)
+    return Lowered(lower(fusion, stored, targets), buffers, returned, limits, rooms)
 
 
 def build(
     inputs: Sequence[Tensor], outputs: Sequence[Tensor], updates: Mapping[Tensor, Tensor]
 ) -> tuple[runtime.Program, list[KernelInfo], list[Any]]:
     """The passes, in order."""
-    required = [*outputs, *updates.values()]
-    conditions = {"checks": checks(required, inputs), "size_checks": size_checks(required)}
-    simplified, _ = simplify(required)
-    verify("simplify", required, simplified)
-    results, new_values = simplified[: len(outputs)], dict(zip(updates, simplified[len(outputs) :]))
-    fusion = fuse(simplified)
-    buffers, stored, targets, returned = _allocate(inputs, results, new_values, fusion)
-    kernels = lower(fusion, stored, targets)
-    kernels = layout.assign(kernels)
+    program = lowered(inputs, outputs, updates)
+    kernels = layout.assign(program.kernels)
     kernels = memory.order(kernels)
     scheduled = [_scheduled(k) for k in kernels]
-    program, infos, states = assemble("program", memory.plan(scheduled), inputs, buffers, returned)
-    return replace(program, **conditions), infos, states
+    assembled, infos, states = assemble("program", memory.plan(scheduled), inputs, program.buffers, program.returned)
+    return replace(assembled, checks=program.limits, size_checks=program.rooms), infos, states
 
 
 def _scheduled(kernel: Kernel) -> Kernel:
-    kernel.schedule = schedule.plan(kernel)[0]
+    kernel.schedule, kernel.cycles = plan(kernel)
     return kernel
 
 

@@ -1,82 +1,21 @@
-"""How a kernel runs: which axis fills the SIMD lanes, which tile a contraction uses, and what that should cost.
+"""How a kernel runs, as small frozen values that can be printed and compared: loops, chunks, blocks, register tiles.
 
-A schedule is a small frozen value chosen from the kernel's addresses; it can be printed and compared. Costs
-are in cycles of one core, from counts of multiply-adds, loads and tile overheads; they rank choices. Leans on
-`kernels`; the register tiles it names are in `codegen/tiles.py`.
+`planning` chooses one for a kernel, `tiling` the register tile of a contraction; `codegen/cpu.py` prints them. Leans on
+`loops`; the register tiles that are named here are in `codegen/tiles.py`.
 """
 
 from __future__ import annotations
 
-import itertools
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from . import dtypes, loops
-from .codegen.target import lanes
-from .kernels import Kernel
+from . import loops
 from .loops import Axis, Expr, Index
-from .shapes import Dim, nominal
+from .panel import Panel
 
 CHUNK = 64
 BLOCK = 32
-
-OUTER_TILES = (
-    (12, 2),
-    (8, 3),
-    (6, 4),
-    (14, 2),
-    (7, 4),
-    (6, 3),
-    (4, 4),
-    (10, 2),
-    (5, 4),
-    (8, 2),
-    (6, 2),
-    (5, 2),
-    (4, 2),
-    (3, 4),
-    (2, 4),
-    (1, 4),
-    (16, 1),
-    (14, 1),
-    (12, 1),
-    (10, 1),
-    (8, 1),
-    (6, 1),
-    (4, 1),
-    (2, 2),
-    (1, 1),
-    (2, 1),
-    (3, 1),
-    (5, 1),
-)
-DOT_TILES = (
-    (4, 5),
-    (5, 4),
-    (4, 4),
-    (6, 4),
-    (4, 6),
-    (6, 3),
-    (3, 6),
-    (4, 3),
-    (3, 4),
-    (4, 2),
-    (2, 4),
-    (8, 1),
-    (1, 8),
-    (6, 1),
-    (1, 6),
-    (5, 1),
-    (1, 5),
-    (4, 1),
-    (1, 4),
-    (2, 2),
-    (1, 1),
-)
-VECTOR_LOAD, SPLAT = 0.9, 0.15
-NEAR, FAR = 0.12, 5.0
-TILE_CALL, EPILOGUE, HORIZONTAL = 30.0, 3.0, 5.0
+SLOTS = 64
 
 
 @dataclass(frozen=True)
@@ -101,6 +40,19 @@ class Chunked:
 
 
 @dataclass(frozen=True)
+class Block:
+    """A long sum in parts, so that what several tiles read in one part stays in the second cache: `size` places of
+    `axis` at a time, for each place of the axes `outside`. Meanwhile SLOTS tiles keep their sums in memory."""
+
+    outside: tuple[Axis, ...]
+    axis: Axis
+    size: int
+
+    def __str__(self) -> str:
+        return f"{SLOTS} tiles together over {self.size} of {self.axis}"
+
+
+@dataclass(frozen=True)
 class Tile:
     """A register tile. kind "outer": lanes along an output axis, `columns` vectors of them; kind "dot": lanes
     along a summed axis, `columns` dot products side by side. `a` varies with `row` only, `b` with `column`."""
@@ -118,11 +70,22 @@ class Tile:
     b: Expr
     conditions: tuple[loops.Condition, ...]
     cost: float
+    block: Block | None = None
+    panel: Panel | None = None
+    group: int = 0
+    """With a panel: how many columns of tiles are computed from one copy."""
+
+    @property
+    def places(self) -> tuple[Index, Index]:
+        """Where the elements of a and b are."""
+        return (self.panel.place if self.panel is not None else address(self.a)), address(self.b)
 
     def __str__(self) -> str:
         return (
             f"{self.kind} tile {self.rows}x{self.columns}: rows {self.row}, columns {self.column}, "
             f"lanes {self.lane}, summing {_names(self.summed)}, outer {_names(self.outer)}"
+            + (f", {self.block}" if self.block else "")
+            + (f", from a panel of {self.panel.size} for {self.group} columns" if self.panel else "")
         )
 
 
@@ -149,291 +112,3 @@ def _names(axes: Iterable[Axis]) -> str:
 def address(load: Expr) -> Index:
     buffer, index = load.data
     return buffer.address(index)
-
-
-# ---------------------------------------------------------------- contractions
-
-
-def contraction(kernel: Kernel) -> tuple[Expr, Expr, Expr, tuple[loops.Condition, ...]] | None:
-    """(reduction, load a, load b, conditions) where the kernel holds exactly one sum of products of floats."""
-    found = None
-    for e in loops.postorder(kernel.values):
-        if e.kind != "reduce" or e.data[0] != "sum" or not dtypes.is_float(e.dtype):
-            continue
-        parts = _product(e.args[0])
-        if parts is not None and found is None:
-            found = (e, *parts)
-        elif e.args[0].axes:
-            return None
-    return found
-
-
-def _product(body: Expr) -> tuple[Expr, Expr, tuple[loops.Condition, ...]] | None:
-    conditions: list[loops.Condition] = []
-
-    def strip(e: Expr) -> Expr:
-        while e.kind == "guard" and e.args[1].kind == "const" and loops.const_value(e.args[1]) == 0:
-            conditions.extend(e.data)
-            e = e.args[0]
-        return e
-
-    body = strip(body)
-    if body.kind != "call" or body.data != "mul":
-        return None
-    a, b = strip(body.args[0]), strip(body.args[1])
-    if a.kind != "load" or b.kind != "load":
-        return None
-    return a, b, tuple(dict.fromkeys(conditions))
-
-
-def _usable(index: Index, strided: set[Index]) -> bool:
-    """Affine, but for divisions that a condition makes exact."""
-    return all(
-        isinstance(atom, Axis) or (isinstance(atom, loops.Div) and atom.index in strided) for atom, _ in index.terms
-    )
-
-
-def plan_tile(kernel: Kernel) -> Tile | None:
-    """The cheapest register tile for the kernel's contraction, None where no tile fits its addresses."""
-    parts = contraction(kernel)
-    if parts is None:
-        return None
-    reduction, load_a, load_b, conditions = parts
-    red: tuple[Axis, ...] = reduction.data[1]
-    strided = {c.index for c in conditions if isinstance(c, loops.Divides)}
-    where = (address(load_a), address(load_b))
-    if not all(_usable(w, strided) for w in where):
-        return None
-    guarded: set[Axis] = set()
-    for c in conditions:
-        if not _cuts_loops(c, red):
-            return None
-        guarded |= c.index.axes
-    shared = [e for v in kernel.values for e in loops.postorder([v]) if e.kind == "reduce" and e is not reduction]
-    if shared:
-        return None
-    found: list[Tile] = []
-    for a, b, wa, wb in ((load_a, load_b, *where), (load_b, load_a, where[1], where[0])):
-        free = [x for x in kernel.axes if x not in guarded]
-        rows: list[Axis | None] = [x for x in free if x not in wb.axes and x in wa.axes]
-        for lane in free:
-            if wb.coefficient(lane) == 1 and lane not in wa.axes and not _inside_division(wb, lane):
-                for row in rows or [None]:
-                    if row is not lane:
-                        found.append(_outer(kernel, reduction, a, b, conditions, row, lane))
-        columns: list[Axis | None] = [x for x in free if x not in wa.axes and x in wb.axes]
-        for lane in red:
-            if lane not in guarded and wa.coefficient(lane) == 1 and wb.coefficient(lane) == 1:
-                for row, column in itertools.product(rows or [None], columns or [None]):
-                    found.append(_dot(kernel, reduction, a, b, conditions, row, column, lane))
-    return min(found, key=lambda t: t.cost, default=None)
-
-
-def _cuts_loops(c: loops.Condition, red: Sequence[Axis]) -> bool:
-    """Does the condition bound at most one summed axis, in a way that loop bounds can express?"""
-    inside = [r for r in red if r in c.index.axes]
-    if not c.index.is_affine or len(inside) > 1:
-        return False
-    factors = [c.index.coefficient(r) for r in inside]
-    if isinstance(c, loops.Divides):
-        return all(k in (1, -1) for k in factors)
-    return all(isinstance(k, int) for k in factors)
-
-
-def _inside_division(index: Index, axis: Axis) -> bool:
-    return any(isinstance(atom, loops.Div) and axis in atom.index.axes for atom, _ in index.terms)
-
-
-def _sum_order(red: Sequence[Axis], b: Index) -> tuple[Axis, ...]:
-    """Summed axes, the one with the longest stride in b outermost."""
-    return tuple(sorted(red, key=lambda r: -nominal(b.coefficient(r)) if _whole(b.coefficient(r)) else 0))
-
-
-def _whole(c: Dim) -> bool:
-    return not isinstance(c, int) or c != 0
-
-
-def _work(kernel: Kernel, skip: Iterable[Axis | None], red: Iterable[Axis]) -> tuple[float, float]:
-    """(tile positions over the outer axes, multiply-adds per lane and row)."""
-    left = set(skip)
-    return (
-        math.prod(nominal(x.extent) for x in kernel.axes if x not in left),
-        math.prod(nominal(r.extent) for r in red),
-    )
-
-
-def _outer(
-    kernel: Kernel,
-    reduction: Expr,
-    a: Expr,
-    b: Expr,
-    conditions: tuple[loops.Condition, ...],
-    row: Axis | None,
-    lane: Axis,
-) -> Tile:
-    red = reduction.data[1]
-    outer, depth = _work(kernel, (row, lane), red)
-    width = lanes(reduction.dtype)
-    best = (math.inf, 1, 1)
-    for r, v in OUTER_TILES:
-        if r > 1 and row is None:
-            continue
-        m = math.ceil(nominal(row.extent) / r) if row is not None else 1
-        n = math.ceil(nominal(lane.extent) / (v * width))
-        per_step = max(r * v + VECTOR_LOAD * v + SPLAT * r, 4.0)
-        each = depth * per_step + TILE_CALL + EPILOGUE * r * v
-        best = min(best, (outer * m * n * each, r, v), key=lambda t: t[0])
-    cost = best[0] + _epilogue_cost(kernel, reduction, lane)
-    order = tuple(x for x in kernel.axes if x is not row and x is not lane)
-    return Tile(
-        "outer",
-        best[1],
-        best[2],
-        row,
-        lane,
-        lane,
-        order,
-        _sum_order(red, address(b)),
-        reduction,
-        a,
-        b,
-        conditions,
-        cost,
-    )
-
-
-def _dot(
-    kernel: Kernel,
-    reduction: Expr,
-    a: Expr,
-    b: Expr,
-    conditions: tuple[loops.Condition, ...],
-    row: Axis | None,
-    column: Axis | None,
-    lane: Axis,
-) -> Tile:
-    red = tuple(r for r in reduction.data[1] if r is not lane)
-    outer, depth = _work(kernel, (row, column), red)
-    vectors = math.ceil(nominal(lane.extent) / lanes(reduction.dtype))
-    best = (math.inf, 1, 1)
-    for r, c in DOT_TILES:
-        if (r > 1 and row is None) or (c > 1 and column is None):
-            continue
-        m = math.ceil(nominal(row.extent) / r) if row is not None else 1
-        n = math.ceil(nominal(column.extent) / c) if column is not None else 1
-        each = depth * vectors * max(r * c, r + c, 4.0) + TILE_CALL + (HORIZONTAL + EPILOGUE) * r * c
-        best = min(best, (outer * m * n * each, r, c), key=lambda t: t[0])
-    order = tuple(x for x in kernel.axes if x is not row and x is not column)
-    return Tile(
-        "dot",
-        best[1],
-        best[2],
-        row,
-        column,
-        lane,
-        order,
-        _sum_order(red, address(b)),
-        reduction,
-        a,
-        b,
-        conditions,
-        best[0] + _epilogue_cost(kernel, reduction, column),
-    )
-
-
-def _epilogue_cost(kernel: Kernel, reduction: Expr, along: Axis | None) -> float:
-    """Cycles for what the epilogue loads and stores: dear where neighbours along `along` do not lie side by side."""
-    summed = set(loops.postorder([reduction]))
-    places = [address(e) for e in loops.loads(kernel.values) if e not in summed]
-    places += [s.buffer.address(s.index) for s in kernel.stores]
-    points = math.prod(nominal(x.extent) for x in kernel.axes)
-    strided = [along is not None and place.coefficient(along) not in (0, 1) for place in places]
-    return points * sum(FAR if far else NEAR for far in strided)
-
-
-# ---------------------------------------------------------------- everything else
-
-
-def plan(kernel: Kernel) -> tuple[Schedule, float]:
-    """The schedule for a kernel under its buffers' present orders, and its cost in cycles."""
-    tile = plan_tile(kernel)
-    if tile is not None:
-        return tile, tile.cost + _traffic(kernel) * 0.02
-    order = _loop_order(kernel)
-    lane = _lane(kernel, order)
-    cost = _plain_cost(kernel, order[-1] if order else None, lane)
-    if lane is not None:
-        return Chunked(tuple(x for x in order if x is not lane), lane), cost
-    across = _crossing(kernel, order)
-    if across is not None:
-        return Blocked(tuple(x for x in order[:-1] if x is not across), order[-1], across), cost
-    return Plain(order), cost
-
-
-def _crossing(kernel: Kernel, order: tuple[Axis, ...]) -> Axis | None:
-    """The axis along which loads are contiguous where it is not the last of the store."""
-    if len(order) < 2 or any(e.kind == "reduce" for e in loops.postorder(kernel.values)):
-        return None
-    for e in loops.loads(kernel.values):
-        place = address(e)
-        if _whole(place.coefficient(order[-1])) and place.coefficient(order[-1]) != 1:
-            unit = [x for x in order[:-1] if place.coefficient(x) == 1]
-            small = unit and nominal(unit[0].extent) * nominal(order[-1].extent) < BLOCK * BLOCK
-            if unit and not small:
-                return unit[0]
-    return None
-
-
-def _accesses(kernel: Kernel) -> list[tuple[Index, bool]]:
-    """Every load's and store's address, and whether it stands inside a reduction."""
-    inside: set[Expr] = set()
-    for e in loops.postorder(kernel.values):
-        if e.kind == "reduce":
-            inside.update(loops.postorder(e.args))
-    found = [(address(e), e in inside) for e in loops.loads(kernel.values)]
-    return found + [(s.buffer.address(s.index), False) for s in kernel.stores]
-
-
-def _loop_order(kernel: Kernel) -> tuple[Axis, ...]:
-    """Output axes by falling stride in the largest store."""
-    store = kernel.stores[-1]
-    place = store.buffer.address(store.index)
-    return tuple(sorted(kernel.axes, key=lambda x: -nominal(place.coefficient(x))))
-
-
-def _lane(kernel: Kernel, order: tuple[Axis, ...]) -> Axis | None:
-    """The output axis to put inside the reductions: unit stride in what they load, when no summed axis is."""
-    reductions = [e for e in loops.postorder(kernel.values) if e.kind == "reduce"]
-    if not reductions or not order:
-        return None
-    red = {x for e in reductions for x in e.data[1]}
-    score: dict[Axis, int] = {}
-    for place, inside in _accesses(kernel):
-        if inside:
-            for x in place.axes:
-                score[x] = score.get(x, 0) + (place.coefficient(x) == 1)
-    along_red = max((score.get(x, 0) for x in red), default=0)
-    best = max(order, key=lambda x: score.get(x, 0))
-    dependent = any(best in e.axes for e in reductions)
-    return best if dependent and score.get(best, 0) > along_red and nominal(best.extent) >= 8 else None
-
-
-def _plain_cost(kernel: Kernel, innermost: Axis | None, lane: Axis | None) -> float:
-    fast = lane or innermost
-    total = 0.0
-    inner_red = {x for e in loops.postorder(kernel.values) if e.kind == "reduce" for x in e.data[1]}
-    for place, inside in _accesses(kernel):
-        points = math.prod(nominal(x.extent) for x in place.axes)
-        along = place.coefficient(fast) if fast is not None else 0
-        unit = along in (0, 1) or (inside and lane is None and any(place.coefficient(r) == 1 for r in inner_red))
-        total += points * (NEAR if unit else FAR)
-    macs = sum(
-        math.prod(nominal(x.extent) for x in {*e.axes, *e.data[1]})
-        for e in loops.postorder(kernel.values)
-        if e.kind == "reduce"
-    )
-    return total + macs * (0.3 if lane is not None else 1.0) + 50.0
-
-
-def _traffic(kernel: Kernel) -> float:
-    return float(sum(math.prod(nominal(d) for d in b.shape) for b in [*kernel.reads(), *kernel.writes()]))

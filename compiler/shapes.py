@@ -6,9 +6,13 @@ back an `int` whenever the result is one, so static shapes never see this class.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import operator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import reduce
-from typing import TypeAlias
+from types import MappingProxyType
+from typing import Any, TypeAlias
 
 from ..runtime.sizes import Poly, evaluate
 from .errors import ShapeError
@@ -32,6 +36,8 @@ class Size:
         return isinstance(other, Size) and self.terms == other.terms
 
     def __add__(self, other: Dim) -> Dim:
+        if not _is_size(other):
+            return NotImplemented
         terms = dict(self.terms)
         for monomial, coefficient in poly(other):
             terms[monomial] = terms.get(monomial, 0) + coefficient
@@ -43,12 +49,14 @@ class Size:
         return self * -1
 
     def __sub__(self, other: Dim) -> Dim:
-        return self + other * -1
+        return self + other * -1 if _is_size(other) else NotImplemented
 
     def __rsub__(self, other: Dim) -> Dim:
-        return self * -1 + other
+        return self * -1 + other if _is_size(other) else NotImplemented
 
     def __mul__(self, other: Dim) -> Dim:
+        if not _is_size(other):
+            return NotImplemented
         terms: dict[Monomial, int] = {}
         for m1, c1 in self.terms:
             for m2, c2 in poly(other):
@@ -68,6 +76,19 @@ class Size:
 
 Dim = int | Size
 Shape = tuple[Dim, ...]
+
+
+def _is_size(x: object) -> bool:
+    """A Size or an integer, NumPy's too; a bool is none."""
+    return isinstance(x, Size) or as_index(x) is not None
+
+
+def as_index(x: Any) -> int | None:
+    """An integer of any type as Python's; None for anything else, bools included."""
+    try:
+        return None if isinstance(x, bool) else operator.index(x)
+    except TypeError:
+        return None
 
 
 def _normal(terms: Mapping[Monomial, int]) -> Dim:
@@ -91,7 +112,7 @@ def poly(size: Dim) -> Poly:
     """The size as the runtime's plain data."""
     if isinstance(size, Size):
         return size.terms
-    return (((), size),) if size else ()
+    return (((), operator.index(size)),) if size else ()
 
 
 def value(size: Dim, env: Mapping[str, int]) -> int:
@@ -100,11 +121,27 @@ def value(size: Dim, env: Mapping[str, int]) -> int:
 
 
 NOMINAL = 128
+"""What a symbol counts as in estimates where nothing else is said."""
+
+_TYPICAL: ContextVar[Mapping[str, int]] = ContextVar("typical sizes", default=MappingProxyType({}))
+
+
+@contextmanager
+def typical(sizes: Mapping[str, int]) -> Iterator[None]:
+    """Within this context estimates take symbols to have these sizes."""
+    token = _TYPICAL.set(sizes)
+    try:
+        yield
+    finally:
+        _TYPICAL.reset(token)
 
 
 def nominal(size: Dim) -> int:
-    """A size for estimates: symbols count as 128."""
-    return size if isinstance(size, int) else max(0, value(size, {s: NOMINAL for m, _ in size.terms for s in m}))
+    """A size for estimates."""
+    if isinstance(size, int):
+        return size
+    known = _TYPICAL.get()
+    return max(0, value(size, {s: known.get(s, NOMINAL) for m, _ in size.terms for s in m}))
 
 
 def product(sizes: Iterable[Dim]) -> Dim:
@@ -114,35 +151,44 @@ def product(sizes: Iterable[Dim]) -> Dim:
 
 
 def divide(a: Dim, b: Dim) -> Dim | None:
-    """`a / b` where it is exact for every value of the symbols, else None."""
-    if isinstance(b, int):
-        if b == 0:
+    """`a / b` where it is exact for every value of the symbols, else None. Long division of polynomials."""
+    if isinstance(a, int) and isinstance(b, int):
+        return a // b if b and a % b == 0 else None
+    if b == 0:
+        return None
+    (by, by_count), out = _leading(b), {}
+    while a != 0:
+        monomial, count = _leading(a)
+        rest = _without(monomial, by)
+        if rest is None or count % by_count:
             return None
-        if isinstance(a, int):
-            return a // b if a % b == 0 else None
-        if any(c % b for _, c in a.terms):
-            return None
-        return _normal({m: c // b for m, c in a.terms})
-    if a == 0:
-        return 0
-    if isinstance(a, int) or len(b.terms) != 1:
-        return 1 if a == b else None
-    (bm, bc), out = b.terms[0], {}
-    for m, c in a.terms:
-        rest = list(m)
-        for s in bm:
-            if s not in rest:
-                return None
-            rest.remove(s)
-        if c % bc:
-            return None
-        out[tuple(rest)] = c // bc
+        out[rest] = count // by_count
+        a = a - _normal({rest: out[rest]}) * b
     return _normal(out)
 
 
-def from_user(shape: Sequence[object] | int) -> Shape:
-    """A user's shape, with `None` for the batch, as a `Shape`."""
-    items = (shape,) if isinstance(shape, int) else tuple(shape)
+def _leading(size: Dim) -> tuple[Monomial, int]:
+    """The greatest term in an order that products keep: by degree, then by name."""
+    return max(poly(size), key=lambda term: (len(term[0]), term[0]))
+
+
+def _without(monomial: Monomial, by: Monomial) -> Monomial | None:
+    """The monomial divided by another, None where it is no multiple."""
+    rest = list(monomial)
+    for name in by:
+        if name not in rest:
+            return None
+        rest.remove(name)
+    return tuple(rest)
+
+
+def from_user(shape: object) -> Shape:
+    """A user's shape, with `None` for the batch, as a `Shape`; one size alone is the shape of a vector.
+
+    Raises ShapeError for anything that is no size.
+    """
+    alone = isinstance(shape, (str, Size)) or as_index(shape) is not None or not isinstance(shape, Iterable)
+    items = (shape,) if alone else tuple(shape)  # type: ignore[arg-type]
     out: list[Dim] = []
     for item in items:
         if item is None:
@@ -151,7 +197,7 @@ def from_user(shape: Sequence[object] | int) -> Shape:
             out.append(symbol(item))
         elif isinstance(item, Size):
             out.append(item)
-        elif hasattr(item, "__index__") and (n := item.__index__()) >= 0:
+        elif (n := as_index(item)) is not None and n >= 0:
             out.append(n)
         else:
             raise ShapeError(f"a size must be None, a name or an integer of at least 0, not {item!r} in {shape!r}")

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
@@ -15,7 +14,7 @@ from . import dtypes
 from .errors import DTypeError, KernelwrightError, ShapeError
 from .graph import Attrs, Node, location, name_of, set_name, user_location
 from .ops.registry import OPS
-from .shapes import Dim, Shape, broadcast, show
+from .shapes import Dim, Shape, Size, as_index, broadcast, from_user, product, show
 
 Number: TypeAlias = bool | int | float
 
@@ -60,18 +59,21 @@ class Tensor(Node):
     def __neg__(self) -> Tensor:
         return elementwise("neg", self)
 
+    def __pos__(self) -> Tensor:
+        return self
+
     def __abs__(self) -> Tensor:
         return elementwise("abs", self)
 
     def __matmul__(self, other: Like) -> Tensor:
         from .ops.contract import matmul
 
-        return matmul(self, as_tensor(other))
+        return matmul(self, other)
 
     def __rmatmul__(self, other: Like) -> Tensor:
         from .ops.contract import matmul
 
-        return matmul(as_tensor(other), self)
+        return matmul(other, self)
 
     def __invert__(self) -> Tensor:
         return elementwise("logical_not", self)
@@ -99,7 +101,7 @@ class Tensor(Node):
 
     # -------------------------------------------------------- shape
     def __getitem__(self, key: Any) -> Tensor:
-        from .ops.movement import getitem
+        from .ops.subscript import getitem
 
         return getitem(self, key)
 
@@ -117,15 +119,21 @@ class Tensor(Node):
             "use kw.where, or & | ~ for logic"
         )
 
+    def __array__(self, *args: Any, **options: Any) -> np.ndarray:
+        raise TypeError(
+            f"{self.brief()} has no value while the graph is built ({user_location()}); use the functions of kw on it, "
+            "or run it with kw.compile"
+        )
+
     def reshape(self, *shape: Any) -> Tensor:
         from .ops.movement import reshape
 
-        return reshape(self, shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape)
+        return reshape(self, shape[0] if len(shape) == 1 else shape)
 
-    def transpose(self, *axes: int) -> Tensor:
+    def transpose(self, *axes: Any) -> Tensor:
         from .ops.movement import transpose
 
-        return transpose(self, axes or None)
+        return transpose(self, axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes or None)
 
     @property
     def T(self) -> Tensor:
@@ -168,7 +176,7 @@ class Tensor(Node):
         return f"<{self.name + ': ' if self.name else ''}{self.brief()} at {location(self)}>"
 
 
-Like: TypeAlias = Tensor | Number | np.ndarray
+Like: TypeAlias = Tensor | Number | Size | np.ndarray
 
 
 def apply(op_name: str, inputs: Sequence[Any], **attrs: Any) -> Any:
@@ -213,7 +221,7 @@ class ArrayConstant:
 def full(shape: Shape, value: Number, dtype: str) -> Tensor:
     """A tensor with the same number everywhere."""
     if dtypes.is_float(dtype):
-        value = float(value)
+        value = _as_float(value)
     elif dtype == dtypes.BOOL:
         value = bool(value)
     else:
@@ -225,6 +233,13 @@ def full(shape: Shape, value: Number, dtype: str) -> Tensor:
                 f"to a wider dtype (at {user_location()})"
             )
     return apply("full", (), shape=tuple(shape), value=repr(value), dtype=dtype)
+
+
+def _as_float(value: Number) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise DTypeError(f"an integer of {len(str(value))} digits fits no float (at {user_location()})") from None
 
 
 def full_value(node: Tensor) -> Number | None:
@@ -244,16 +259,17 @@ def zeros_like(x: Tensor) -> Tensor:
 
 
 def as_tensor(value: Any, dtype: str | None = None) -> Tensor:
-    """A tensor from a tensor, a number, or an array (which becomes a constant of the graph)."""
+    """A tensor from a tensor, a number, a symbolic size, or an array (which becomes a constant of the graph).
+
+    Raises DTypeError for anything else.
+    """
     if isinstance(value, Tensor):
         return value
+    if isinstance(value, Size):
+        return apply("size", (), size=value, dtype=dtype or dtypes.DEFAULT_INT)
     if isinstance(value, (bool, int, float, np.bool_, np.integer, np.floating)):
         scalar = value.item() if isinstance(value, np.generic) else value
-        kind = (
-            dtypes.BOOL
-            if isinstance(scalar, bool)
-            else (dtypes.DEFAULT_INT if isinstance(scalar, int) else dtypes.DEFAULT_FLOAT)
-        )
+        kind = {bool: dtypes.BOOL, int: dtypes.DEFAULT_INT}.get(type(scalar), dtypes.DEFAULT_FLOAT)
         return full((), scalar, dtype or kind)
     try:
         array = np.asarray(value)
@@ -266,20 +282,32 @@ def as_tensor(value: Any, dtype: str | None = None) -> Tensor:
     return apply("array", (), value=ArrayConstant(array.astype(checked)))
 
 
-def cast(x: Tensor, dtype: Any) -> Tensor:
+def cast(x: Like, dtype: Any) -> Tensor:
     """`x` converted to `dtype`; the same tensor where it has it already."""
-    name = dtypes.check(dtype)
+    x, name = as_tensor(x), dtypes.check(dtype)
     return x if x.dtype == name else apply("cast", (x,), dtype=name)
 
 
-def broadcast_to(x: Tensor, shape: Shape) -> Tensor:
-    """`x` repeated to `shape` under NumPy's rules; the same tensor where it has it already."""
-    if x.shape == tuple(shape):
+def broadcast_to(x: Like, shape: Any) -> Tensor:
+    """`x` repeated to `shape` under NumPy's rules; the same tensor where it has it already.
+
+    Raises ShapeError where it does not broadcast to that shape.
+    """
+    x, target = as_tensor(x), checked_shape("broadcast_to", shape)
+    if x.shape == target:
         return x
     number = full_value(x)
-    if number is not None and broadcast(x.shape, tuple(shape)) == tuple(shape):
-        return full(tuple(shape), number, x.dtype)
-    return apply("broadcast_to", (x,), shape=tuple(shape))
+    if number is not None and broadcast(x.shape, target) == target:
+        return full(target, number, x.dtype)
+    return apply("broadcast_to", (x,), shape=target)
+
+
+def checked_shape(op: str, shape: Any) -> Shape:
+    """A user's shape (see `shapes.from_user`). Raises ShapeError that names `op` and the user's line."""
+    try:
+        return from_user(shape)
+    except ShapeError as error:
+        raise ShapeError(f"{op}: {error}\n  at {user_location()}") from None
 
 
 FLOAT_OPS = frozenset(["div", "exp", "expm1", "log", "log1p", "sqrt", "rsqrt", "tanh", "sigmoid", "erf", "sin", "cos"])
@@ -298,7 +326,7 @@ def elementwise(op: str, *operands: Like) -> Tensor:
     numbers = [x for x in operands if _is_number(x)]
     if not dtypes.is_float(dtype) and any(isinstance(x, (float, np.floating)) for x in numbers):
         dtype = dtypes.DEFAULT_FLOAT
-    if dtype == dtypes.BOOL and op not in LOGICAL_OPS and any(not isinstance(x, bool) for x in numbers):
+    if dtype == dtypes.BOOL and op not in LOGICAL_OPS and any(not isinstance(x, (bool, np.bool_)) for x in numbers):
         dtype = dtypes.DEFAULT_INT
     if op in FLOAT_OPS and not dtypes.is_float(dtype):
         dtype = dtypes.DEFAULT_FLOAT
@@ -322,43 +350,48 @@ def elementwise(op: str, *operands: Like) -> Tensor:
 
 
 def _is_number(x: Any) -> bool:
-    return isinstance(x, (bool, int, float, np.bool_, np.integer, np.floating))
+    return isinstance(x, (bool, int, float, np.bool_, np.integer, np.floating, Size))
 
 
 def input(name: str, shape: Any, dtype: Any = dtypes.DEFAULT_FLOAT) -> Tensor:
     """A value given at each call. `None` in the shape is the batch size, any number at run time.
 
-    Raises ShapeError or DTypeError for a shape or dtype that cannot be.
+    Raises ShapeError or DTypeError for a shape or dtype that cannot be, TypeError for a name that is no text.
     """
-    from .shapes import from_user
+    if not isinstance(name, str):
+        raise TypeError(f"input: the name must be text, not {name!r} (at {user_location()})")
+    return apply("input", (), name=name, shape=checked_shape("input", shape), dtype=dtypes.check(dtype))
 
-    return apply("input", (), name=name, shape=from_user(shape), dtype=dtypes.check(dtype))
 
+def normalize_axes(op: str, axis: Any, x: Tensor, rank: int | None = None) -> tuple[int, ...]:
+    """One axis, several or all (None) as sorted non-negative integers below `rank` (that of x).
 
-def normalize_axes(axis: int | Sequence[int] | None, rank: int) -> tuple[int, ...]:
-    """Axes as sorted non-negative integers. Raises ShapeError for an axis that is out of range or repeated."""
-    axes = tuple(range(rank)) if axis is None else tuple(axis) if isinstance(axis, Iterable) else (axis,)
-    axes = tuple(operator.index(a) for a in axes)
-    out = tuple(sorted(a + rank if a < 0 else a for a in axes))
-    if any(a < 0 or a >= rank for a in out) or len(set(out)) != len(out):
-        raise ShapeError(f"axis {axis} does not fit a tensor of rank {rank} (at {user_location()})")
+    Raises ShapeError, naming `op`, for an axis that is no integer, out of range or repeated.
+    """
+    if axis is None:
+        return tuple(range(x.rank))
+    several = isinstance(axis, Iterable) and not isinstance(axis, str) and as_index(axis) is None
+    out = tuple(sorted(normalize_axis(op, a, x, rank) for a in (axis if several else (axis,))))
+    if len(set(out)) != len(out):
+        raise ShapeError(f"{op}: axes {tuple(axis)} of {show(x.shape)} repeat\n  at {user_location()}")
     return out
 
 
-def normalize_axis(op: str, axis: int, x: Tensor, rank: int | None = None) -> int:
-    """One axis as a non-negative integer below `rank` (that of x). Raises ShapeError, naming `op`, out of range."""
-    limit = x.rank if rank is None else rank
-    number = operator.index(axis)
-    if not -limit <= number < limit:
+def normalize_axis(op: str, axis: Any, x: Tensor, rank: int | None = None) -> int:
+    """One axis as a non-negative integer below `rank` (that of x).
+
+    Raises ShapeError, naming `op`, for an axis that is no integer or out of range.
+    """
+    limit, number = x.rank if rank is None else rank, as_index(axis)
+    if number is None or not -limit <= number < limit:
+        possible = f"an integer in [{-limit}, {limit})" if limit else "left out: there are no axes"
         raise ShapeError(
-            f"{op}: axis {axis} does not fit {x.name or 'a tensor'} {show(x.shape)}; it must be in "
-            f"[{-limit}, {limit})\n  at {user_location()}"
+            f"{op}: axis {axis!r} does not fit {x.name or 'a tensor'} {show(x.shape)}; it must be {possible}"
+            f"\n  at {user_location()}"
         )
     return number % limit
 
 
 def dim_of(x: Tensor, axes: Sequence[int]) -> Dim:
     """The number of elements along `axes`."""
-    from .shapes import product
-
     return product(x.shape[a] for a in axes)

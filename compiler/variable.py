@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from . import dtypes
-from .errors import ShapeError
+from .errors import InputError, ShapeError
 from .tensor import Tensor, apply
 
 
@@ -25,13 +25,20 @@ def variable(name: str, value: Any, dtype: Any = None) -> Tensor:
 
 
 def get_value(x: Tensor) -> np.ndarray:
-    """A copy of the variable's present value."""
+    """A copy of the variable's present value. Raises InputError for what is no variable."""
+    _check(x)
     return x.attrs.state.get()
 
 
 def set_value(x: Tensor, value: Any) -> None:
-    """Replace the variable's value. Raises ShapeError where the shape differs."""
+    """Replace the variable's value. Raises ShapeError where the shape differs, InputError for what is no variable."""
+    _check(x)
     array = np.asarray(value, x.dtype)
     if array.shape != x.shape:
         raise ShapeError(f"variable {x.attrs.name!r} has shape {x.shape}, not {array.shape}")
     x.attrs.state.set(array)
+
+
+def _check(x: Tensor) -> None:
+    if not isinstance(x, Tensor) or x.op.name != "variable":
+        raise InputError(f"only variables hold values between runs, not {x!r}")

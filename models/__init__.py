@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from .adaptation import recompute_statistics
 from .model import Model
 from .networks import *
 from .networks import build, names, register
 from .recipe import Recipe
 
-__all__ = ["Model", "Recipe", "build", "names", "register"]
+__all__ = ["Model", "Recipe", "build", "names", "recompute_statistics", "register"]

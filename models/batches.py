@@ -43,18 +43,23 @@ def check(data: Any, input_shape: tuple[int, ...], classes: int) -> Arrays:
     """The pair `data` as checked arrays. Raises InputError saying what was expected and where it fails."""
     images, labels = data
     images = check_images(images, input_shape)
+    return Arrays(images, check_labels(labels, len(images), classes))
+
+
+def check_labels(labels: Any, count: int, classes: int) -> np.ndarray:
+    """Labels of `count` images as contiguous int32. Raises InputError where they are no integers in [0, classes)."""
     labels = np.asarray(labels)
     if labels.dtype.kind not in "iu":
         raise InputError(f"labels are integers, one per image, not {labels.dtype}")
-    if labels.shape != (len(images),):
-        raise InputError(f"{len(images)} images need labels of shape ({len(images)},), not {labels.shape}")
+    if labels.shape != (count,):
+        raise InputError(f"{count} images need labels of shape ({count},), not {labels.shape}")
     wrong = np.flatnonzero((labels < 0) | (labels >= classes))
     if wrong.size:
         raise InputError(
             f"label {labels[wrong[0]]} at position {wrong[0]} is out of range: with {classes} classes, labels lie in "
             f"0..{classes - 1} ({wrong.size} of {len(labels)} are outside)"
         )
-    return Arrays(images, np.ascontiguousarray(labels, "int32"))
+    return np.ascontiguousarray(labels, "int32")
 
 
 def check_images(images: Any, input_shape: tuple[int, ...]) -> np.ndarray:

@@ -38,22 +38,31 @@ def snapshot(variables: Sequence[Tensor]) -> Values | None:
 def find(graph: Graph, program: Compiled, before: Values | None, arrays: Sequence[Any], bad: int) -> str:
     """The first op of step `bad` (or of the one before it) that made a non-finite value, in words.
 
-    arrays: what the native call was given, positions per step last. The variables end as they were found.
+    arrays: what the native call was given, positions and what else there is per step last. The variables end as they
+    were found.
     """
-    images, labels, positions = arrays
+    per_step = range(POSITIONS, len(arrays))
+
+    def feed(step: int) -> dict[Tensor, Any]:
+        return {x: a[step] if i in per_step else a for i, (x, a) in enumerate(zip(graph.inputs, arrays))}
+
+    def run(start: int, stop: int) -> None:
+        part = [a[start:stop] if i in per_step else a for i, a in enumerate(arrays)]
+        program.run(part, steps=stop - start, per_step=per_step)
+
     if before is None:
-        return first_bad(graph, dict(zip(graph.inputs, (images, labels, positions[bad])))) or _nothing(bad)
+        return first_bad(graph, feed(bad)) or _nothing(bad)
     after = {v: get_value(v) for v in before}
     try:
         _restore(before)
         first = max(bad - 1, 0)
         if first:
-            program.run([images, labels, positions[:first]], steps=first, per_step=(POSITIONS,))
+            run(0, first)
         for step in range(first, bad + 1):
-            found = first_bad(graph, dict(zip(graph.inputs, (images, labels, positions[step]))))
+            found = first_bad(graph, feed(step))
             if found:
                 return found
-            program.run([images, labels, positions[step : step + 1]], steps=1, per_step=(POSITIONS,))
+            run(step, step + 1)
     finally:
         _restore(after)
     return _nothing(bad)

@@ -17,6 +17,8 @@ import numpy as np
 Initializer: TypeAlias = Callable[[tuple[int, ...], np.random.Generator], np.ndarray]
 
 _RNG: ContextVar[np.random.Generator | None] = ContextVar("initializer_rng", default=None)
+_DTYPE: ContextVar[str] = ContextVar("parameter_dtype", default="float32")
+_DRAWING: ContextVar[bool] = ContextVar("drawing", default=True)
 _SHARED = np.random.default_rng(0)
 
 
@@ -28,6 +30,46 @@ def seeded(seed: int | None) -> Iterator[None]:
         yield
     finally:
         _RNG.reset(token)
+
+
+@contextlib.contextmanager
+def precision(dtype: str) -> Iterator[None]:
+    """Parameters and running statistics of layers built inside, and images of models, are "float32" or "float64".
+
+    Raises ValueError for any other dtype. First values are drawn in float32 either way.
+    """
+    if dtype not in ("float32", "float64"):
+        raise ValueError(f"precision: parameters are float32 or float64, not {dtype!r}")
+    token = _DTYPE.set(dtype)
+    try:
+        yield
+    finally:
+        _DTYPE.reset(token)
+
+
+def dtype() -> str:
+    """The dtype of parameters in force: that of `precision`, else float32."""
+    return _DTYPE.get()
+
+
+@contextlib.contextmanager
+def undrawn() -> Iterator[None]:
+    """Parameters of layers built inside have names and shapes but no values: for counting them, not for programs."""
+    token = _DRAWING.set(False)
+    try:
+        yield
+    finally:
+        _DRAWING.reset(token)
+
+
+def drawing() -> bool:
+    """Whether parameters get values; not inside `undrawn`."""
+    return _DRAWING.get()
+
+
+def draw(what: Initializer, shape: tuple[int, ...]) -> np.ndarray:
+    """First values of a parameter, from the generator in force. Inside `undrawn`, zeros that take no memory."""
+    return what(shape, rng()) if drawing() else np.broadcast_to(np.float32(0), shape)
 
 
 def rng() -> np.random.Generator:

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from ..compiler.graph import scope, user_location
-from ..compiler.tensor import Tensor
+from ..compiler.tensor import Tensor, input
 from ..compiler.variable import variable
 from ..runtime.errors import KernelwrightError
+from . import initializers as init
 
 Trace = list[tuple[str, "Layer", Tensor]]
 _TRACE: ContextVar[Trace | None] = ContextVar("trace", default=None)
@@ -52,9 +53,11 @@ class Layer:
         raise NotImplementedError(f"{type(self).__name__}.forward")
 
     def parameter(self, name: str, value: Any) -> Tensor:
-        """A new trainable float32 variable of this layer."""
-        self._parameters[name] = variable(self._full_name(name), np.asarray(value), "float32")
-        return self._parameters[name]
+        """A new trainable variable of this layer, of the dtype in force; a placeholder inside `init.undrawn`."""
+        full, array = self._full_name(name), np.asarray(value)
+        made = variable(full, array, init.dtype()) if init.drawing() else input(full, array.shape, init.dtype())
+        self._parameters[name] = made
+        return made
 
     def buffer(self, name: str, value: Any) -> Tensor:
         """A new variable that training keeps up to date but gradients do not touch."""

@@ -41,8 +41,8 @@ class Dense(Layer):
     def build(self, x: Tensor) -> None:
         if x.rank < 2 or not isinstance(x.shape[-1], int):
             raise LayerError(f"dense: (..., features) with a known number of features is needed, not {show(x.shape)}")
-        self.weight = self.parameter("weight", self.weight_init((self.units, x.shape[-1]), init.rng()))
-        self.bias = self.parameter("bias", self.bias_init((self.units,), init.rng())) if self.use_bias else None
+        self.weight = self.parameter("weight", init.draw(self.weight_init, (self.units, x.shape[-1])))
+        self.bias = self.parameter("bias", init.draw(self.bias_init, (self.units,))) if self.use_bias else None
 
     def forward(self, x: Tensor, training: bool) -> Tensor:
         if x.rank < 1 or x.shape[-1] != self.weight.shape[1]:
@@ -91,8 +91,8 @@ class Conv(Layer):
         if channels % self.groups or self.filters % self.groups:
             raise LayerError(f"conv: {self.groups} groups must divide {channels} channels and {self.filters} filters")
         shape = (self.filters, channels // self.groups, *_each(self.window, d))
-        self.weight = self.parameter("weight", self.weight_init(shape, init.rng()))
-        self.bias = self.parameter("bias", self.bias_init((self.filters,), init.rng())) if self.use_bias else None
+        self.weight = self.parameter("weight", init.draw(self.weight_init, shape))
+        self.bias = self.parameter("bias", init.draw(self.bias_init, (self.filters,))) if self.use_bias else None
 
     def forward(self, x: Tensor, training: bool) -> Tensor:
         d = x.rank - 2

@@ -1,10 +1,13 @@
 """The losses, as `kw.losses`: each takes logits (or scores, or predictions) and targets and gives a scalar mean.
 
 The usual ones are composed in `compiler.functions`; those that belong to one historical network are written here, on
-the same ops. All take (outputs, integer labels), so that `kw.Trainer(model, loss=...)` accepts them.
+the same ops. All take (outputs, integer labels), so that `kw.Trainer(model, loss=...)` accepts them, as
+it does `CrossEntropy`, which has settings of its own.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from ..compiler.errors import ShapeError
 from ..compiler.functions import (
@@ -22,6 +25,21 @@ from ..compiler.ops.movement import pad
 from ..compiler.ops.reduce import argmax, max_, mean, sum_
 from ..compiler.shapes import show
 from ..compiler.tensor import Tensor
+
+
+@dataclass(frozen=True)
+class CrossEntropy:
+    """`cross_entropy` with its label smoothing chosen, to be given to a Trainer: targets are (1 - s) one-hot plus
+    s / classes (Szegedy et al. 2016, section 7). Raises ValueError for a smoothing outside [0, 1)."""
+
+    label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(f"CrossEntropy: the label smoothing lies in [0, 1), not {self.label_smoothing}")
+
+    def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return cross_entropy(logits, targets, self.label_smoothing)
 
 
 def perceptron(scores: Tensor, targets: Tensor) -> Tensor:
@@ -95,6 +113,7 @@ def _margins(name: str, scores: Tensor, targets: Tensor) -> Tensor:
 
 
 __all__ = [
+    "CrossEntropy",
     "binary_cross_entropy",
     "crammer_singer",
     "cross_entropy",

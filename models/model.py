@@ -45,15 +45,15 @@ class Model:
         seed: int | None = 0,
     ):
         self.name, self.net, self.input_shape, self.classes = name, net, tuple(input_shape), classes
-        self.dataset, self.recipe = dataset, recipe or Recipe()
+        self.dataset, self.recipe, self.dtype = dataset, recipe or Recipe(), init.dtype()
         with init.seeded(seed):
             logits = net(self.images())
         if logits.shape[1:] != (classes,):
             raise ValueError(f"model {name!r}: the network gives {show(logits.shape)}, not (batch, {classes}) logits")
 
     def images(self) -> Tensor:
-        """The input of programs made from this model: (batch, *input_shape) float32."""
-        return input("images", (None, *self.input_shape))
+        """The input of programs made from this model: (batch, *input_shape), of the dtype it was built with."""
+        return input("images", (None, *self.input_shape), self.dtype)
 
     def __call__(self, x: Tensor, training: bool = False) -> Tensor:
         """The logits, (batch, classes), of images."""

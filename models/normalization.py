@@ -22,7 +22,7 @@ class BatchNorm(Layer):
 
     Training: batch moments (biased variance), and running <- (1 - momentum) running + momentum batch with the
     unbiased variance. Inference: the running moments. Where a layer is called twice in one program, the last call
-    moves the averages.
+    moves the averages. `last_input` is the tensor of the last call.
     """
 
     kind = "batchnorm"
@@ -37,10 +37,11 @@ class BatchNorm(Layer):
         channels = (x.shape[1],)
         self.scale = self.parameter("scale", np.ones(channels))
         self.shift = self.parameter("shift", np.zeros(channels))
-        self.mean = self.buffer("mean", np.zeros(channels, "float32"))
-        self.var = self.buffer("var", np.ones(channels, "float32"))
+        self.mean = self.buffer("mean", np.zeros(channels, init.dtype()))
+        self.var = self.buffer("var", np.ones(channels, init.dtype()))
 
     def forward(self, x: Tensor, training: bool) -> Tensor:
+        self.last_input = x
         if not training:
             return functions.batch_norm(x, self.scale, self.shift, self.mean, self.var, self.eps)
         axes = (0, *range(2, x.rank))

@@ -7,18 +7,22 @@ variables, so that a step is one program without Python in it. Leans on `schedul
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from ..compiler.ops.elementwise import expm1, sqrt
 from ..compiler.tensor import Tensor
 from ..compiler.variable import variable
+from .clipping import clip_by_global_norm, clip_by_value
+from .groups import NO_DECAY, Group, assign, check
+from .plateau import Plateau
 from .schedules import (
     Constant,
     Cosine,
     Exponential,
     LearningRate,
+    MultiStep,
     OneCycle,
     Polynomial,
     Schedule,
@@ -28,30 +32,38 @@ from .schedules import (
 )
 
 Updates = dict[Tensor, Tensor]
+Groups = Group | Iterable[Group]
 
 
 class Optimizer:
-    """Subclasses write `rule`: the new value of one parameter and of its state."""
+    """Subclasses write `rule`: the new value of one parameter and of its state.
 
-    def __init__(self, learning_rate: LearningRate, weight_decay: float = 0.0):
+    groups: parameters with a weight decay or a multiple of the learning rate of their own.
+    """
+
+    def __init__(self, learning_rate: LearningRate, weight_decay: float = 0.0, groups: Groups = ()):
         self.learning_rate = as_schedule(learning_rate)
         self.weight_decay = weight_decay
+        self.groups = check(groups)
         self.counter = variable("optimizer.step", np.array(0, "int32"))
         self._slots: dict[tuple[str, Tensor], Tensor] = {}
+        self._group_of: dict[Tensor, Group] = {}
 
     def updates(self, parameters: Sequence[Tensor], gradients: Sequence[Tensor]) -> Updates:
         """New expressions for every parameter, the optimizer's state and its step counter, for `kw.compile`.
 
-        Raises ValueError where parameters and gradients do not pair up.
+        Raises ValueError where parameters and gradients do not pair up, or a group has no parameters.
         """
         if len(parameters) != len(gradients):
             raise ValueError(f"{len(parameters)} parameters were given with {len(gradients)} gradients")
         rate = self.learning_rate(self.counter)
+        self._group_of = assign(self.groups, parameters)
         out: Updates = {}
         for p, g in zip(parameters, gradients, strict=True):
             if p.op.name != "variable" or p.shape != g.shape:
                 raise ValueError(f"the gradient {g.brief()} does not belong to the parameter {p!r}")
-            out.update(self.rule(p, g, rate))
+            group = self._group_of.get(p)
+            out.update(self.rule(p, g, rate if group is None or group.rate == 1 else rate * group.rate))
         out[self.counter] = self.counter + 1
         return out
 
@@ -59,8 +71,8 @@ class Optimizer:
         raise NotImplementedError
 
     def state(self) -> list[Tensor]:
-        """The step counter and the variables kept for each parameter so far, in the order they were made."""
-        return [self.counter, *self._slots.values()]
+        """The step counter, the schedule's variables, and those kept for each parameter so far, in order."""
+        return [self.counter, *self.learning_rate.state(), *self._slots.values()]
 
     def slot(self, kind: str, p: Tensor, initial: float = 0.0) -> Tensor:
         """The state variable `kind` of a parameter, made (float32, of its shape) where it does not exist yet."""
@@ -71,7 +83,13 @@ class Optimizer:
 
     def decayed(self, p: Tensor, g: Tensor) -> Tensor:
         """The gradient with that of weight_decay / 2 |p|^2 added."""
-        return g + p * self.weight_decay if self.weight_decay else g
+        decay = self.decay(p)
+        return g + p * decay if decay else g
+
+    def decay(self, p: Tensor) -> float:
+        """The weight decay of a parameter: its group's or, where that has none, the optimizer's."""
+        group = self._group_of.get(p)
+        return self.weight_decay if group is None or group.weight_decay is None else group.weight_decay
 
     def steps(self) -> Tensor:
         """The number of this step, counted from 1, float32."""
@@ -87,8 +105,9 @@ class SGD(Optimizer):
         momentum: float = 0.0,
         nesterov: bool = False,
         weight_decay: float = 0.0,
+        groups: Groups = (),
     ):
-        super().__init__(learning_rate, weight_decay)
+        super().__init__(learning_rate, weight_decay, groups)
         if nesterov and not momentum:
             raise ValueError("SGD: nesterov needs a momentum above 0")
         self.momentum, self.nesterov = momentum, nesterov
@@ -113,8 +132,9 @@ class RMSprop(Optimizer):
         eps: float = 1e-8,
         momentum: float = 0.0,
         weight_decay: float = 0.0,
+        groups: Groups = (),
     ):
-        super().__init__(learning_rate, weight_decay)
+        super().__init__(learning_rate, weight_decay, groups)
         self.alpha, self.eps, self.momentum = alpha, eps, momentum
 
     def rule(self, p: Tensor, g: Tensor, rate: Tensor) -> Updates:
@@ -132,8 +152,10 @@ class RMSprop(Optimizer):
 class Adagrad(Optimizer):
     """Gradients over the root of the sum of their squares (Duchi, Hazan, Singer 2011)."""
 
-    def __init__(self, learning_rate: LearningRate = 0.01, eps: float = 1e-10, weight_decay: float = 0.0):
-        super().__init__(learning_rate, weight_decay)
+    def __init__(
+        self, learning_rate: LearningRate = 0.01, eps: float = 1e-10, weight_decay: float = 0.0, groups: Groups = ()
+    ):
+        super().__init__(learning_rate, weight_decay, groups)
         self.eps = eps
 
     def rule(self, p: Tensor, g: Tensor, rate: Tensor) -> Updates:
@@ -152,8 +174,9 @@ class Adam(Optimizer):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.0,
+        groups: Groups = (),
     ):
-        super().__init__(learning_rate, weight_decay)
+        super().__init__(learning_rate, weight_decay, groups)
         if not all(0 <= b < 1 for b in betas):
             raise ValueError(f"Adam: betas lie in [0, 1), not {betas}")
         self.betas, self.eps = betas, eps
@@ -185,15 +208,18 @@ class AdamW(Adam):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.01,
+        groups: Groups = (),
     ):
-        super().__init__(learning_rate, betas, eps, weight_decay)
+        super().__init__(learning_rate, betas, eps, weight_decay, groups)
 
     def rule(self, p: Tensor, g: Tensor, rate: Tensor) -> Updates:
-        start = p * (1.0 - rate * self.weight_decay) if self.weight_decay else p
+        decay = self.decay(p)
+        start = p * (1.0 - rate * decay) if decay else p
         return self._moments(p, start, g, rate)
 
 
 __all__ = [
+    "NO_DECAY",
     "SGD",
     "Adagrad",
     "Adam",
@@ -201,11 +227,16 @@ __all__ = [
     "Constant",
     "Cosine",
     "Exponential",
+    "Group",
+    "MultiStep",
     "OneCycle",
     "Optimizer",
+    "Plateau",
     "Polynomial",
     "RMSprop",
     "Schedule",
     "Step",
     "WarmUp",
+    "clip_by_global_norm",
+    "clip_by_value",
 ]

@@ -6,60 +6,100 @@ that one native call can run many steps. Leans on the DSL, `model` and `optimize
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..compiler.autodiff import grad
 from ..compiler.functions import softmax
+from ..compiler.graph import toposort
 from ..compiler.ops.elementwise import equal
 from ..compiler.ops.indexing import gather
 from ..compiler.ops.reduce import argmax
+from ..compiler.ops.source import size_of
 from ..compiler.pipeline import Compiled, compile
-from ..compiler.tensor import Tensor, input
+from ..compiler.rewrite import rebuild
+from ..compiler.tensor import Tensor, dim_of, input
+from .layer import Layer
 from .model import Model
 from .optimizers import Optimizer
+from .updating import Updating, accumulated, plain
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
-POSITIONS = 2
-"""Which input of the training and evaluation programs advances with the step."""
+POSITIONS, APPLY = 2, 3
+"""Which inputs of the training and evaluation programs advance with the step: the positions of its batch and, where
+gradients are accumulated, whether it ends with an update (int32, 0 or 1)."""
 
 
 @dataclass(frozen=True)
 class Graph:
-    """What `kw.compile` takes."""
+    """What `kw.compile` takes; averages: each parameter's, where there are any; state: variables made for them and
+    for accumulated gradients."""
 
     inputs: list[Tensor]
     outputs: list[Tensor]
     updates: dict[Tensor, Tensor] = field(default_factory=dict)
+    averages: dict[Tensor, Tensor] = field(default_factory=dict)
+    state: list[Tensor] = field(default_factory=list)
 
-    def compile(self, device: str, threads: int | None) -> Compiled:
-        return compile(self.inputs, self.outputs, self.updates, device=device, threads=threads)
+    def compile(self, device: str, threads: int | None, batch: int) -> Compiled:
+        """The program for this device, its schedules chosen for batches of about `batch`."""
+        typical = {"batch": batch}
+        return compile(self.inputs, self.outputs, self.updates, device=device, threads=threads, typical=typical)
 
 
-def training(model: Model, loss: Loss, optimizer: Optimizer) -> Graph:
-    """(images, labels, positions) -> (mean loss, correct predictions), updating all that training changes."""
+def training(
+    model: Model, loss: Loss, optimizer: Optimizer, augment: Layer | None = None, options: Updating | None = None
+) -> Graph:
+    """(images, labels, positions) -> (mean loss, correct predictions), updating all that training changes.
+
+    augment: a layer that the batch goes through first. Where `options` accumulates gradients, a fourth input says
+    whether this micro-batch ends with an update.
+    """
+    options = options or Updating()
     inputs, batch, targets = _gathered(model)
+    changes: dict[Tensor, Tensor] = {}
+    if augment is not None:
+        batch = augment(batch, training=True)
+        changes = augment.updates()
     logits = model(batch, training=True)
     value = loss(logits, targets)
     for weight, head in model.net.heads():
         value = value + loss(head, targets) * weight
     parameters = model.parameters()
-    updates = {**model.net.updates(), **optimizer.updates(parameters, grad(value, parameters))}
-    return Graph(inputs, [value, _correct(logits, targets)], updates)
+    gradients = grad(value, parameters)
+    if options.accumulate == 1:
+        step = plain(options, optimizer, parameters, gradients)
+    else:
+        examples = size_of(dim_of(inputs[POSITIONS], (0,)), "float32")
+        inputs.append(input("apply", (), "int32"))
+        step = accumulated(options, optimizer, parameters, gradients, examples, inputs[APPLY] > 0)
+    updates = {**changes, **model.net.updates(), **step.updates}
+    return Graph(inputs, [value, _correct(logits, targets)], updates, step.averages, step.state)
 
 
-def evaluation(model: Model, loss: Loss) -> Graph:
-    """(images, labels, positions) -> (mean loss, correct predictions), in inference mode."""
+def evaluation(model: Model, loss: Loss, weights: Mapping[Tensor, Tensor] | None = None) -> Graph:
+    """(images, labels, positions) -> (mean loss, correct predictions), in inference mode.
+
+    weights: what stands for the model's parameters, as their averages do.
+    """
     inputs, batch, targets = _gathered(model)
     logits = model(batch)
-    return Graph(inputs, [loss(logits, targets), _correct(logits, targets)])
+    return Graph(inputs, substitute([loss(logits, targets), _correct(logits, targets)], weights or {}))
 
 
-def prediction(model: Model) -> Graph:
-    """images -> class probabilities (batch, classes)."""
+def prediction(model: Model, weights: Mapping[Tensor, Tensor] | None = None) -> Graph:
+    """images -> class probabilities (batch, classes); weights: as in `evaluation`."""
     images = model.images()
-    return Graph([images], [softmax(model(images))])
+    return Graph([images], substitute([softmax(model(images))], weights or {}))
+
+
+def substitute(outputs: Sequence[Tensor], leaves: Mapping[Tensor, Tensor]) -> list[Tensor]:
+    """The same expressions over other leaves."""
+    done: dict[Tensor, Tensor] = {}
+    for node in toposort(outputs):
+        done[node] = leaves[node] if node in leaves else rebuild(node, [done[i] for i in node.inputs])
+    return [done[y] for y in outputs]
 
 
 def _gathered(model: Model) -> tuple[list[Tensor], Tensor, Tensor]:

@@ -53,6 +53,11 @@ class Display:
         if self._bar is not None:
             self._bar.remove_task(self._task)
 
+    def say(self, text: str) -> None:
+        """A line of its own."""
+        if self.shown:
+            self._console.print(text, highlight=False, soft_wrap=True)
+
 
 def describe(record: dict[str, Any], epochs: int) -> str:
     """One epoch's history as a line of text."""

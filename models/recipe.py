@@ -12,21 +12,23 @@ from typing import Any
 
 from ..compiler.tensor import Tensor
 from . import losses, optimizers
-from .schedules import Constant, Cosine, OneCycle, Polynomial, Schedule, WarmUp
+from .schedules import Constant, Cosine, MultiStep, OneCycle, Polynomial, Schedule, WarmUp
 
-SHAPES = ("constant", "cosine", "one-cycle", "linear")
+SHAPES = ("constant", "cosine", "one-cycle", "linear", "steps")
 
 
 @dataclass(frozen=True)
 class Recipe:
     """optimizer: the name of a class of `kw.optim`; options: its other arguments; schedule: one of SHAPES.
 
+    milestones: the fractions of a run at which the schedule "steps" divides the rate by 10.
     loss: the name of a function of `kw.losses`; loss_options: its arguments after outputs and targets.
     """
 
     optimizer: str = "SGD"
     learning_rate: float = 0.05
     schedule: str = "cosine"
+    milestones: tuple[float, ...] = (1 / 2, 3 / 4)
     warm_up_epochs: float = 0.0
     epochs: int = 10
     batch: int = 128
@@ -44,7 +46,8 @@ class Recipe:
 
     def criterion(self) -> Callable[[Tensor, Tensor], Tensor]:
         """The loss with its options: (outputs, integer targets) -> scalar mean."""
-        return partial(getattr(losses, self.loss), **self.loss_options)
+        loss = getattr(losses, self.loss)
+        return partial(loss, **self.loss_options) if self.loss_options else loss
 
     def build(self, steps_per_epoch: int, epochs: int | None = None, constant: bool = False) -> optimizers.Optimizer:
         """The optimizer for a run of `epochs` (by default the recipe's); `constant` leaves the schedule out."""
@@ -58,5 +61,6 @@ class Recipe:
             "cosine": Cosine(self.learning_rate, left),
             "one-cycle": OneCycle(self.learning_rate, left),
             "linear": Polynomial(self.learning_rate, left),
+            "steps": MultiStep(self.learning_rate, tuple(round(at * left) for at in self.milestones)),
         }[self.schedule]
         return kind(WarmUp(warm, rate) if warm else rate, **self.options)

@@ -6,12 +6,14 @@ Step 0 is the first update. Durations are in steps. Leans on the DSL; `at` reads
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from ..compiler.codegen import reference
 from ..compiler.ops.elementwise import clip, cos, exp, floor, maximum, minimum, where
 from ..compiler.tensor import Tensor, as_tensor
+from .monitor import Monitor
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,17 @@ class Schedule:
     def at(self, step: int) -> float:
         """The rate at one step, as a number."""
         return float(reference.evaluate([self(as_tensor(step))], {})[0])
+
+    def state(self) -> list[Tensor]:
+        """The variables that the rate depends on besides the step; kept in checkpoints."""
+        return []
+
+    def monitors(self) -> list[Monitor]:
+        """What `observe` reads of a line of history."""
+        return []
+
+    def observe(self, record: Mapping[str, Any]) -> None:
+        """An epoch is over; `record` is its line of history."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +63,24 @@ class Step(Schedule):
 
     def rate(self, t: Tensor) -> Tensor:
         return _power(self.factor, floor((t + 0.5) / self.every)) * self.initial
+
+
+@dataclass(frozen=True)
+class MultiStep(Schedule):
+    """Multiplied by `factor` at each of the steps in `milestones` (PyTorch's MultiStepLR)."""
+
+    initial: float
+    milestones: tuple[int, ...]
+    factor: float = 0.1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "milestones", tuple(sorted(int(m) for m in self.milestones)))
+
+    def rate(self, t: Tensor) -> Tensor:
+        passed = as_tensor(0.0)
+        for milestone in self.milestones:
+            passed = passed + where(t >= float(milestone), 1.0, 0.0)
+        return _power(self.factor, passed) * self.initial
 
 
 @dataclass(frozen=True)
@@ -99,6 +130,15 @@ class WarmUp(Schedule):
     def rate(self, t: Tensor) -> Tensor:
         later = self.after(maximum(t - self.steps, 0.0))
         return where(t < self.steps, later * ((t + 1.0) / (self.steps + 1)), later)
+
+    def state(self) -> list[Tensor]:
+        return self.after.state()
+
+    def monitors(self) -> list[Monitor]:
+        return self.after.monitors()
+
+    def observe(self, record: Mapping[str, Any]) -> None:
+        self.after.observe(record)
 
 
 @dataclass(frozen=True)

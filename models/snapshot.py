@@ -16,6 +16,10 @@ from ..compiler.tensor import Tensor
 from ..compiler.variable import get_value, set_value
 from ..runtime.checkpoint import CheckpointError
 from . import optimizers, schedules
+from .images.augment import Augment
+from .model import Model
+
+FORMAT = 1
 
 
 def named(variables: Iterable[Tensor]) -> dict[str, Tensor]:
@@ -52,28 +56,60 @@ def describe(optimizer: optimizers.Optimizer) -> dict[str, Any] | None:
     kind, rate = type(optimizer), optimizer.learning_rate
     if getattr(optimizers, kind.__name__, None) is not kind or not _known(rate):
         return None
+    if any(callable(g.match) for g in optimizer.groups):
+        return None
     hidden = ("learning_rate", "counter")
     options = {k: v for k, v in vars(optimizer).items() if k not in hidden and not k.startswith("_")}
+    options["groups"] = [dataclasses.asdict(g) for g in optimizer.groups]
     return {"kind": kind.__name__, "options": options, "learning_rate": _describe_schedule(rate)}
 
 
 def revive(description: Mapping[str, Any]) -> optimizers.Optimizer:
     """The optimizer that `describe` described, with fresh state."""
     rate = _revive_schedule(description["learning_rate"])
-    return getattr(optimizers, description["kind"])(rate, **description["options"])
+    options = dict(description["options"])
+    options["groups"] = [optimizers.Group(**g) for g in options.get("groups", ())]
+    return getattr(optimizers, description["kind"])(rate, **options)
 
 
 def _known(rate: schedules.Schedule) -> bool:
     inner = getattr(rate, "after", None)
-    return getattr(schedules, type(rate).__name__, None) is type(rate) and (inner is None or _known(inner))
+    return getattr(optimizers, type(rate).__name__, None) is type(rate) and (inner is None or _known(inner))
 
 
 def _describe_schedule(rate: schedules.Schedule) -> dict[str, Any]:
-    fields = {f.name: getattr(rate, f.name) for f in dataclasses.fields(rate)}
+    fields = {f.name: getattr(rate, f.name) for f in dataclasses.fields(rate) if f.init}
     plain = {k: _describe_schedule(v) if isinstance(v, schedules.Schedule) else v for k, v in fields.items()}
     return {"kind": type(rate).__name__, **plain}
 
 
 def _revive_schedule(description: Mapping[str, Any]) -> schedules.Schedule:
     options = {k: _revive_schedule(v) if isinstance(v, dict) else v for k, v in description.items() if k != "kind"}
-    return getattr(schedules, description["kind"])(**options)
+    return getattr(optimizers, description["kind"])(**options)
+
+
+def identity(model: Model, augment: Augment | None) -> dict[str, Any]:
+    """What a checkpoint says of the network and the augmentation that it is of."""
+    return {
+        "format": FORMAT,
+        "model": model.name,
+        "input_shape": list(model.input_shape),
+        "classes": model.classes,
+        "augment": None if augment is None else repr(augment),
+    }
+
+
+def check(metadata: Mapping[str, Any], model: Model, augment: Augment | None, path: Any) -> None:
+    """Raises CheckpointError where a checkpoint is not of this network or augmentation."""
+    if metadata.get("format") != FORMAT:
+        raise CheckpointError(f"{path} is not a trainer's checkpoint of format {FORMAT}")
+    theirs = (metadata["model"], tuple(metadata["input_shape"]), metadata["classes"])
+    ours = (model.name, model.input_shape, model.classes)
+    if theirs != ours:
+        raise CheckpointError(
+            f"{path} was written for {theirs[0]} {theirs[1]} with {theirs[2]} classes, "
+            f"not for {ours[0]} {ours[1]} with {ours[2]}"
+        )
+    made, given = metadata.get("augment"), None if augment is None else repr(augment)
+    if made != given:
+        raise CheckpointError(f"{path} was written with augment={made}, not augment={given}: give the trainer the same")

@@ -1,68 +1,51 @@
 """The training loop, as `kw.Trainer`: fit, step, evaluate, predict, save, resume.
 
 Many steps run in one native call; between calls the bar moves, Ctrl-C is answered and losses are checked. Leans on
-`programs` for what is computed, `batches` for data, `snapshot` for checkpoints, `diagnose` where a loss is not finite.
+`programs` for what is computed, `batches` for data, `snapshot` for checkpoints, `callbacks` for what watches a run,
+`diagnose` where a loss is not finite.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..compiler.errors import InputError
 from ..compiler.pipeline import Compiled
 from ..compiler.tensor import Tensor
+from ..compiler.variable import get_value, set_value
 from ..runtime import checkpoint as storage
-from . import batches, diagnose, networks, programs, snapshot
+from . import batches, diagnose, feeds, networks, programs, snapshot
+from .callbacks.base import Callback, Watchers
+from .callbacks.stopping import BestCheckpoint
+from .images.augment import Augment, keeping_shape
 from .interrupt import Interrupt
+from .losses import CrossEntropy, cross_entropy
 from .model import Model
+from .monitor import Monitor
 from .optimizers import Optimizer
 from .progress import Display
-
-FORMAT = 1
-
-
-class Callback:
-    """What is told of a run's progress. A plain function (trainer, record) serves as `after_epoch`."""
-
-    def after_steps(self, trainer: Trainer) -> None:
-        """Some steps were made in a native call; `trainer.epoch` and `trainer.position` say where it is."""
-
-    def after_epoch(self, trainer: Trainer, record: dict[str, Any]) -> None:
-        """An epoch is over; `record` is its line of history."""
-
-
-@dataclass
-class Running:
-    """Sums over the part of an epoch that is done."""
-
-    loss: float = 0.0
-    correct: int = 0
-    seen: int = 0
-    seconds: float = 0.0
-
-    def add(self, losses: np.ndarray, correct: np.ndarray, batch: int, seconds: float) -> None:
-        for value in losses.tolist():
-            self.loss += value * batch
-        self.correct += int(correct.sum())
-        self.seen += batch * len(losses)
-        self.seconds += seconds
-
-    def means(self) -> dict[str, float]:
-        """{"loss", "accuracy"} per example."""
-        seen = max(self.seen, 1)
-        return {"loss": self.loss / seen, "accuracy": self.correct / seen}
+from .running import Running
+from .updating import Updating
 
 
 class Trainer:
     """Trains `model` on `device`. `optimizer`: by default the model's recipe, made at the first fit.
 
     loss: (logits, integer labels) -> scalar mean, by default the recipe's; batch likewise. seed: the order of examples.
-    `history` has one dict per finished epoch; `epoch` counts finished epochs, `position` the steps into the next.
+    augment: a `kw.images.Augment` that images go through in training only; it keeps their shape.
+    clip_norm, clip_value: limits of the gradients' global norm and of their elements. ema: the decay of a moving
+    average of the parameters, which then serves evaluation and prediction. accumulate: batches whose gradients make
+    one update, as one batch of that many times the size would.
+
+    `history` has one dict per finished epoch; `epoch` counts finished epochs, `position` the batches into the next.
+    `stopped` says why the last fit ended before its time.
     """
 
     def __init__(
@@ -74,6 +57,11 @@ class Trainer:
         threads: int | None = None,
         seed: int = 0,
         batch: int | None = None,
+        augment: Augment | None = None,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        accumulate: int = 1,
     ):
         if not isinstance(model, Model):
             raise TypeError(
@@ -82,16 +70,23 @@ class Trainer:
             )
         self.model, self.optimizer = model, optimizer
         self.loss = model.recipe.criterion() if loss is None else loss
+        self.augment = keeping_shape(augment, model.images())
         self.device, self.threads, self.seed = device, threads, seed
         self.batch = model.recipe.batch if batch is None else batch
         if self.batch < 1 or seed < 0:
             raise ValueError(f"Trainer: batch is at least 1 and seed at least 0, not {self.batch} and {seed}")
+        self.updating = Updating(clip_norm, clip_value, ema, accumulate)
         self.history: list[dict[str, Any]] = []
         self.epoch = self.position = 0
+        self.stopped: str | None = None
         self._running = Running()
+        self._data: dict[str, Any] = {}
         self._pace = batches.Pace()
         self._graph: programs.Graph | None = None
-        self._programs: dict[str, Compiled] = {}
+        self._programs: dict[tuple[str, bool], Compiled] = {}
+        self._watchers = Watchers()
+        self._resumed: dict[str, Any] = {}
+        self._watched: list[str] = []
 
     # -------------------------------------------------------- what users call
     def fit(
@@ -106,44 +101,60 @@ class Trainer:
     ) -> list[dict[str, Any]]:
         """Train until `epochs` epochs have been done in all, so that a resumed run ends where it would have.
 
-        data: (images, labels), or a data set with `.train`; validation: the same, by default the data set's
-        `.validation` or `.test`, if any. checkpoint: a file written after each epoch and on Ctrl-C. best: a file
-        kept at the best validation accuracy. Returns the history. Raises InputError for data that does not fit,
-        DivergenceError where the loss stops being finite, KeyboardInterrupt after Ctrl-C (with everything saved).
+        data: (images, labels), a data set with `.train`, or a `kw.data.Loader`, which brings its own batch and seed.
+        validation: the same, by default the data set's `.validation` or `.test`, if any. checkpoint: a file written
+        after each epoch and on Ctrl-C. callbacks: `kw.callbacks`, or functions of the trainer and an epoch's line of
+        history. best: a file kept at the best validation accuracy. Returns the history. Raises InputError for data
+        that does not fit, DataError for a file that cannot be read, ValueError where something watches what the
+        history will not have, DivergenceError where the loss stops being finite, KeyboardInterrupt after Ctrl-C (with
+        everything saved).
         """
-        arrays = self._checked(batches.part(data, "train"))
+        feed = feeds.feed(data, "train", self.model, self.batch, self.seed)
+        self._begin(feed)
         held = self._held(data, validation)
         if best is not None and held is None:
             raise ValueError("fit: the best epoch is chosen by validation accuracy, so `best` needs validation data")
         goal = self.model.recipe.epochs if epochs is None else epochs
-        self._prepare(batches.steps_in(len(arrays), self.batch), goal)
-        watchers = [_callback(c) for c in callbacks]
+        self._prepare(batches.steps_in(feed.steps, self.updating.accumulate), goal)
+        watchers = Watchers([*callbacks, *([] if best is None else [BestCheckpoint(best)])])
+        self._watch(watchers, held is not None)
         with Interrupt() as stop, Display(progress, goal) as display:
             try:
-                while self.epoch < goal:
-                    self._run_epoch(arrays, display, stop, watchers, checkpoint)
+                while self.epoch < goal and self.stopped is None:
+                    self._run_epoch(feed, display, stop, checkpoint)
                     record = self._close_epoch(held)
                     display.finish(record)
-                    if best is not None and record["validation_accuracy"] >= self._best():
-                        self.save(best)
+                    watchers.epoch(self, record)
                     if checkpoint is not None:
                         self.save(checkpoint)
-                    for watcher in watchers:
-                        watcher.after_epoch(self, record)
+                if self.stopped is not None:
+                    display.say(f"stopped after epoch {self.epoch}: {self.stopped}")
             except KeyboardInterrupt:
-                raise KeyboardInterrupt(self._stopped(checkpoint)) from None
+                self._resumed = watchers.states()
+                raise KeyboardInterrupt(self._interrupted(checkpoint)) from None
+            finally:
+                watchers.end(self)
         return self.history
+
+    def stop(self, reason: str) -> None:
+        """End the fit that is under way after this epoch; for callbacks."""
+        self.stopped = reason
+
+    def require(self, monitor: Monitor) -> None:
+        """Raises ValueError where the history of the fit that begins will not have what `monitor` reads."""
+        monitor.read(dict.fromkeys(self._watched, 0.0))
 
     def step(self, images: Any, labels: Any) -> float:
         """One update from one batch; its loss before the update. Before any fit, the recipe's rate stays constant."""
         arrays = self._checked((images, labels))
         self._prepare(1, 1, constant=True)
-        out = self._program("training").run([*arrays, np.arange(len(arrays), dtype="int32")])
-        return float(np.ravel(out[0])[0])
+        positions = np.arange(len(arrays), dtype="int32")[None]
+        losses, _ = _run(self._program("training"), [*arrays, positions, *self._applied(np.ones(1, bool))])
+        return float(losses[0])
 
     def evaluate(self, split: Any) -> dict[str, float]:
-        """{"loss", "accuracy"} in inference mode, over (images, labels) or a data set's `.test`."""
-        return self._evaluate(self._checked(batches.part(split, "test")))
+        """{"loss", "accuracy"} in inference mode, over (images, labels), a data set's `.test` or a `kw.data.Loader`."""
+        return self._evaluate(feeds.feed(split, "test", self.model, self.batch, self.seed))
 
     def predict(self, images: Any) -> np.ndarray:
         """Class probabilities, (n, classes) float32."""
@@ -156,13 +167,22 @@ class Trainer:
         """Write everything that a resumed run needs, atomically."""
         storage.save(path, snapshot.values(self._variables()), self._metadata())
 
+    def use_averages(self) -> None:
+        """Set the model's parameters to their moving averages. Raises ValueError where there are none."""
+        averages = self._averages()
+        if not averages:
+            raise ValueError("use_averages: there are none; make the trainer with ema=0.999 and train first")
+        for parameter, average in averages.items():
+            set_value(parameter, get_value(average))
+
     def load(self, path: str | Path) -> Trainer:
         """Continue from a checkpoint: parameters, optimizer, counters, history. Returns the trainer.
 
         Raises CheckpointError where it was written for another network or optimizer.
         """
         arrays, metadata = storage.load(path)
-        self._fits(metadata, path)
+        snapshot.check(metadata, self.model, self.augment, path)
+        self._adopt(metadata, path)
         if metadata["optimizer_made"] and self.optimizer is None:
             if metadata["optimizer"] is None:
                 raise storage.CheckpointError(f"{path}: the optimizer is not one of kw.optim; give it to the Trainer")
@@ -173,6 +193,8 @@ class Trainer:
         self.seed, self.batch = metadata["seed"], metadata["batch"]
         self.epoch, self.position = metadata["epoch"], metadata["position"]
         self.history, self._running = list(metadata["history"]), Running(**metadata["running"])
+        self._resumed = dict(metadata.get("callbacks", {}))
+        self._data = metadata.get("data", {})
         return self
 
     @classmethod
@@ -186,142 +208,182 @@ class Trainer:
         return cls(model, **options).load(path)
 
     # -------------------------------------------------------- one epoch
-    def _run_epoch(
-        self, arrays: batches.Arrays, display: Display, stop: Interrupt, watchers: Sequence[Callback], checkpoint: Any
-    ) -> None:
-        steps = batches.steps_in(len(arrays), self.batch)
-        positions = batches.order(len(arrays), self.seed, self.epoch)
-        display.start(self.epoch, steps, self.position)
-        while self.position < steps:
-            chunk = batches.take(positions, self.batch, self.position, self._pace.steps)
-            self._run_steps(arrays, chunk, checkpoint)
-            means = self._running.means()
-            display.update(self.position, chunk.size, means["loss"], means["accuracy"])
-            for watcher in watchers:
-                watcher.after_steps(self)
-            if stop.asked:
-                raise KeyboardInterrupt
+    def _run_epoch(self, feed: feeds.Feed, display: Display, stop: Interrupt, checkpoint: Any) -> None:
+        display.start(self.epoch, feed.steps, self.position)
+        with closing(feed.chunks(self.epoch, self.position, self._pace)) as chunks:  # type: ignore[type-var]
+            asked = time.perf_counter()
+            for given in chunks:
+                self._run_steps(given, feed.steps, checkpoint, time.perf_counter() - asked)
+                means = self._running.means()
+                display.update(self.position, given[1].size, means["loss"], means["accuracy"])
+                self._watchers.steps(self)
+                if stop.asked:
+                    raise KeyboardInterrupt
+                asked = time.perf_counter()
 
-    def _run_steps(self, arrays: batches.Arrays, chunk: np.ndarray, checkpoint: Any) -> None:
-        """One native call: a step for each row of `chunk`."""
+    def _run_steps(self, given: feeds.Chunk, steps: int, checkpoint: Any, waited: float) -> None:
+        """One native call: a step for each row of the positions, which the run waited for, in an epoch of `steps`."""
+        arrays, chunk = given
         program, graph = self._program("training"), self._training()
+        done = self.position + 1 + np.arange(len(chunk))
+        inputs = [*arrays, chunk, *self._applied((done % self.updating.accumulate == 0) | (done == steps))]
         before = diagnose.snapshot(list(graph.updates))
         started = time.perf_counter()
-        losses, correct = _run(program, arrays, chunk)
+        losses, correct = _run(program, inputs)
         seconds = time.perf_counter() - started
         bad = np.flatnonzero(~np.isfinite(losses))
         if bad.size:
             step = int(bad[0])
-            reason = diagnose.find(graph, program, before, [*arrays, chunk], step)
+            reason = diagnose.find(graph, program, before, inputs, step)
             kept = f"; the last good state is in {checkpoint}" if checkpoint and Path(checkpoint).exists() else ""
             raise diagnose.DivergenceError(
                 f"the loss became {losses[step]} in epoch {self.epoch + 1}, step {self.position + step + 1}: "
                 f"{reason}{kept}. A smaller learning rate often helps"
             )
         self._pace.learn(len(chunk), seconds)
-        self._running.add(losses, correct, chunk.shape[1], seconds)
+        self._running.add(losses, correct, chunk.shape[1], waited + seconds)
         self.position += len(chunk)
 
-    def _close_epoch(self, held: batches.Arrays | None) -> dict[str, Any]:
+    def _close_epoch(self, held: feeds.Feed | None) -> dict[str, Any]:
         """The epoch's line of history, appended; counters move on to the next."""
         done = self._running
         record: dict[str, Any] = {
             "epoch": self.epoch + 1,
             **done.means(),
+            "learning_rate": self._rate(),
             "seconds": done.seconds,
             "images_per_second": done.seen / max(done.seconds, 1e-9),
         }
         if held is not None:
             record.update({f"validation_{k}": v for k, v in self._evaluate(held).items()})
         self.history.append(record)
+        if self.optimizer is not None:
+            self.optimizer.learning_rate.observe(record)
         self.epoch, self.position, self._running = self.epoch + 1, 0, Running()
         return record
 
-    def _evaluate(self, arrays: batches.Arrays) -> dict[str, float]:
+    def _evaluate(self, feed: feeds.Feed) -> dict[str, float]:
         program, total = self._program("evaluation"), Running()
-        positions = np.arange(len(arrays), dtype="int32")
-        size, done = max(self.batch, 256), 0
-        while done < batches.steps_in(len(arrays), size):
-            chunk = batches.take(positions, size, done, 64)
-            losses, correct = _run(program, arrays, chunk)
-            total.add(losses, correct, chunk.shape[1], 0.0)
-            done += len(chunk)
+        with closing(feed.in_order()) as chunks:  # type: ignore[type-var]
+            for arrays, chunk in chunks:
+                losses, correct = _run(program, [*arrays, chunk])
+                total.add(losses, correct, chunk.shape[1], 0.0)
         return total.means()
 
+    def _applied(self, ends: np.ndarray) -> list[np.ndarray]:
+        """The training program's last input: which micro-batches end with an update. None without accumulation."""
+        return [ends.astype("int32")] if self.updating.accumulate > 1 else []
+
+    def _rate(self) -> float:
+        """The learning rate of the last update."""
+        assert self.optimizer is not None
+        return self.optimizer.learning_rate.at(max(int(get_value(self.optimizer.counter)) - 1, 0))
+
     # -------------------------------------------------------- programs and state
+    def _begin(self, feed: feeds.Feed) -> None:
+        """Note what the run reads. Raises InputError where an epoch was begun with other data."""
+        changed = feeds.differences(self._data, feed.describe()) if self.position and self._data else ""
+        if changed:
+            raise InputError(
+                f"this run stopped within epoch {self.epoch + 1} of data that had {changed}: go on with the same data, "
+                "or start again with a new Trainer"
+            )
+        self._data, self.batch, self.seed = feed.describe(), feed.batch, feed.seed
+
     def _prepare(self, steps_per_epoch: int, epochs: int, constant: bool = False) -> None:
         """Make the recipe's optimizer where the user gave none."""
         if self.optimizer is None:
             self.optimizer = self.model.recipe.build(steps_per_epoch, epochs, constant)
 
+    def _watch(self, watchers: Watchers, validated: bool) -> None:
+        """The callbacks begin: what its history will have is known, and the callbacks get the state they left."""
+        keys = ["loss", "accuracy"]
+        self._watched = [*keys, "learning_rate", "seconds", *(f"validation_{k}" for k in keys if validated)]
+        self.stopped, self._watchers = None, watchers
+        assert self.optimizer is not None
+        for monitor in self.optimizer.learning_rate.monitors():
+            self.require(monitor)
+        watchers.begin(self, self._resumed)
+        self._resumed = {}
+
     def _training(self) -> programs.Graph:
         """The training step's graph, made once: a second one would draw other dropout masks."""
         if self._graph is None:
             assert self.optimizer is not None
-            self._graph = programs.training(self.model, self.loss, self.optimizer)
+            self._graph = programs.training(self.model, self.loss, self.optimizer, self.augment, self.updating)
         return self._graph
 
+    def _averages(self) -> dict[Tensor, Tensor]:
+        """Each parameter's moving average, once there is a training step that moves it."""
+        return {} if self._graph is None else self._graph.averages
+
     def _program(self, which: str) -> Compiled:
-        if which not in self._programs:
+        averages = self._averages() if which != "training" else {}
+        key = (which, bool(averages))
+        if key not in self._programs:
             graph = (
                 self._training()
                 if which == "training"
-                else programs.evaluation(self.model, self.loss)
+                else programs.evaluation(self.model, self.loss, averages)
                 if which == "evaluation"
-                else programs.prediction(self.model)
+                else programs.prediction(self.model, averages)
             )
-            self._programs[which] = graph.compile(self.device, self.threads)
-        return self._programs[which]
+            batch = self.batch if which == "training" else max(self.batch, feeds.EVALUATION)
+            self._programs[key] = graph.compile(self.device, self.threads, batch)
+        return self._programs[key]
 
     def _variables(self) -> list[Tensor]:
+        state: list[Tensor] = []
         if self.optimizer is not None:
-            self._training()
-        state = [] if self.optimizer is None else self.optimizer.state()
-        return [*self.model.parameters(), *self.model.buffers(), *state]
+            made = self._training().state
+            state = [*self.optimizer.state(), *made]
+        drawn = [] if self.augment is None else self.augment.buffers()
+        return [*self.model.parameters(), *self.model.buffers(), *drawn, *state]
 
     def _metadata(self) -> dict[str, Any]:
         made = self.optimizer
         return {
-            "format": FORMAT,
-            "model": self.model.name,
-            "input_shape": list(self.model.input_shape),
-            "classes": self.model.classes,
+            **snapshot.identity(self.model, self.augment),
             "optimizer_made": made is not None,
             "optimizer": None if made is None else snapshot.describe(made),
+            "updating": asdict(self.updating),
+            "label_smoothing": self.loss.label_smoothing if isinstance(self.loss, CrossEntropy) else 0.0,
             "seed": self.seed,
             "batch": self.batch,
             "epoch": self.epoch,
             "position": self.position,
+            "data": self._data,
             "running": asdict(self._running),
             "history": self.history,
+            "callbacks": {**self._resumed, **self._watchers.states()},
         }
 
-    def _fits(self, metadata: dict[str, Any], path: Any) -> None:
-        if metadata.get("format") != FORMAT:
-            raise storage.CheckpointError(f"{path} is not a trainer's checkpoint of format {FORMAT}")
-        theirs = (metadata["model"], tuple(metadata["input_shape"]), metadata["classes"])
-        ours = (self.model.name, self.model.input_shape, self.model.classes)
-        if theirs != ours:
-            raise storage.CheckpointError(
-                f"{path} was written for {theirs[0]} {theirs[1]} with {theirs[2]} classes, "
-                f"not for {ours[0]} {ours[1]} with {ours[2]}"
-            )
+    def _adopt(self, metadata: dict[str, Any], path: Any) -> None:
+        """Take over how the checkpoint's run clips, averages and accumulates; refuse where this one does otherwise.
+
+        Label smoothing is taken over where this trainer has the plain cross-entropy.
+        """
+        theirs, ours = Updating(**metadata.get("updating", {})), self.updating
+        if theirs != ours and (ours != Updating() or self._graph is not None):
+            raise storage.CheckpointError(f"{path} was written with {theirs}, this trainer was made with {ours}")
+        self.updating = theirs
+        smoothing = metadata.get("label_smoothing", 0.0)
+        if smoothing and self.loss in (cross_entropy, CrossEntropy()) and not self._programs:
+            self.loss = CrossEntropy(smoothing)
 
     def _checked(self, pair: Any) -> batches.Arrays:
         return batches.check(pair, self.model.input_shape, self.model.classes)
 
-    def _held(self, data: Any, validation: Any) -> batches.Arrays | None:
+    def _held(self, data: Any, validation: Any) -> feeds.Feed | None:
         if validation is not None:
-            return self._checked(batches.part(validation, "validation", "test"))
-        for name in ("validation", "test"):
-            if getattr(data, name, None) is not None:
-                return self._checked(batches.part(getattr(data, name)))
+            part = "validation" if getattr(validation, "validation", None) is not None else "test"
+            return feeds.feed(validation, part, self.model, self.batch, self.seed)
+        for part in ("validation", "test"):
+            if getattr(data, part, None) is not None:
+                return feeds.feed(getattr(data, part), part, self.model, self.batch, self.seed)
         return None
 
-    def _best(self) -> float:
-        return max(r["validation_accuracy"] for r in self.history if "validation_accuracy" in r)
-
-    def _stopped(self, checkpoint: Any) -> str:
+    def _interrupted(self, checkpoint: Any) -> str:
         where = f"training stopped in epoch {self.epoch + 1} after {self.position} steps"
         if checkpoint is None:
             return f"{where}; this trainer can go on with fit, or be saved with save"
@@ -329,15 +391,8 @@ class Trainer:
         return f"{where}, saved to {checkpoint}; kw.Trainer.resume({str(checkpoint)!r}) goes on from there"
 
 
-def _run(program: Compiled, arrays: batches.Arrays, chunk: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Losses and correct predictions, (steps,) each, of a step for each row of `chunk`."""
-    out = program.run([*arrays, chunk], steps=len(chunk), per_step=(programs.POSITIONS,))
+def _run(program: Compiled, arrays: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Losses and correct predictions, (steps,) each, of a step for each row of the positions, which come third."""
+    per_step = range(programs.POSITIONS, len(arrays))
+    out = program.run(arrays, steps=len(arrays[programs.POSITIONS]), per_step=per_step)
     return np.ravel(out[0]), np.ravel(out[1])
-
-
-def _callback(what: Any) -> Callback:
-    if isinstance(what, Callback):
-        return what
-    wrapped = Callback()
-    wrapped.after_epoch = what  # type: ignore[method-assign]
-    return wrapped

@@ -30,5 +30,13 @@ class LoadError(KernelwrightError, RuntimeError):
     """Object code that cannot be linked into this process."""
 
 
+class CudaError(KernelwrightError, RuntimeError):
+    """A call of the CUDA driver that failed."""
+
+
+class DeviceMemoryError(KernelwrightError, MemoryError):
+    """A GPU has less free memory than a program asks for."""
+
+
 class CacheWarning(UserWarning):
     """The kernel cache dropped a damaged entry or cannot write; the program still runs."""

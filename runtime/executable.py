@@ -18,7 +18,7 @@ from .errors import IndexLimitError, ProgramError, RuntimeShapeError
 from .loader import load
 from .program import IndexCheck, Program
 from .sizes import evaluate
-from .state import State, place
+from .state import State, native_run, place
 from .threads import shared_pool
 
 KEPT_BINDINGS = 16
@@ -40,7 +40,6 @@ class Executable:
         self._resources = self._resolve()
         unique = list(dict.fromkeys(program.outputs))
         self._returned = [unique.index(position) for position in program.outputs]
-        self._checks = tuple((check, _unsigned(program, check)) for check in program.checks)
 
     def run(
         self, inputs: Sequence[np.ndarray], steps: int = 1, per_step: frozenset[int] = frozenset()
@@ -55,6 +54,7 @@ class Executable:
             held = self._give(binding, inputs, per_step)
             outputs = _take(binding)
             self._pool.run(binding.job_address)
+            native_run()
             del held
         return [outputs[index] for index in self._returned]
 
@@ -122,8 +122,7 @@ class Executable:
 
     def _give(self, binding: Binding, inputs: Sequence[np.ndarray], per_step: frozenset[int]) -> list[np.ndarray]:
         """Check the inputs and write their addresses into their slots; the arrays to keep alive meanwhile."""
-        for check, unsigned in self._checks:
-            self._check(check, unsigned, inputs[check.input])
+        check_inputs(self.program, inputs)
         held = []
         for index, array in enumerate(inputs):
             flags = array.flags
@@ -140,11 +139,16 @@ class Executable:
                 binding.last_inputs[index] = -1 if index in per_step else address
         return held
 
-    def _check(self, check: IndexCheck, unsigned: np.dtype, values: np.ndarray) -> None:
+
+def check_inputs(program: Program, inputs: Sequence[np.ndarray]) -> None:
+    """Raise IndexLimitError where an integer input holds a value outside the range that it indexes."""
+    for check in program.checks:
+        values = inputs[check.input]
+        unsigned = _unsigned(program, check)
         if not values.size or int(values.view(unsigned).max()) < check.limit:
-            return
+            continue
         position = np.unravel_index(int(np.argmax(values.view(unsigned))), values.shape)
-        name = self.program.buffers[self.program.inputs[check.input]].name
+        name = program.buffers[program.inputs[check.input]].name
         where = ", ".join(str(index) for index in position)
         raise IndexLimitError(
             f"input {name!r} holds {values[position]} at position [{where}]: {check.what} takes values from 0 to "

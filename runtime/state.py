@@ -6,11 +6,22 @@ them fixes its order, and from then on it stays where it is in memory.
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .arena import allocate
 from .errors import LayoutError, RuntimeShapeError
+
+_native_runs = itertools.count(1)
+_last_native_run = 0
+
+
+def native_run() -> None:
+    """Note that native code ran, which may have written any state."""
+    global _last_native_run
+    _last_native_run = next(_native_runs)
 
 
 class State:
@@ -22,10 +33,16 @@ class State:
         self.shape = logical.shape
         self.dtype = logical.dtype
         self.claimed = False
+        self._writes = 0
         self._place(logical, tuple(range(logical.ndim)))
 
     def __repr__(self) -> str:
         return f"State({self.name!r}, shape={self.shape}, dtype={self.dtype}, order={self.order})"
+
+    @property
+    def stamp(self) -> tuple[int, int]:
+        """Equal at two times only if the value did not change in between: copies elsewhere need no refresh."""
+        return self._writes, _last_native_run
 
     def get(self) -> np.ndarray:
         """A copy of the value in logical order."""
@@ -37,6 +54,7 @@ class State:
         if logical.shape != self.shape:
             raise RuntimeShapeError(f"state {self.name!r}: expected shape {self.shape}, got {logical.shape}")
         np.copyto(self._logical(), logical, casting="same_kind")
+        self._writes += 1
 
     def reorder(self, order: tuple[int, ...]) -> None:
         """Move the axes to `order`, from outermost to innermost; the logical value stays."""

@@ -8,12 +8,14 @@ reductions, and register tiles with an epilogue. Leans on `source` for expressio
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from .. import loops
 from ..kernels import Kernel
 from ..loops import Axis, Index
-from ..schedule import BLOCK, CHUNK, Blocked, Chunked, Plain, Tile, address
+from ..panel import Panel
+from ..schedule import BLOCK, CHUNK, SLOTS, Block, Blocked, Chunked, Plain, Tile
 from ..shapes import Dim
 from .source import Names, Writer
 from .target import lanes
@@ -100,39 +102,44 @@ class _parallel:
 
     def __enter__(self) -> None:
         w = self.w
-        counts = [count for _, count in self.parts]
         if not self.parts:
             self.nest = w.nest("if thread == 0:")
             self.nest.__enter__()
             return
-        total = " * ".join(c if c.isidentifier() or c.isdigit() else f"({c})" for c in counts)
+        total = _product(self.parts)
         bound = [x for x, _ in self.parts if isinstance(x, Axis)]
         if len(self.parts) == 1:
-            name = self._name(0)
-            self.nest = w.nest(f"for {name} in {_share(total if len(counts) == 1 else f'({total})')}:", *bound)
+            name = _part_name(w, self.parts[0][0])
+            self.nest = w.nest(f"for {name} in {_share(total if total.isalnum() else f'({total})')}:", *bound)
             self.nest.__enter__()
             return
         w.line(f"work = {total}")
         self.nest = w.nest(f"for p in {_share('work')}:", *bound)
         self.nest.__enter__()
-        w.line("rest = p")
-        for i in reversed(range(1, len(self.parts))):
-            name, count = (
-                self._name(i),
-                counts[i] if counts[i].isidentifier() or counts[i].isdigit() else f"({counts[i]})",
-            )
-            w.line(f"{name} = rest % {count}")
-            w.line(f"rest = rest // {count}")
-        w.line(f"{self._name(0)} = rest")
-
-    def _name(self, i: int) -> str:
-        what = self.parts[i][0]
-        if isinstance(what, Axis):
-            return self.w.axis_names.get(what) or self.w.bind(what, self.w.fresh("o"))
-        return what
+        _take_apart(w, "p", self.parts)
 
     def __exit__(self, *error: object) -> None:
         self.nest.__exit__(None, None, None)
+
+
+def _product(parts: Sequence[tuple[Axis | str, str]]) -> str:
+    return " * ".join(c if c.isidentifier() or c.isdigit() or len(parts) == 1 else f"({c})" for _, c in parts)
+
+
+def _take_apart(w: Writer, place: str, parts: Sequence[tuple[Axis | str, str]]) -> None:
+    """The number of each part from the number of their combination, the last running fastest."""
+    w.line(f"rest = {place}")
+    for what, count in reversed(parts[1:]):
+        divisor = count if count.isidentifier() or count.isdigit() else f"({count})"
+        w.line(f"{_part_name(w, what)} = rest % {divisor}")
+        w.line(f"rest = rest // {divisor}")
+    w.line(f"{_part_name(w, parts[0][0])} = rest")
+
+
+def _part_name(w: Writer, what: Axis | str) -> str:
+    if isinstance(what, Axis):
+        return w.axis_names.get(what) or w.bind(what, w.fresh("o"))
+    return what
 
 
 def _stores(kernel: Kernel, w: Writer) -> None:
@@ -155,7 +162,7 @@ def _stores(kernel: Kernel, w: Writer) -> None:
 def _chunked(kernel: Kernel, schedule: Chunked, w: Writer) -> None:
     lane = schedule.lane
     n = w.names.size(lane.extent)
-    reduced = [e for e in loops.postorder(kernel.values) if e.kind == "reduce" and lane in e.axes]
+    reduced = [e for e in kernel.expressions if e.kind == "reduce" and lane in e.axes]
     needed = {x for e in reduced for x in e.axes}
     outer = [x for x in schedule.order if x in needed]
     mapped = [x for x in schedule.order if x not in needed]
@@ -186,17 +193,94 @@ def _nested(kernel: Kernel, mapped: Sequence[Axis], w: Writer) -> None:
 def _tile(kernel: Kernel, t: Tile, w: Writer) -> None:
     dtype = t.reduction.dtype
     width = t.columns * lanes(dtype) if t.kind == "outer" else t.columns
-    w.scratch.append(f"acc = {dtype}_scratch({t.rows * width})")
     parts: list[tuple[Axis | str, str]] = [(x, w.names.size(x.extent)) for x in t.outer]
     if t.column is not None:
         parts.append(("column", _blocks(w, t.column.extent, width)))
     if t.row is not None:
         parts.append(("row", _blocks(w, t.row.extent, t.rows)))
+    if t.block is not None:
+        _tiles_together(kernel, t, t.block, w, parts, width)
+        return
+    if t.panel is not None:
+        _tiles_of_panel(kernel, t, t.panel, w, width)
+        return
+    w.scratch.append(f"acc = {dtype}_scratch({t.rows * width})")
     with _parallel(w, parts):
-        rows = _block(w, "row", t.row, t.rows)
-        columns = _block(w, "column", t.column, width)
-        _call(kernel, t, w, rows, columns)
+        rows, columns = _sides(t, w, width)
+        _call(t, w, rows, columns)
         _epilogue(kernel, t, w, width)
+
+
+def _sides(t: Tile, w: Writer, width: int) -> tuple[str, str]:
+    """How many rows and columns this tile has; their first are `m` and `n`."""
+    return _block(w, "row", t.row, t.rows), _block(w, "column", t.column, width)
+
+
+def _tiles_together(
+    kernel: Kernel, t: Tile, block: Block, w: Writer, parts: list[tuple[Axis | str, str]], width: int
+) -> None:
+    """Up to SLOTS neighbouring tiles go through the sum block by block, their sums in memory meanwhile."""
+    dtype, size = t.reduction.dtype, t.rows * width
+    w.scratch.append(f"acc = {dtype}_scratch({SLOTS * size})")
+    w.line(f"work = {_product(parts)}")
+    with w.nest(f"for base in range(work * thread // threads, work * (thread + 1) // threads, {SLOTS}):"):
+        w.line(f"slots = min({SLOTS}, work * (thread + 1) // threads - base)")
+        with w.nest(f"for z in range(slots * {size}):"):
+            w.line(f"acc[z] = {dtype}(0)")
+        with ExitStack() as nest:
+            for x in block.outside:
+                nest.enter_context(w.nest(f"for {w.bind(x, w.fresh('k'))} in range({w.names.size(x.extent)}):", x))
+            nest.enter_context(w.nest(f"for block in range({_blocks(w, block.axis.extent, block.size)}):"))
+            with w.nest("for slot in range(slots):", *t.outer):
+                _take_apart(w, "base + slot", parts)
+                rows, columns = _sides(t, w, width)
+                _call(t, w, rows, columns, f"offset(acc, slot * {size})")
+        with w.nest("for slot in range(slots):", *t.outer):
+            _take_apart(w, "base + slot", parts)
+            _sides(t, w, width)
+            _epilogue(kernel, t, w, width, f"slot * {size} + ")
+
+
+def _tiles_of_panel(kernel: Kernel, t: Tile, panel: Panel, w: Writer, width: int) -> None:
+    """Per place of the outer axes: the panel is filled, then a group of columns of tiles is computed from it."""
+    assert t.row is not None and t.column is not None
+    dtype = t.reduction.dtype
+    w.scratch += [f"acc = {dtype}_scratch({t.rows * width})", f"panel = {dtype}_scratch({panel.size})"]
+    columns = _blocks(w, t.column.extent, width)
+    groups = _blocks(w, t.column.extent, width * t.group)
+    parts: list[tuple[Axis | str, str]] = [("group", groups), *((x, w.names.size(x.extent)) for x in t.outer)]
+    with _parallel(w, parts):
+        _fill(panel, w)
+        several = f"range(group * {t.group}, min({columns}, group * {t.group} + {t.group}))"
+        with (
+            w.nest(f"for column in {several}:"),
+            w.nest(f"for row in range({_blocks(w, t.row.extent, t.rows)}):"),
+        ):
+            rows, count = _sides(t, w, width)
+            _call(t, w, rows, count)
+            _epilogue(kernel, t, w, width)
+
+
+def _fill(panel: Panel, w: Writer) -> None:
+    """Zeros, then the values where the conditions hold."""
+    place = Index()
+    for x in panel.axes:
+        place = place * x.extent + loops.at(x)
+    if panel.conditions:
+        with w.nest(f"for z in range({w.names.size(panel.size)}):"):
+            w.line(f"panel[z] = {panel.value.dtype}(0)")
+    headers = []
+    for x in panel.axes:
+        inside = [c for c in panel.conditions if x in c.index.axes]
+        first, last = w.bounds(x, inside)[:2] if inside else ("0", w.names.size(x.extent))
+        headers.append((f"for {w.bind(x, w.fresh('p'))} in range({first}, {last}):", x))
+    outside = [w.condition(c) for c in panel.conditions if not c.index.axes & set(panel.axes)]
+    with ExitStack() as nest:
+        if outside:
+            nest.enter_context(w.nest(f"if {' and '.join(outside)}:", conditional=True))
+        for header, x in headers:
+            nest.enter_context(w.nest(header, x))
+        w.line(f"panel[{w.index(place)}] = {w.value(panel.value)}")
 
 
 def _blocks(w: Writer, extent: Dim, size: int) -> str:
@@ -218,14 +302,15 @@ def _block(w: Writer, name: str, axis: Axis | None, size: int) -> str:
     return f"{name}s"
 
 
-def _call(kernel: Kernel, t: Tile, w: Writer, rows: str, columns: str) -> None:
-    """Bounds of the summed loops where conditions cut them, then the tile."""
-    where = address(t.a), address(t.b)
+def _call(t: Tile, w: Writer, rows: str, columns: str, acc: str = "acc") -> None:
+    """Bounds of the summed loops where conditions or blocks cut them, then the tile."""
+    where = t.places
     start: dict[Axis, str] = {}
     trips: dict[Axis, str] = {}
     steps: dict[Axis, int] = {}
     empty: list[str] = []
-    summed = (*t.summed, t.lane) if t.kind == "dot" else t.summed
+    outside = t.block.outside if t.block is not None else ()
+    summed = tuple(x for x in t.summed if x not in outside) + ((t.lane,) if t.kind == "dot" else ())
     for x in summed:
         start[x], trips[x], steps[x] = "0", w.names.size(x.extent), 1
     for x in summed:
@@ -234,23 +319,26 @@ def _call(kernel: Kernel, t: Tile, w: Writer, rows: str, columns: str) -> None:
             start[x], last, steps[x] = w.bounds(x, inside)
             count = f"{last} - {start[x]}"
             trips[x] = f"max(0, {count})" if steps[x] == 1 else f"max(0, ({count} + {steps[x] - 1}) // {steps[x]})"
+        if t.block is not None and x is t.block.axis:
+            start[x], trips[x] = _within_block(w, t.block, start[x], last if inside else w.names.size(x.extent))
     for c in t.conditions:
         if not any(x in c.index.axes for x in summed):
             empty.append(w.condition(c))
     for x in summed:
         w.bind(x, start[x])
     a0, b0 = (w.index(_without(i, [x for x in summed if start[x] == "0" and steps[x] == 1])) for i in where)
-    loop_args = []
-    for i, x in enumerate(t.summed):
-        n = f"({trips[x]} if {' and '.join(empty)} else 0)" if empty and i == 0 else trips[x]
-        loop_args += [n, *(w._factor(_step(index, x, steps[x])) for index in where)]
-    a, b = w.names.buffer(t.a.data[0]), w.names.buffer(t.b.data[0])
+    nest = _nest(t, w, trips, steps)
+    if empty and nest:
+        nest[0] = (f"({nest[0][0]} if {' and '.join(empty)} else 0)", *nest[0][1:])
+    loop_args = [text for n, *moves in nest for text in (n, *map(w._factor, moves))]
+    a = "panel" if t.panel is not None else w.names.buffer(t.a.data[0])
+    b = w.names.buffer(t.b.data[0])
     a_row = w._factor(where[0].coefficient(t.row)) if t.row is not None else "0"
     short = {"float32": "f32", "float64": "f64"}[t.reduction.dtype]
-    name = f"{t.kind}_tile_{t.rows}x{t.columns}_{len(t.summed)}_{short}"
+    name = f"{t.kind}_tile_{t.rows}x{t.columns}_{len(nest)}_{short}"
     if t.kind == "outer":
-        args = ["acc", a, a0, a_row, rows, b, b0, columns, *loop_args]
-        w.line(f"{name}{'_full' if _unmasked(t) else ''}({', '.join(args)})")
+        args = [acc, a, a0, a_row, rows, b, b0, columns, *loop_args]
+        w.line(f"{name}{'_full' if _unmasked(t) else ''}{'_add' if t.block else ''}({', '.join(args)})")
         return
     b_column = w._factor(where[1].coefficient(t.column)) if t.column is not None else "0"
     length = trips[t.lane]
@@ -258,6 +346,36 @@ def _call(kernel: Kernel, t: Tile, w: Writer, rows: str, columns: str) -> None:
         length = f"({length} if {' and '.join(empty)} else 0)"
     args = ["acc", a, a0, a_row, rows, b, b0, b_column, columns, length, *loop_args]
     w.line(f"{name}({', '.join(args)})")
+
+
+def _within_block(w: Writer, block: Block, first: str, last: str) -> tuple[str, str]:
+    """(first place, number of places) of the split axis in this block."""
+    start, stop = w.fresh("start"), w.fresh("stop")
+    low = f"block * {block.size}"
+    w.line(f"{start} = {low if first == '0' else f'max({first}, {low})'}")
+    w.line(f"{stop} = min({last}, {low} + {block.size})")
+    return start, f"max(0, {stop} - {start})"
+
+
+def _nest(t: Tile, w: Writer, trips: dict[Axis, str], steps: dict[Axis, int]) -> list[tuple[str, Dim, Dim]]:
+    """(trips, step of a, step of b) per summed loop, outermost first; a loop over all of an axis that goes on where
+    the next trip of the loop around it starts becomes one with it."""
+    nest: list[tuple[str, Dim, Dim]] = []
+    whole: Dim | None = None  # the number of trips of nest[0], where no condition cuts them
+    for x in reversed([x for x in t.summed if t.block is None or x not in t.block.outside]):
+        a_step, b_step = (_step(place, x, steps[x]) for place in t.places)
+        uncut = trips[x] == w.names.size(x.extent)
+        if nest and whole is not None and (a_step, b_step) == (nest[0][1] * whole, nest[0][2] * whole):
+            nest[0] = (f"{_factored(trips[x])} * {nest[0][0]}", *nest[0][1:])
+            whole = x.extent * whole if uncut else None
+        else:
+            nest.insert(0, (trips[x], a_step, b_step))
+            whole = x.extent if uncut else None
+    return nest
+
+
+def _factored(text: str) -> str:
+    return text if text.isidentifier() or text.isdigit() or text.startswith("max(") else f"({text})"
 
 
 def _unmasked(t: Tile) -> bool:
@@ -286,8 +404,8 @@ def _step(index: Index, x: Axis, step: int) -> Dim:
     return total
 
 
-def _epilogue(kernel: Kernel, t: Tile, w: Writer, width: int) -> None:
-    """What is made of the sums, element by element of the tile."""
+def _epilogue(kernel: Kernel, t: Tile, w: Writer, width: int, first: str = "") -> None:
+    """What is made of the sums, element by element of the tile; the first is acc[first + 0]."""
     row_axes = (t.row,) if t.row is not None else ()
     column_axes = (t.column,) if t.column is not None else ()
     place = (
@@ -301,7 +419,7 @@ def _epilogue(kernel: Kernel, t: Tile, w: Writer, width: int) -> None:
     )
 
     def body() -> None:
-        w.levels[-1].values[t.reduction] = f"acc[{place}]"
+        w.levels[-1].values[t.reduction] = f"acc[{first}{place}]"
         _stores(kernel, w)
 
     def columns() -> None:

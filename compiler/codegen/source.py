@@ -248,6 +248,7 @@ class Writer:
         )
         if in_lanes:
             depth = max(depth, self.chunk_depth)
+            in_lanes = not any(self.lane in level.bound for level in self.levels[: depth + 1])  # else this lane alone
         inner, self.levels = self.levels[depth + 1 :], self.levels[: depth + 1]
         name = self._reduce_lanes(e) if in_lanes else self._reduce_scalar(e)
         self.levels[-1].values[e] = name

@@ -2,8 +2,8 @@
 
 Numba and LLVM hold one lock each per process, so threads do not help. A helper is started at the first program
 that has several kernels to compile, imports Numba while this process already works, and stays for the next
-program; it ends with this process. If a helper fails for any reason, its kernel is compiled here. Leans on
-`build`.
+program; it ends with this process. If a helper fails for any reason, its kernel is compiled here. What a job is and
+how it is built is the caller's: `build` for the CPU's kernels, by default. Leans on `build`.
 """
 
 from __future__ import annotations
@@ -18,51 +18,58 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import IO, Any
 
-from .build import Built, build
+from .build import build
 
 FEW = 4
+Builder = Callable[[Any, str], Any]
+"""(job, symbol) to what is built; a function of a module, which helpers import."""
+
 _helpers: list[subprocess.Popen[bytes]] = []
 
 
-def build_all(sources: Mapping[str, str], helpers: int, done: Callable[[str, Built], None]) -> None:
-    """Compile `{symbol: source}`, calling `done(symbol, built)` on this thread or a helper's as each is ready."""
-    queue = deque(sources.items())
+def build_all(
+    jobs: Mapping[str, Any], helpers: int, done: Callable[[str, Any], None], builder: Builder = build
+) -> None:
+    """Build `{symbol: job}`, calling `done(symbol, built)` on this thread or a helper's as each is ready."""
+    queue = deque(jobs.items())
     threads = []
     if len(queue) >= FEW:
         for helper in _ready(min(helpers, len(queue) // 2)):
-            thread = threading.Thread(target=_feed, args=(helper, queue, done), daemon=True)
+            thread = threading.Thread(target=_feed, args=(helper, queue, done, builder), daemon=True)
             thread.start()
             threads.append(thread)
-    _work(queue, done)
+    _work(queue, done, builder)
     for thread in threads:
         thread.join()
-    _work(queue, done)
+    _work(queue, done, builder)
 
 
-def _work(queue: deque[tuple[str, str]], done: Callable[[str, Built], None]) -> None:
+def _work(queue: deque[tuple[str, Any]], done: Callable[[str, Any], None], builder: Builder) -> None:
     while queue:
         try:
-            symbol, source = queue.popleft()
+            symbol, job = queue.popleft()
         except IndexError:
             return
-        done(symbol, build(source, symbol))
+        done(symbol, builder(job, symbol))
 
 
-def _feed(helper: subprocess.Popen[bytes], queue: deque[tuple[str, str]], done: Callable[[str, Built], None]) -> None:
+def _feed(
+    helper: subprocess.Popen[bytes], queue: deque[tuple[str, Any]], done: Callable[[str, Any], None], builder: Builder
+) -> None:
     """Hand one kernel after the other to a helper; on any failure put the kernel back and let the helper go."""
     assert helper.stdin is not None and helper.stdout is not None
     while True:
         try:
-            symbol, source = queue.popleft()
+            symbol, job = queue.popleft()
         except IndexError:
             return
         try:
-            _write(helper.stdin, (symbol, source))
-            built = _read(helper.stdout)
+            _write(helper.stdin, (builder, symbol, job))
+            worked, built = _read(helper.stdout)
         except (OSError, EOFError, pickle.UnpicklingError):
-            built = None
-        if not isinstance(built, Built):
-            queue.append((symbol, source))
+            worked = False
+        if not worked:
+            queue.append((symbol, job))
             if helper in _helpers:
                 _helpers.remove(helper)
             helper.kill()
@@ -106,13 +113,13 @@ def serve() -> None:
 
     while True:
         try:
-            symbol, text = _read(source)
+            builder, symbol, job = _read(source)
         except EOFError:
             return
         try:
-            answer: Any = build(text, symbol)
+            answer: tuple[bool, Any] = True, builder(job, symbol)
         except Exception as error:
-            answer = repr(error)
+            answer = False, repr(error)
         _write(sink, answer)
 
 

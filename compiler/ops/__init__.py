@@ -1,6 +1,6 @@
 """The op table, one file per family. Importing this package fills `registry.OPS`."""
 
-from . import contract, elementwise, indexing, movement, random, reduce, source, window
+from . import contract, elementwise, indexing, movement, random, reduce, sampling, source, subscript, window
 from .registry import OPS, Bad, Op, Sample
 
 __all__ = [
@@ -14,6 +14,8 @@ __all__ = [
     "movement",
     "random",
     "reduce",
+    "sampling",
     "source",
+    "subscript",
     "window",
 ]

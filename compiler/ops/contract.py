@@ -8,7 +8,6 @@ outside the operand, the term is zero. Leans on `loops`.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,8 +17,8 @@ import numpy as np
 from .. import dtypes, loops
 from ..errors import DTypeError, GradientError, ShapeError
 from ..graph import user_location
-from ..shapes import Dim, Shape, broadcast, show, value
-from ..tensor import Tensor, apply, broadcast_to
+from ..shapes import Dim, Shape, as_index, broadcast, show, value
+from ..tensor import Like, Tensor, apply, as_tensor, broadcast_to
 from .registry import Bad, Op, Sample, register
 
 
@@ -204,7 +203,7 @@ def convolution_spec(
         reach = (w[3 + i] - 1) * dilation[i] + 1
         room = x[3 + i] + sum(pads[i]) - reach
         if not isinstance(room, int):
-            raise ShapeError("spatial sizes must be known when the graph is built")
+            raise ShapeError(f"spatial sizes {show(x[3:])} must be numbers (at {user_location()})")
         sizes.append(room // stride[i] + 1 if room >= 0 else 0)
     n, g, k = 0, 1, 2
     out = tuple(range(3, 3 + d))
@@ -267,11 +266,12 @@ register(
 # ---------------------------------------------------------------- what users call
 
 
-def matmul(a: Tensor, b: Tensor) -> Tensor:
+def matmul(a: Like, b: Like) -> Tensor:
     """`a @ b` as in NumPy: vectors, matrices, and stacks of matrices with broadcasting.
 
     Raises ShapeError where the summed sizes differ, DTypeError where the dtypes do.
     """
+    a, b = as_tensor(a), as_tensor(b)
     if a.rank == 0 or b.rank == 0:
         raise ShapeError(f"matmul: scalars have no matrix product; use * (at {user_location()})")
     _same_dtype("matmul", a, b)
@@ -301,18 +301,19 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
 
 def _each(op: str, what: str, given: Any, d: int, least: int = 0) -> tuple[int, ...]:
     """One number of at least `least` per spatial axis, from one for all or a sequence of d."""
-    items = tuple(given) if isinstance(given, Iterable) else (given,) * d
-    if len(items) != d or any(not hasattr(n, "__index__") or n < least for n in items):
+    items = tuple(given) if isinstance(given, Iterable) and as_index(given) is None else (given,) * d
+    numbers = tuple(n for n in map(as_index, items) if n is not None and n >= least)
+    if not len(items) == len(numbers) == d:
         raise ShapeError(
             f"{op}: {what} must be an integer of at least {least}, or {d} of them, not {given!r}"
             f"\n  at {user_location()}"
         )
-    return tuple(operator.index(n) for n in items)
+    return numbers
 
 
 def _pads(op: str, given: Any, d: int) -> tuple[tuple[int, int], ...]:
     """(before, after) per spatial axis, from one number, d numbers or d pairs."""
-    items = tuple(given) if isinstance(given, Iterable) else (given,) * d
+    items = tuple(given) if isinstance(given, Iterable) and as_index(given) is None else (given,) * d
     if len(items) != d:
         raise ShapeError(f"{op}: pad must be one number, or {d}, or {d} pairs, not {given!r}\n  at {user_location()}")
     pairs = [_each(op, "pad", p, 2) for p in items]
@@ -327,12 +328,13 @@ def _same_dtype(op: str, a: Tensor, b: Tensor) -> None:
         )
 
 
-def conv(x: Tensor, w: Tensor, stride: Any = 1, pad: Any = 0, dilation: Any = 1, groups: int = 1) -> Tensor:
+def conv(x: Like, w: Like, stride: Any = 1, pad: Any = 0, dilation: Any = 1, groups: int = 1) -> Tensor:
     """Convolution (cross-correlation, as in PyTorch) over any number of spatial axes.
 
     x: (batch, channels, *spatial); w: (filters, channels / groups, *window); result (batch, filters, *spatial).
     `pad` is an int, one per axis, or (before, after) per axis. Raises ShapeError where the sizes do not fit.
     """
+    x, w = as_tensor(x), as_tensor(w)
     d = x.rank - 2
     if d < 1 or w.rank != x.rank:
         raise ShapeError(
@@ -340,7 +342,8 @@ def conv(x: Tensor, w: Tensor, stride: Any = 1, pad: Any = 0, dilation: Any = 1,
             f"(k, c, *window)\n  at {user_location()}"
         )
     _same_dtype("conv", x, w)
-    if groups < 1 or x.shape[1] != w.shape[1] * groups or w.shape[0] % groups:  # type: ignore[operator]
+    (groups,) = _each("conv", "groups", groups, 1, 1)
+    if x.shape[1] != w.shape[1] * groups or w.shape[0] % groups:  # type: ignore[operator]
         raise ShapeError(
             f"conv: x {show(x.shape)} has {x.shape[1]} channels, w {show(w.shape)} with {groups} group(s) takes "
             f"{w.shape[1] * groups}\n  at {user_location()}"
@@ -360,22 +363,33 @@ def conv(x: Tensor, w: Tensor, stride: Any = 1, pad: Any = 0, dilation: Any = 1,
     return y.reshape(x.shape[0], filters, *y.shape[3:])
 
 
-def conv_transpose(x: Tensor, w: Tensor, stride: Any = 1, pad: Any = 0, output_pad: Any = 0) -> Tensor:
+def conv_transpose(x: Like, w: Like, stride: Any = 1, pad: Any = 0, output_pad: Any = 0) -> Tensor:
     """Transposed convolution: the gradient of `conv` with respect to its input, as a layer.
 
     x: (batch, channels, *spatial); w: (channels, filters, *window); result (batch, filters, *spatial) with
     spatial = (in - 1) * stride - 2 * pad + window + output_pad.
     """
+    x, w = as_tensor(x), as_tensor(w)
     d = x.rank - 2
+    if d < 1 or w.rank != x.rank:
+        raise ShapeError(
+            f"conv_transpose: x {show(x.shape)} and w {show(w.shape)} must be (n, c, *spatial) and "
+            f"(c, k, *window)\n  at {user_location()}"
+        )
     strides, pads = _each("conv_transpose", "stride", stride, d, 1), _each("conv_transpose", "pad", pad, d)
     extra = _each("conv_transpose", "output_pad", output_pad, d)
     _same_dtype("conv_transpose", x, w)
-    if w.rank != x.rank or x.shape[1] != w.shape[0]:
+    if x.shape[1] != w.shape[0]:
         raise ShapeError(
             f"conv_transpose: x {show(x.shape)} has {x.shape[1]} channels, w {show(w.shape)} takes "
             f"{w.shape[0]}\n  at {user_location()}"
         )
     sizes = tuple((x.shape[2 + i] - 1) * strides[i] - 2 * pads[i] + w.shape[2 + i] + extra[i] for i in range(d))
+    if any(isinstance(n, int) and n < 1 for n in sizes):
+        raise ShapeError(
+            f"conv_transpose: padding {pad} takes all there is of x {show(x.shape)} with the window of w "
+            f"{show(w.shape)}: the result would have sizes {show(sizes)}\n  at {user_location()}"
+        )
     big = (x.shape[0], 1, w.shape[1], *sizes)
     forward = convolution_spec(big, (1, *w.shape), strides, [(p, p) for p in pads], (1,) * d)
     if forward.out[3:] != x.shape[2:]:

@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from ...runtime.errors import IndexLimitError
 from .. import dtypes, loops
 from ..errors import DTypeError, ShapeError
-from ..tensor import Like, Tensor, apply, elementwise, full, full_value
+from ..graph import Location, location, user_location
+from ..tensor import Like, Tensor, apply, as_tensor, checked_shape, elementwise, full, full_value
 from .registry import Bad, Op, Sample, register
 
 Gradient = Callable[..., Sequence[Any]]
@@ -217,6 +219,17 @@ _op(
 )
 
 
+def _check_limit(values: np.ndarray, limit: int, what: str, place: Location) -> None:
+    outside = values[(values < 0) | (values >= limit)]
+    if outside.size:
+        raise IndexLimitError(f"{what} {outside.flat[0]} does not lie in [0, {limit}) (at {place})")
+
+
+def _check_reference(node: Tensor, env: Any, x: np.ndarray) -> np.ndarray:
+    _check_limit(x, node.attrs.limit, node.attrs.what, location(node))
+    return x
+
+
 def _cast_reference(node: Tensor, env: Any, x: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore"):
         return x.astype(node.dtype)
@@ -256,7 +269,7 @@ register(
         "check_range",
         "elementwise",
         lambda inputs, attrs: (inputs[0].shape, inputs[0].dtype),
-        lambda node, env, x: x,
+        _check_reference,
         lambda node, index, read, axis: read(0, index),
         vjp=lambda n, g: (g,),
         flops=0,
@@ -264,20 +277,21 @@ register(
 )
 
 
-def stop_gradient(x: Tensor) -> Tensor:
+def stop_gradient(x: Like) -> Tensor:
     """`x`, through which no gradient flows."""
-    return apply("stop_gradient", (x,))
+    return apply("stop_gradient", (as_tensor(x),))
 
 
 def check_range(x: Tensor, limit: int, what: str = "label") -> Tensor:
-    """`x`, an integer tensor whose values are checked to lie in [0, limit) before each run where `x` is an input."""
+    """`x`, an integer tensor whose values are checked to lie in [0, limit): at once where `x` is a constant, before
+    each run where it is an input."""
     if not dtypes.is_integer(x.dtype):
-        raise DTypeError(f"{what}s must be integers, not {x.dtype}")
+        raise DTypeError(f"{what}s must be integers, not {x.dtype} (at {user_location()})")
+    if x.op.name == "array":
+        _check_limit(x.attrs.value.array, limit, what, user_location())
     return apply("check_range", (x,), limit=limit, what=what)
 
 
 def zeros(shape: Any, dtype: Any = dtypes.DEFAULT_FLOAT) -> Tensor:
     """A constant of zeros."""
-    from ..shapes import from_user
-
-    return full(from_user(shape), 0, dtypes.check(dtype))
+    return full(checked_shape("zeros", shape), 0, dtypes.check(dtype))

@@ -15,7 +15,7 @@ from .. import dtypes, loops
 from ..errors import DTypeError, ShapeError
 from ..graph import user_location
 from ..shapes import Dim, show
-from ..tensor import Tensor, apply, normalize_axis
+from ..tensor import Tensor, apply, as_tensor, checked_shape, normalize_axis
 from .elementwise import check_range, equal
 from .registry import Bad, Op, Sample, register
 from .source import iota
@@ -28,6 +28,16 @@ def _infer_gather(inputs: Sequence[Tensor], attrs: Any) -> tuple[Any, str]:
     if not 0 <= attrs.axis < x.rank:
         raise ShapeError(f"axis {attrs.axis} does not fit {show(x.shape)}")
     return x.shape[: attrs.axis] + at.shape + x.shape[attrs.axis + 1 :], x.dtype
+
+
+def _gather_reference(node: Tensor, env: Any, x: np.ndarray, at: np.ndarray) -> np.ndarray:
+    a = node.attrs.axis
+    size = x.shape[a]
+    inside = (at >= 0) & (at < size)
+    if not size:
+        return np.zeros(x.shape[:a] + at.shape + x.shape[a + 1 :], x.dtype)
+    picked = np.take(x, np.where(inside, at, 0), a)
+    return np.where(inside.reshape(at.shape + (1,) * (x.ndim - a - 1)), picked, np.zeros((), x.dtype))
 
 
 def _lower_gather(node: Tensor, index: Any, read: Any, axis: Any) -> Any:
@@ -49,7 +59,7 @@ register(
         "gather",
         "index",
         _infer_gather,
-        lambda node, env, x, at: np.take(x, at, node.attrs.axis),
+        _gather_reference,
         _lower_gather,
         vjp=_gather_gradient,
         samples=(
@@ -75,7 +85,8 @@ def _scatter_reference(node: Tensor, env: Any, x: np.ndarray, at: np.ndarray) ->
 
     a = node.attrs.axis
     out = np.zeros(concrete(node.shape, env), node.dtype)
-    np.add.at(out, (slice(None),) * a + (at,), x)
+    inside = (at >= 0) & (at < out.shape[a])
+    np.add.at(out, (slice(None),) * a + (at[inside],), x[(slice(None),) * a + (inside,)])
     return out
 
 
@@ -110,6 +121,7 @@ register(
 
 def gather(x: Tensor, positions: Tensor, axis: int = 0) -> Tensor:
     """`x` at integer positions along one axis (numpy.take). Positions must lie in [0, size)."""
+    x, positions = as_tensor(x), as_tensor(positions)
     a = normalize_axis("gather", axis, x)
     size = x.shape[a]
     if positions.dtype in (dtypes.INT32, dtypes.INT64) and isinstance(size, int):
@@ -119,12 +131,17 @@ def gather(x: Tensor, positions: Tensor, axis: int = 0) -> Tensor:
 
 def scatter_add(values: Tensor, positions: Tensor, size: Dim, axis: int = 0) -> Tensor:
     """Zeros of `size` along `axis`, with `values` added at the positions (repeated positions add up)."""
+    values, positions = as_tensor(values), as_tensor(positions)
     a = normalize_axis("scatter_add", axis, values, values.rank - positions.rank + 1)
-    return apply("scatter_add", (values, positions), axis=a, size=size)
+    (length,) = checked_shape("scatter_add", (size,))
+    if positions.dtype in (dtypes.INT32, dtypes.INT64) and isinstance(length, int):
+        positions = check_range(positions, length, "position")
+    return apply("scatter_add", (values, positions), axis=a, size=length)
 
 
 def one_hot(labels: Tensor, classes: int, dtype: str = dtypes.DEFAULT_FLOAT) -> Tensor:
     """1 at the label, 0 elsewhere: labels (...,) -> (..., classes). Labels must lie in [0, classes)."""
+    labels = as_tensor(labels)
     if not dtypes.is_integer(labels.dtype):
         raise DTypeError(f"one_hot: labels must be integers, not {labels.dtype} (at {user_location()})")
     return hits(labels, classes).astype(dtype)
@@ -132,6 +149,7 @@ def one_hot(labels: Tensor, classes: int, dtype: str = dtypes.DEFAULT_FLOAT) -> 
 
 def hits(labels: Tensor, classes: int) -> Tensor:
     """Is this the label's class? (...,) -> (..., classes) of bool."""
+    (classes,) = checked_shape("one_hot", (classes,))  # type: ignore[assignment]
     checked = check_range(labels, classes)
     if classes > np.iinfo(labels.dtype).max:  # the classes themselves would wrap around
         checked = checked.astype(dtypes.INT64)

@@ -6,18 +6,28 @@ All of them are only index arithmetic to the loop form, so they cost nothing whe
 from __future__ import annotations
 
 import builtins
-import operator
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ...runtime.errors import RuntimeShapeError
-from .. import loops
+from .. import dtypes, loops
 from ..errors import DTypeError, ShapeError
 from ..graph import user_location
-from ..shapes import Dim, Shape, Size, broadcast, divide, product, show
-from ..tensor import Tensor, apply, broadcast_to, full, full_value, normalize_axes, normalize_axis
+from ..shapes import Dim, Shape, Size, as_index, broadcast, divide, product, show
+from ..tensor import (
+    Like,
+    Tensor,
+    apply,
+    as_tensor,
+    broadcast_to,
+    checked_shape,
+    full,
+    full_value,
+    normalize_axes,
+    normalize_axis,
+)
 from .registry import Bad, Op, Sample, register
 from .source import concrete
 
@@ -155,23 +165,24 @@ register(
 )
 
 
-def reshape(x: Tensor, shape: Any) -> Tensor:
+def reshape(x: Like, shape: Any) -> Tensor:
     """`x` in row-major order as `shape`; one size may be -1. Raises ShapeError where the counts differ."""
-    wanted = list(shape) if isinstance(shape, Iterable) else [shape]
-    if wanted.count(-1) > 1:
-        raise ShapeError(f"reshape: only one size may be -1, not {tuple(wanted)}\n  at {user_location()}")
-    if wanted.count(-1) == 1:
-        known = product(d for d in wanted if not (isinstance(d, int) and d == -1))
+    x = as_tensor(x)
+    given = list(shape) if isinstance(shape, Iterable) and as_index(shape) is None else [shape]
+    free = [i for i, d in enumerate(given) if as_index(d) == -1]
+    if len(free) > 1:
+        raise ShapeError(f"reshape: only one size may be -1, not {tuple(given)}\n  at {user_location()}")
+    wanted = list(checked_shape("reshape", [0 if i in free else d for i, d in enumerate(given)]))
+    if free:
+        known = product(d for i, d in enumerate(wanted) if i not in free)
         rest = divide(product(x.shape), known)
         if rest is None:
             raise ShapeError(
-                f"reshape: cannot reshape {show(x.shape)} to {tuple(wanted)}: {product(x.shape)} elements are no whole "
+                f"reshape: cannot reshape {show(x.shape)} to {tuple(given)}: {product(x.shape)} elements are no whole "
                 f"multiple of {known}, so the -1 has no size\n  at {user_location()}"
             )
-        wanted[wanted.index(-1)] = rest
-    from ..shapes import from_user
-
-    target = from_user(wanted)
+        wanted[free[0]] = rest
+    target = tuple(wanted)
     if target == x.shape:
         return x
     number = full_value(x)
@@ -180,25 +191,27 @@ def reshape(x: Tensor, shape: Any) -> Tensor:
     return apply("reshape", (x,), shape=target)
 
 
-def flatten(x: Tensor, start: int = 1) -> Tensor:
-    """`x` with all axes from `start` on as one."""
-    return reshape(x, x.shape[:start] + (product(x.shape[start:]),))
+def flatten(x: Like, start: int = 1) -> Tensor:
+    """`x` with all axes from `start` on as one (a new axis of size 1, where there are none from there on)."""
+    x = as_tensor(x)
+    first = normalize_axis("flatten", start, x, x.rank + 1) if as_index(start) != -1 else max(x.rank - 1, 0)
+    return reshape(x, x.shape[:first] + (product(x.shape[first:]),))
 
 
-def expand_dims(x: Tensor, axes: Any) -> Tensor:
+def expand_dims(x: Like, axes: Any) -> Tensor:
     """`x` with new axes of size 1 at the given positions of the result."""
-    added = (axes,) if isinstance(axes, int) else tuple(axes)
+    x = as_tensor(x)
+    added = tuple(axes) if isinstance(axes, Iterable) and as_index(axes) is None else (axes,)
     rank = x.rank + len(added)
-    places = {normalize_axis("expand_dims", a, x, rank) for a in added}
-    if len(places) != len(added):
-        raise ShapeError(f"expand_dims: axes {added} repeat (at {user_location()})")
+    places = normalize_axes("expand_dims", added, x, rank)
     kept = iter(x.shape)
     return reshape(x, tuple(1 if i in places else next(kept) for i in range(rank)))
 
 
-def squeeze(x: Tensor, axis: Any = None) -> Tensor:
+def squeeze(x: Like, axis: Any = None) -> Tensor:
     """`x` without axes of size 1 (all of them, or those named)."""
-    axes = tuple(i for i, d in enumerate(x.shape) if d == 1) if axis is None else normalize_axes(axis, x.rank)
+    x = as_tensor(x)
+    axes = tuple(i for i, d in enumerate(x.shape) if d == 1) if axis is None else normalize_axes("squeeze", axis, x)
     for a in axes:
         if x.shape[a] != 1:
             raise ShapeError(
@@ -243,8 +256,9 @@ register(
 )
 
 
-def transpose(x: Tensor, axes: Sequence[int] | None = None) -> Tensor:
+def transpose(x: Like, axes: Sequence[int] | None = None) -> Tensor:
     """`x` with its axes in the given order (reversed by default)."""
+    x = as_tensor(x)
     order = tuple(reversed(range(x.rank))) if axes is None else tuple(normalize_axis("transpose", a, x) for a in axes)
     return x if order == tuple(range(x.rank)) else apply("transpose", (x,), axes=order)
 
@@ -261,7 +275,7 @@ def _slice_reference(node: Tensor, env: Any, x: np.ndarray) -> np.ndarray:
     sizes = concrete(a.sizes, env)
     starts = concrete(a.starts, env)
     for axis, (d, s, n, t) in enumerate(zip(x.shape, starts, sizes, a.steps)):
-        if n and not (s >= 0 and s + (n - 1) * t < d):
+        if n and not (s >= 0 and n > 0 and s + (n - 1) * t < d):
             raise RuntimeShapeError(
                 f"{node!r} takes {n} places from {s} on along axis {axis}, of which there are {d} in this run"
             )
@@ -370,83 +384,26 @@ register(
 )
 
 
-def pad(x: Tensor, widths: Sequence[Any], value: float = 0.0) -> Tensor:
-    """`x` with `widths[i] = n` or `(before, after)` more elements of `value` around axis i."""
-    pairs = [(w, w) if isinstance(w, (int, Size)) else tuple(w) for w in widths]
-    if len(pairs) != x.rank:
-        raise ShapeError(f"pad: {len(pairs)} widths for the {x.rank} axes of {show(x.shape)} (at {user_location()})")
+def pad(x: Like, widths: Sequence[Any], value: float = 0.0) -> Tensor:
+    """`x` with `widths[i] = n` or `(before, after)` more elements of `value` around axis i.
+
+    Raises ShapeError for widths that are none, DTypeError for a value that x's dtype cannot hold.
+    """
+    x = as_tensor(x)
+    given = list(widths) if isinstance(widths, Iterable) else [widths]
+    pairs = [checked_shape("pad", w if isinstance(w, Iterable) and as_index(w) is None else (w, w)) for w in given]
+    if len(pairs) != x.rank or any(len(p) != 2 for p in pairs):
+        raise ShapeError(
+            f"pad: widths must be one per axis of {show(x.shape)}, each a number or (before, after), not {widths!r}"
+            f"\n  at {user_location()}"
+        )
+    held = full_value(full((), value, x.dtype))
+    if held != value and not dtypes.is_float(x.dtype):
+        raise DTypeError(f"pad: {x.dtype} cannot hold {value}; cast {show(x.shape)} first (at {user_location()})")
     if all(p == (0, 0) for p in pairs):
         return x
     low, high = tuple(p[0] for p in pairs), tuple(p[1] for p in pairs)
-    return apply("pad", (x,), low=low, high=high, interior=(0,) * x.rank, value=float(value))
-
-
-def getitem(x: Tensor, key: Any) -> Tensor:
-    """Basic indexing as in NumPy: integers, slices with any non-zero step, `...`, None."""
-    keys = list(key) if isinstance(key, tuple) else [key]
-    if any(isinstance(k, Tensor) for k in keys):
-        from .indexing import gather
-
-        if len(keys) == 1:
-            return gather(x, keys[0], 0)
-        raise ShapeError(f"index with one integer tensor, or use kw.gather (at {user_location()})")
-    dots = [i for i, k in enumerate(keys) if k is Ellipsis]
-    if dots:
-        at = dots[0]
-        real = sum(k is not None for k in keys) - 1
-        keys[at : at + 1] = [builtins.slice(None)] * (x.rank - real)
-    keys += [builtins.slice(None)] * (x.rank - sum(k is not None for k in keys))
-    if sum(k is not None for k in keys) != x.rank:
-        raise ShapeError(f"{key!r} has too many indices for {show(x.shape)} (at {user_location()})")
-    starts: list[Dim] = []
-    sizes: list[Dim] = []
-    shape: list[Dim] = []
-    steps: list[int] = []
-    flips: list[int] = []
-    dims = iter(enumerate(x.shape))
-    for k in keys:
-        if k is None:
-            shape.append(1)
-            continue
-        axis, dim = next(dims)
-        start, size, step = _one_key(k, dim, axis, x)
-        if step < 0:
-            flips.append(axis)
-            start, step = start + (size - 1) * step, -step
-        starts.append(start)
-        sizes.append(size)
-        steps.append(step)
-        if isinstance(k, builtins.slice):
-            shape.append(size)
-    out = x
-    if tuple(sizes) != x.shape or any(t != 1 for t in steps):
-        out = apply("slice", (x,), starts=tuple(starts), sizes=tuple(sizes), steps=tuple(steps))
-    return reshape(flip(out, flips) if flips else out, tuple(shape))
-
-
-def _one_key(k: Any, dim: Dim, axis: int, x: Tensor) -> tuple[Dim, Dim, int]:
-    if isinstance(k, builtins.slice):
-        if isinstance(dim, int):
-            start, stop, step = k.indices(dim)
-            size = len(range(start, stop, step))
-            return (start, size, step) if size else (0, 0, 1)
-        if k.step not in (None, 1):
-            raise ShapeError(f"axis {axis} of {show(x.shape)} has a size known at run time only: its step must be 1")
-        low = 0 if k.start is None else k.start
-        high = dim if k.stop is None else k.stop
-        low = dim + low if isinstance(low, int) and low < 0 else low
-        high = dim + high if isinstance(high, int) and high < 0 else high
-        size = high - low
-        return (low, size, 1) if not isinstance(size, int) or size > 0 else (0, 0, 1)
-    try:
-        number = operator.index(k)
-    except TypeError:
-        raise ShapeError(
-            f"cannot index {show(x.shape)} with {k!r}; use kw.gather with an integer tensor (at {user_location()})"
-        ) from None
-    if isinstance(dim, int) and not -dim <= number < dim:
-        raise ShapeError(f"index {number} is out of range for axis {axis} of {show(x.shape)} (at {user_location()})")
-    return (dim + number if number < 0 else number), 1, 1
+    return apply("pad", (x,), low=low, high=high, interior=(0,) * x.rank, value=held)
 
 
 # ---------------------------------------------------------------- flip and concat
@@ -475,9 +432,11 @@ register(
 )
 
 
-def flip(x: Tensor, axis: Any = None) -> Tensor:
+def flip(x: Like, axis: Any = None) -> Tensor:
     """`x` reversed along the axes."""
-    return apply("flip", (x,), axes=normalize_axes(axis, x.rank))
+    x = as_tensor(x)
+    axes = normalize_axes("flip", axis, x)
+    return apply("flip", (x,), axes=axes) if axes else x
 
 
 def _infer_concat(inputs: Sequence[Tensor], attrs: Any) -> tuple[Any, str]:
@@ -537,17 +496,27 @@ register(
 )
 
 
+def _parts(op: str, parts: Any) -> list[Tensor]:
+    if isinstance(parts, Tensor) or not isinstance(parts, Iterable):
+        raise ShapeError(f"{op}: takes a list of tensors, not {parts!r}\n  at {user_location()}")
+    tensors = [as_tensor(p) for p in parts]
+    if not tensors:
+        raise ShapeError(f"{op}: there are no parts (at {user_location()})")
+    return tensors
+
+
 def concat(parts: Sequence[Tensor], axis: int = 0) -> Tensor:
     """The parts one after another along `axis`; equal in all other sizes."""
-    if not parts:
-        raise ShapeError(f"concat: there are no parts (at {user_location()})")
+    parts = _parts("concat", parts)
     at = normalize_axis("concat", axis, parts[0])
     return parts[0] if len(parts) == 1 else apply("concat", tuple(parts), axis=at)
 
 
 def stack(parts: Sequence[Tensor], axis: int = 0) -> Tensor:
     """The parts, of one shape, along a new axis."""
-    if not parts:
-        raise ShapeError(f"stack: there are no parts (at {user_location()})")
+    parts = _parts("stack", parts)
     at = normalize_axis("stack", axis, parts[0], parts[0].rank + 1)
+    if any(p.shape != parts[0].shape for p in parts):
+        shapes = ", ".join(show(p.shape) for p in parts)
+        raise ShapeError(f"stack: parts must have one shape, not {shapes}\n  at {user_location()}")
     return concat([expand_dims(p, at) for p in parts], at)

@@ -15,8 +15,7 @@ import numpy as np
 
 from .. import dtypes, loops
 from ..errors import DTypeError, ShapeError
-from ..shapes import from_user
-from ..tensor import Tensor, apply, as_tensor
+from ..tensor import Tensor, apply, as_tensor, checked_shape
 from . import elementwise as ew
 from .registry import Op, Sample, register
 from .source import concrete
@@ -105,7 +104,7 @@ class Generator:
     def bits(self, shape: Any) -> Tensor:
         """Uniform uint32 words."""
         self._streams += 1
-        return apply("random_bits", (self.state,), shape=from_user(shape), stream=self._streams)
+        return apply("random_bits", (self.state,), shape=checked_shape("random", shape), stream=self._streams)
 
     def uniform(self, shape: Any, low: float = 0.0, high: float = 1.0) -> Tensor:
         """Uniform float32 in [low, high)."""

@@ -1,4 +1,4 @@
-"""Reductions over any axes: sum, max, min, prod, argmax; mean is composed.
+"""Reductions over any axes: sum, max, min, prod, argmax; mean and argmin are composed.
 
 Results drop the reduced axes; `keepdims` puts them back as size 1. Leans on `movement` for that.
 """
@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import dtypes, loops
 from ..errors import DTypeError, ShapeError
-from ..tensor import Tensor, apply, dim_of, full, normalize_axes
+from ..tensor import Like, Tensor, apply, as_tensor, dim_of, full, normalize_axes
 from . import elementwise as ew
 from .registry import Bad, Op, Sample, register
 from .source import size_of
@@ -99,9 +99,14 @@ _row("min", np.min, _extreme_gradient, _infer_order)
 
 
 def _infer_argmax(inputs: Sequence[Tensor], attrs: Any) -> tuple[Any, str]:
-    if len(attrs.axes) != 1:
-        raise ShapeError(f"takes one axis, not {attrs.axes}; use None for the flattened tensor")
     return _infer_order(inputs, attrs)[0], dtypes.INT32
+
+
+def _argmax_reference(node: Tensor, env: Any, x: np.ndarray) -> np.ndarray:
+    axes = node.attrs.axes
+    rows = np.moveaxis(x, axes, range(-len(axes), 0))
+    flat = rows.reshape(*rows.shape[: x.ndim - len(axes)], int(np.prod([x.shape[a] for a in axes])))
+    return np.asarray(flat.argmax(-1), "int32")
 
 
 register(
@@ -109,7 +114,7 @@ register(
         "argmax",
         "reduce",
         _infer_argmax,
-        lambda node, env, x: np.asarray(np.argmax(x, axis=node.attrs.axes[0]), "int32"),
+        _argmax_reference,
         _lower("argmax"),
         vjp=lambda n, g: (None,),
         zero_gradient=True,
@@ -117,46 +122,57 @@ register(
             Sample(((3, 5),), {"axes": (1,)}),
             Sample(((4, 3),), {"axes": (0,)}),
             Sample(((2, 3, 4),), {"axes": (1,)}),
+            Sample(((2, 3, 4),), {"axes": (0, 2)}),
+            Sample(((5, 3, 2),), {"axes": (0, 1)}),
+            Sample(((3, 2, 4),), {"axes": (0, 1, 2)}),
+            Sample(((2, 1, 3),), {"axes": (1,)}),
+            Sample(((2, 40, 3),), {"axes": (0, 1)}, dtypes=("int32",)),  # many equal values: the first counts
+        ),
+        bad=(
+            Bad(((2, 3),), {"axes": (1,)}, dtypes=("bool",), says=("bool",)),
+            Bad(((0, 3),), {"axes": (0,)}, says=("no elements",)),
         ),
     )
 )
 
 
-def _reduce(name: str, x: Tensor, axis: Any, keepdims: bool) -> Tensor:
+def _reduce(name: str, x: Like, axis: Any, keepdims: bool) -> Tensor:
     from .movement import expand_dims
 
-    axes = normalize_axes(axis, x.rank)
+    x = as_tensor(x)
+    axes = normalize_axes(name, axis, x)
     if not axes:
         return x
     out = apply(name, (x,), axes=axes)
     return expand_dims(out, axes) if keepdims else out
 
 
-def sum_(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+def sum_(x: Like, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The sum over `axis` (an int, several, or None for all)."""
     return _reduce("sum", x, axis, keepdims)
 
 
-def prod(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+def prod(x: Like, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The product over `axis`."""
     return _reduce("prod", x, axis, keepdims)
 
 
-def max_(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+def max_(x: Like, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The greatest element over `axis`; NaN where there is one. Raises ShapeError over no elements."""
     return _reduce("max", x, axis, keepdims)
 
 
-def min_(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+def min_(x: Like, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The least element over `axis`; NaN where there is one. Raises ShapeError over no elements."""
     return _reduce("min", x, axis, keepdims)
 
 
-def mean(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+def mean(x: Like, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The mean over `axis`. Floats (integers become float32)."""
+    x = as_tensor(x)
     if not dtypes.is_float(x.dtype):
         x = x.astype(dtypes.DEFAULT_FLOAT)
-    axes = normalize_axes(axis, x.rank)
+    axes = normalize_axes("mean", axis, x)
     count = dim_of(x, axes)
     total = sum_(x, axes, keepdims)
     if isinstance(count, int):
@@ -164,10 +180,37 @@ def mean(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
     return total / size_of(count, x.dtype)
 
 
-def argmax(x: Tensor, axis: int | None = None) -> Tensor:
-    """The position of the first greatest element, int32, over one axis (None: of the flattened tensor)."""
-    from .movement import reshape
+def argmax(x: Like, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """The position of the first greatest element, int32, over `axis` (an int, several, or None for all).
 
-    if axis is None:
-        x, axis = reshape(x, (-1,)), 0
-    return apply("argmax", (x,), axes=normalize_axes(axis, x.rank))
+    Over several axes it is the position in row-major order within those, in the order they have in x, as
+    numpy.unravel_index takes it. A NaN counts as the greatest. Raises ShapeError over no elements.
+    """
+    return _position("argmax", x, axis, keepdims)
+
+
+def argmin(x: Like, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """The position of the first least element, int32, over `axis`, counted as `argmax` does. A NaN counts as the least.
+
+    Raises ShapeError over no elements.
+    """
+    return _position("argmin", x, axis, keepdims)
+
+
+def _position(name: str, x: Like, axis: Any, keepdims: bool) -> Tensor:
+    from .movement import expand_dims
+
+    x = as_tensor(x)
+    axes = normalize_axes(name, axis, x)
+    if not axes:
+        return full(x.shape, 0, dtypes.INT32)
+    out = apply("argmax", (_reversed(x) if name == "argmin" else x,), axes=axes)
+    return expand_dims(out, axes) if keepdims else out
+
+
+def _reversed(x: Tensor) -> Tensor:
+    """Numbers in the opposite order; none overflows."""
+    if dtypes.is_float(x.dtype) or x.dtype == dtypes.BOOL:
+        return -x
+    limits = np.iinfo(x.dtype)
+    return full(x.shape, limits.min + limits.max, x.dtype) - x

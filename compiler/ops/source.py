@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes, loops
+from ..errors import DTypeError
 from ..shapes import Dim, value
-from ..tensor import Tensor, apply
+from ..tensor import Tensor, apply, checked_shape
 from .registry import Op, register
 
 
@@ -79,8 +80,12 @@ register(
 
 
 def iota(size: Dim, dtype: str = dtypes.INT32) -> Tensor:
-    """0, 1, ... size-1 as a vector."""
-    return apply("iota", (), size=size, dtype=dtypes.check(dtype))
+    """0, 1, ... size-1 as a vector of numbers. Raises ShapeError for what is no size, DTypeError for bool."""
+    (length,) = checked_shape("iota", (size,))
+    kind = dtypes.check(dtype)
+    if kind == dtypes.BOOL:
+        raise DTypeError(f"iota: counts in numbers, not {kind}; compare the result with a number instead")
+    return apply("iota", (), size=length, dtype=kind)
 
 
 def size_of(size: Dim, dtype: str) -> Tensor:

@@ -6,7 +6,7 @@ window; max pooling's gradient routes by it (`window_pick`), which is linear and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from .. import dtypes, loops
 from ..errors import ShapeError
 from ..graph import user_location
-from ..shapes import Shape, show
+from ..shapes import Shape, as_index, show
 from ..tensor import Tensor, apply, full
 from .contract import Access, Spec, _each, _pads, axis_access, extents_of, gather_operand, gradient_spec, read_operand
 from .registry import Op, Sample, register
@@ -95,7 +95,7 @@ def window_spec(x: Shape, window: Sequence[int], stride: Sequence[int], pads: Se
     for i in range(d):
         room = x[lead + i] + sum(pads[i]) - window[i]
         if not isinstance(room, int):
-            raise ShapeError("spatial sizes must be known when the graph is built")
+            raise ShapeError(f"spatial sizes {show(x[lead:])} must be numbers (at {user_location()})")
         sizes.append(room // stride[i] + 1)
     n_out = lead + d
     places = tuple(Access(((lead + i, stride[i]), (n_out + i, 1)), -pads[i][0]) for i in range(d))
@@ -152,7 +152,9 @@ register(Op("window_pick", "reduce", _infer, _pick_reference, _lower_pick, vjp=_
 
 
 def _windows(name: str, x: Tensor, window: Any, stride: Any, pad: Any) -> Spec:
-    d = 2 if isinstance(window, int) else len(window)
+    d = len(window) if isinstance(window, Sized) and as_index(window) is None else 2
+    if d == 0:
+        raise ShapeError(f"{name}: the window needs at least one axis (at {user_location()})")
     if x.rank < d:
         raise ShapeError(f"{name}: {show(x.shape)} has fewer than {d} axes (at {user_location()})")
     sizes = _each(name, "window", window, d, 1)

@@ -1,32 +1,81 @@
-"""Data sets, by name: `digits` ships with the package, `mnist` is read from a folder or downloaded."""
+"""Data sets, by name: `digits` ships with the package, the others are read from a folder or downloaded."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
+from . import idx_sets
+from .cifar import cifar10, cifar100
+from .coco import captions as coco_captions
+from .coco import coco
+from .coco import instances as coco_instances
 from .dataset import Dataset, Split
 from .digits import digits
 from .errors import DataError
-from .mnist import mnist
+from .idx_sets import emnist, fashion_mnist, mnist, usps
+from .image_folder import SHAPE, image_folder
+from .images import ImageDataset, ImageFiles
+from .loader import Loader
+from .sources import InMemory, Source
+
+IN_MEMORY: dict[str, Callable[[Any], Dataset]] = {
+    **{name: partial(idx_sets.read, row) for name, row in idx_sets.TABLE.items()},
+    "usps": usps,
+    "cifar10": cifar10,
+    "cifar100": cifar100,
+}
+"""Readers of a folder, or of the usual place where it is None."""
+FROM_FILES: dict[str, Callable[..., ImageDataset]] = {"image-folder": image_folder, "coco": coco}
+"""Readers of a folder (or None) and the shape that images are to have."""
 
 
 def names() -> list[str]:
     """The data sets that `load` knows."""
-    return ["digits", "mnist"]
+    return ["digits", *IN_MEMORY, *FROM_FILES]
 
 
-def load(name: str, folder: str | os.PathLike[str] | None = None) -> Dataset:
-    """The data set called `name`; `mnist` from `folder` where it is not in the usual place.
+def load(
+    name: str, folder: str | os.PathLike[str] | None = None, shape: Sequence[int] = SHAPE
+) -> Dataset | ImageDataset:
+    """The data set called `name`, from `folder` where it is not in the usual place.
 
-    Raises DataError for a name that is not known, a folder given for `digits`, and what the data set's reader raises.
+    shape: (channels, height, width) that the images of `image-folder` and `coco` are scaled to; the others have their
+    own. Raises DataError for a name that is not known, a folder given for `digits`, and what the reader raises.
     """
-    if name == "mnist":
-        return mnist(folder)
-    if name != "digits":
-        raise DataError(f"there is no data set {name!r}; there are {', '.join(names())}")
-    if folder is not None:
-        raise DataError(f"digits ships with the package and is not read from a folder ({folder}); mnist is")
-    return digits()
+    if name == "digits":
+        if folder is not None:
+            raise DataError(f"digits ships with the package and is not read from a folder ({folder}); mnist is")
+        return digits()
+    if name in FROM_FILES:
+        return FROM_FILES[name](folder, shape)
+    if name in IN_MEMORY:
+        return IN_MEMORY[name](folder)
+    raise DataError(f"there is no data set {name!r}; there are {', '.join(names())}")
 
 
-__all__ = ["DataError", "Dataset", "Split", "digits", "load", "mnist", "names"]
+__all__ = [
+    "DataError",
+    "Dataset",
+    "ImageDataset",
+    "ImageFiles",
+    "InMemory",
+    "Loader",
+    "Source",
+    "Split",
+    "cifar10",
+    "cifar100",
+    "coco",
+    "coco_captions",
+    "coco_instances",
+    "digits",
+    "emnist",
+    "fashion_mnist",
+    "image_folder",
+    "load",
+    "mnist",
+    "names",
+    "usps",
+]

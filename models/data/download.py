@@ -10,9 +10,10 @@ import hashlib
 import http.client
 import os
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 from .errors import DataError
 
@@ -38,43 +39,77 @@ def fetch(files: Mapping[str, str], mirrors: Sequence[str], folder: Path) -> Non
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         for name, md5 in files.items():
             task = progress.add_task(name, total=None)
-            _store(_first_good(name, md5, mirrors, partial(progress.update, task)), folder / name)
+            _fetch_one(name, md5, mirrors, folder, partial(progress.update, task))
 
 
-def _first_good(name: str, md5: str, mirrors: Sequence[str], advance: Advance) -> bytes:
+def _fetch_one(name: str, md5: str, mirrors: Sequence[str], folder: Path, advance: Advance) -> None:
+    """The file `name` of `folder`, from the first mirror that gives the right content."""
     problems = []
     for mirror in mirrors:
-        try:
-            data = _get(mirror + name, advance)
-        except (OSError, ValueError, http.client.HTTPException) as error:
-            problems.append(f"{mirror}: {getattr(error, 'reason', None) or error}")
-            continue
-        if hashlib.md5(data, usedforsecurity=False).hexdigest() == md5:
-            return data
+        with _Partial(folder / name) as file:
+            try:
+                found = _get(mirror + name, file, advance)
+            except DataError:
+                raise
+            except (OSError, ValueError, http.client.HTTPException) as error:
+                problems.append(f"{mirror}: {getattr(error, 'reason', None) or error}")
+                continue
+            if found == md5:
+                return file.keep()
         problems.append(f"{mirror}: what came is not the published file (wrong checksum)")
     reasons = "\n  ".join(problems)
     raise DataError(f"cannot download {name}:\n  {reasons}")
 
 
-def _get(url: str, advance: Advance) -> bytes:
+def _get(url: str, file: _Partial, advance: Advance) -> str:
+    """Write what `url` gives into `file`; its MD5."""
     with urllib.request.urlopen(url, timeout=TIMEOUT) as response:
         length = response.headers.get("Content-Length")
-        total = int(length) if length else None
-        data = bytearray()
+        total, done, digest = int(length) if length else None, 0, hashlib.md5(usedforsecurity=False)
         while chunk := response.read(CHUNK):
-            data += chunk
-            advance(completed=len(data), total=total)
-    return bytes(data)
+            file.write(chunk)
+            digest.update(chunk)
+            done += len(chunk)
+            advance(completed=done, total=total)
+    return digest.hexdigest()
 
 
-def _store(data: bytes, path: Path) -> None:
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_bytes(data)
-        os.replace(unfinished, path)
-    except OSError as error:
-        raise DataError(f"cannot store {path}: {error.strerror or error}") from None
-    finally:
-        with contextlib.suppress(OSError):
-            unfinished.unlink()
+class _Partial:
+    """A file under another name beside its place, made at the first write; gone at the end unless it was kept.
+
+    Every OSError becomes a DataError that names the place.
+    """
+
+    def __init__(self, path: Path):
+        self.path, self.partial = path, path.with_name(f".{path.name}.{os.getpid()}.partial")
+        self._file: BinaryIO | None = None
+
+    def __enter__(self) -> _Partial:
+        return self
+
+    def write(self, chunk: bytes) -> None:
+        with self._storing():
+            if self._file is None:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._file = open(self.partial, "wb")  # noqa: SIM115 - closed by keep or at the end
+            self._file.write(chunk)
+
+    def keep(self) -> None:
+        with self._storing():
+            assert self._file is not None
+            self._file.close()
+            os.replace(self.partial, self.path)
+
+    def __exit__(self, *exception: object) -> None:
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                self._file.close()
+            with contextlib.suppress(OSError):
+                self.partial.unlink()
+
+    @contextlib.contextmanager
+    def _storing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise DataError(f"cannot store {self.path}: {error.strerror or error}") from None

@@ -14,15 +14,16 @@ from pathlib import Path
 
 import numpy as np
 
+from .archives import AGAIN, Member
 from .errors import DataError
 
 TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
 
-def read(path: str | Path, rank: int | None = None) -> np.ndarray:
+def read(path: str | Path | Member, rank: int | None = None) -> np.ndarray:
     """The array in an IDX file, in native byte order. Raises DataError for a file that is anything else."""
-    path = Path(path)
-    data = _content(path)
+    path = Path(path) if isinstance(path, str) else path
+    data = content(path)
     if len(data) < 4 or data[0] or data[1]:
         found = data[:4].hex() or "nothing"
         raise DataError(f"{path}: wrong magic number: an IDX file starts with two zero bytes, not {found}")
@@ -49,21 +50,28 @@ def read(path: str | Path, rank: int | None = None) -> np.ndarray:
     return values.astype(dtype.newbyteorder("="))
 
 
-def read_pair(images: str | Path, labels: str | Path, classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """(uint8 images (n, height, width), int32 labels (n,)). Raises DataError where the two do not fit."""
+def read_pair(
+    images: str | Path | Member, labels: str | Path | Member, classes: int, first: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """(uint8 images (n, height, width), int32 labels (n,) from 0). `first` is what the file calls class 0.
+
+    Raises DataError where the two do not fit.
+    """
     x, y = read(images, 3), read(labels, 1)
     for path, values, what in ((images, x, "pixels"), (labels, y, "labels")):
         if values.dtype != np.uint8:
             raise DataError(f"{path}: expected {what} of 8 bits without sign, found {values.dtype}")
     if len(x) != len(y):
         raise DataError(f"{labels}: {len(y)} labels for the {len(x)} images of {images}")
-    wrong = np.flatnonzero(y >= classes)
+    shifted = y.astype("int32") - first
+    wrong = np.flatnonzero((shifted < 0) | (shifted >= classes))
     if wrong.size:
         raise DataError(f"{labels}: label {y[wrong[0]]} at position {wrong[0]} is not one of {classes} classes")
-    return x, y.astype("int32")
+    return x, shifted
 
 
-def _content(path: Path) -> bytes:
+def content(path: Path | Member) -> bytes:
+    """What a file holds, unpacked where it is gzip. Raises DataError for a file that is missing or damaged."""
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
@@ -75,4 +83,4 @@ def _content(path: Path) -> bytes:
     try:
         return gzip.decompress(raw)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{path}: damaged gzip file: {error}") from None
+        raise DataError(f"{path}: damaged gzip file: {error}; {AGAIN}") from None

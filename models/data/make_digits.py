@@ -15,7 +15,7 @@ import numpy as np
 
 from .digits import CLASSES, FILE, pack
 from .idx import read_pair
-from .mnist import FILES, find
+from .idx_sets import MNIST, find
 
 TRAIN, TEST = 8500, 1000
 
@@ -31,7 +31,7 @@ def spread(labels: np.ndarray, count: int) -> np.ndarray:
 
 def select(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     """The chosen training and test images, uint8 (n, 28, 28). Raises DataError where `folder` is not MNIST."""
-    train_images, train_labels, test_images, test_labels = (find(folder, name) for name in FILES)
+    train_images, train_labels, test_images, test_labels = (find(MNIST, folder, name) for name in MNIST.files)
     train, labels = read_pair(train_images, train_labels, len(CLASSES))
     test, test_digits = read_pair(test_images, test_labels, len(CLASSES))
     return train[spread(labels, TRAIN)], test[spread(test_digits, TEST)]

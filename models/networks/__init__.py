@@ -5,20 +5,24 @@ A new network is a decorated function in one of these files, imported below by n
 
 from __future__ import annotations
 
+from .alexnet import alexnet
+from .googlenet import googlenet
 from .lenet import lenet5
-from .perceptrons import mlp, mlp1986, perceptron, rosenblatt
+from .perceptrons import mlp, mlp1986, perceptron, playground, rosenblatt
 from .registry import build, names, register
+from .resnet import resnet18, resnet34, resnet50, resnet101, resnet152
+from .resnet_cifar import (
+    resnet20,
+    resnet32,
+    resnet44,
+    resnet56,
+    resnet110,
+    resnet164_preact,
+    resnet1001_preact,
+    resnet1202,
+)
 from .svm import linear_svm, svm
+from .vgg import vgg11, vgg13, vgg16, vgg19
+from .zfnet import zfnet
 
-__all__ = [
-    "build",
-    "lenet5",
-    "linear_svm",
-    "mlp",
-    "mlp1986",
-    "names",
-    "perceptron",
-    "register",
-    "rosenblatt",
-    "svm",
-]
+__all__ = ["build", "names", "register", *names()]

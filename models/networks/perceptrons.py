@@ -1,10 +1,10 @@
-"""Networks of dense layers alone: the perceptron and the multilayer perceptron, as published and as used today."""
+"""Networks of dense layers alone: perceptrons and multilayer perceptrons, as published and today; a playground's."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...compiler.ops.elementwise import relu, sigmoid
+from ...compiler.ops.elementwise import relu, sigmoid, tanh
 from .. import initializers as init
 from ..layers import Dense, Flatten, Sequential
 from ..model import Model
@@ -67,3 +67,11 @@ def mlp1986(
     units = [layer for n in (*hidden, classes) for layer in (Dense(n, weight_init=small), sigmoid)]
     recipe = Recipe(learning_rate=0.1, schedule="constant", epochs=20, batch=16, loss="squared_error")
     return Model("mlp1986", Sequential(Flatten(), *units), input_shape, classes, "mnist", recipe, seed)
+
+
+@register
+def playground(classes: int = 2, input_shape: tuple[int, ...] = (2,), seed: int | None = 0) -> Model:
+    """2-8-8-2 with tanh, of the size of TensorFlow Playground's networks (Smilkov et al. 2017): 114 parameters."""
+    net = Sequential(Dense(8), tanh, Dense(8), tanh, Dense(classes))
+    recipe = Recipe(learning_rate=0.03, epochs=100, batch=10)
+    return Model("playground", net, input_shape, classes, None, recipe, seed)

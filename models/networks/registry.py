@@ -6,6 +6,7 @@ name and the first line of its docstring are what people see. Leans on `model` o
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -31,3 +32,13 @@ def build(name: str, **options: Any) -> Model:
     if name not in _BUILDERS:
         raise KeyError(f"there is no network {name!r}; there are {', '.join(names())}")
     return _BUILDERS[name](**options)
+
+
+def build_for(name: str, input_shape: tuple[int, ...], classes: int, **options: Any) -> Model:
+    """The network called `name` for such images and so many classes, as far as its builder lets these be chosen.
+
+    Raises KeyError as `build`.
+    """
+    wanted = {"input_shape": input_shape, "classes": classes}
+    taken = inspect.signature(_BUILDERS[name]).parameters if name in _BUILDERS else {}
+    return build(name, **{key: value for key, value in wanted.items() if key in taken}, **options)

@@ -1,7 +1,8 @@
 """Linear support vector machines: one dense layer trained for a margin, with weight decay as its L2 term.
 
-Leans on `losses` for the hinges. The decay of the recipe's SGD is the gradient of lambda / 2 |w|^2, as in Shalev-Shwartz
-et al. 2007 (Pegasos, equation 1); it takes the biases with it, which is what adding a constant feature 1 does.
+Leans on `losses` for the hinges. The decay of the recipe's SGD is the gradient of lambda / 2 |w|^2, as in
+Shalev-Shwartz et al. 2007 (Pegasos, equation 1); it takes the biases with it, which is what adding a constant feature 1
+does.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ def _against_zero(score: Tensor) -> Tensor:
 
 def _recipe(loss: str, squared: bool, decay: float) -> Recipe:
     options = {"momentum": 0.9, "weight_decay": decay}
-    return Recipe(learning_rate=0.01, epochs=10, batch=64, options=options, loss=loss, loss_options={"squared": squared})
+    return Recipe(
+        learning_rate=0.01, epochs=10, batch=64, options=options, loss=loss, loss_options={"squared": squared}
+    )
 
 
 @register

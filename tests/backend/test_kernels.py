@@ -45,6 +45,25 @@ def test_a_contraction_takes_its_epilogue():
     assert "_tile_" in program.kernels[0].source and "tanh(" in program.kernels[0].source
 
 
+def test_a_contraction_of_joined_parts_is_a_tile():
+    x = kw.input("x", (None, 16, 6, 6))
+    parts = kw.concat([kw.relu(x), kw.tanh(x)], 1)
+    program = kw.compile([x], [kw.conv(parts, kw.variable("w", f32(24, 32, 1, 1)))])
+    joined, contraction = program.kernels
+    assert any(reason.startswith("concat: parts of a contraction") for reason in joined.reasons)
+    assert "tile" in str(contraction.schedule)
+
+
+def test_the_gradient_of_a_strided_convolution_is_a_tile():
+    x, w = kw.input("x", (None, 16, 9, 8)), kw.variable("w", f32(32, 16, 3, 3))
+    gradient = kw.grad((kw.conv(x, w, 2, 1) ** 2).sum(), [x])
+    native, reference = (kw.compile([x], gradient, device=device) for device in ("cpu", "reference"))
+    contractions = [k for k in native.kernels if "contract" in k.fused]
+    assert contractions and all("tile" in str(k.schedule) for k in contractions)
+    image = f32(3, 16, 9, 8)
+    np.testing.assert_allclose(native(image), reference(image), rtol=1e-4, atol=1e-3)
+
+
 def test_kernel_names_and_lines_come_from_the_user():
     x, w = kw.input("pixels", (None, 64)), kw.input("weights", (64, 48))
     with kw.scope("first"):
@@ -195,3 +214,36 @@ def test_the_graph_as_a_networkx_digraph():
     graph = kw.to_networkx([y])
     assert set(graph.predecessors(y)) == {kw.tanh(x), x}
     assert graph.nodes[x]["op"] == "input" and graph.nodes[y]["shape"] == y.shape
+
+
+def test_an_input_can_be_an_output_beside_what_is_made_of_it():
+    x = kw.input("x", (None, 3))
+    value = f32(4, 3)
+    same, twice = kw.compile([x], [x, x * 2])(value)
+    np.testing.assert_array_equal(same, value)
+    np.testing.assert_array_equal(twice, value * 2)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_long_sums_go_in_blocks(threads):
+    """A product that sums over many places goes through them in parts, each shared by neighbouring tiles."""
+    x, g = kw.input("x", (None, 270)), kw.input("g", (None, 275))
+    program = kw.compile([x, g], kw.tanh(x).T @ kw.sigmoid(g) + 1, threads=threads, typical={"batch": 30_000})
+    assert any("tiles together" in k.schedule for k in program.kernels)
+    a, b = f32(3001, 270), f32(3001, 275)
+    expected = np.tanh(a).T @ (1 / (1 + np.exp(-b))) + 1
+    np.testing.assert_allclose(program(a, b), expected, rtol=2e-4, atol=2e-2)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 5])
+@pytest.mark.parametrize("window, stride, pad, groups", [(3, 1, 1, 1), (5, 2, 2, 1), (3, 1, (1, 2), 2), (2, 3, 1, 1)])
+def test_convolutions_read_panels(batch_size, window, stride, pad, groups):
+    """Rows of pixels are copied with their padding, so that tiles along them are full whatever the batch."""
+    x, w = kw.input("x", (None, 8, 13, 22)), kw.input("w", (40, 8 // groups, window, window))
+    y = kw.conv(kw.tanh(x), kw.sigmoid(w), stride=stride, pad=pad, groups=groups)
+    outputs = [y, *kw.grad(kw.sin(y).sum(), [x, w])]
+    program = kw.compile([x, w], outputs, typical={"batch": 2})
+    assert any("panel" in k.schedule for k in program.kernels)
+    arrays = f32(batch_size, 8, 13, 22), f32(40, 8 // groups, window, window)
+    for got, expected in zip(program(*arrays), kw.compile([x, w], outputs, device="reference")(*arrays)):
+        np.testing.assert_allclose(got, expected, rtol=1e-4, atol=2e-5 * float(np.abs(expected).max()))

@@ -11,6 +11,7 @@ import time
 import pytest
 
 from kernelwright.compiler.codegen.target import target
+from kernelwright.runtime import checkpoint
 
 COMMAND = [sys.executable, "-m", "kernelwright.cli"]
 
@@ -39,6 +40,33 @@ def test_training_resumes_to_the_same_result(tmp_path):
     assert json.loads(whole.read_text())["test_accuracy"] == json.loads(rest.read_text())["test_accuracy"]
 
 
+def test_train_options_reach_the_trainer(tmp_path):
+    log, saved = tmp_path / "run.jsonl", tmp_path / "run.safetensors"
+    options = ("--device", "reference", "--label-smoothing", 0.1, "--clip-norm", 1, "--ema", 0.9, "--accumulate", 2)
+    run("train", "perceptron", "--epochs", 1, "-q", "--log", log, "--checkpoint", saved, *options)
+    assert json.loads(log.read_text())["epoch"] == 1
+    updating = checkpoint.load(saved)[1]["updating"]
+    assert updating == {"clip_norm": 1.0, "clip_value": None, "ema": 0.9, "accumulate": 2}
+    assert "between 0 and 1" in run("train", "perceptron", "--ema", 2, code=2).stderr
+    assert ".jsonl" in run("train", "perceptron", "--log", "run.txt", code=2).stderr
+
+
+def test_cuda_kernels_can_be_read_without_a_gpu():
+    assert "in shared memory" in run("kernels", "lenet5", "--device", "cuda", "--batch", 256).stdout
+    assert "cuda.syncthreads()" in run("kernels", "lenet5", "conv1_contract_tanh", "--device", "cuda").stdout
+    assert "sm_80" in run("kernels", "lenet5", "--device", "cuda", "--arch", "ninety", code=1).stderr
+    run("kernels", "lenet5", "--device", "cuda", "--profile", code=2)
+    shown = subprocess.run(
+        [*COMMAND, "kernels", "lenet5", "1", "--device", "cuda", "--arch", "sm_80", "--as", "asm"],
+        capture_output=True,
+        text=True,
+    )
+    if shown.returncode == 0:
+        assert ".target sm_80" in shown.stdout
+    else:
+        assert "pip install" in shown.stderr and "Traceback" not in shown.stderr
+
+
 def test_kernels_table_and_forms(tmp_path):
     out = tmp_path / "k.json"
     assert "contract" in run("kernels", "perceptron", "--json", out).stdout
@@ -57,6 +85,30 @@ def test_kernels_table_and_forms(tmp_path):
 def test_inference_and_profile():
     text = run("kernels", "perceptron", "--infer", "--profile", "--batch", 64).stdout
     assert "GFLOP/s" in text and re.search(r"\d+ kernels, [\d.]+ ms", text)
+
+
+def test_a_profile_has_predictions_and_the_roofline(tmp_path):
+    out = tmp_path / "p.json"
+    text = run("kernels", "perceptron", "--profile", "--batch", 32, "--threads", 1, "--json", out).stdout
+    outcome = json.loads(out.read_text())
+    assert "predicted" in text and "roofline" in text and "total" in text and "limits of 1 thread:" in text
+    product = next(r for r in outcome["kernels"] if "contract" in r["name"])
+    limits = outcome["limits"]
+    assert product["predicted"] == pytest.approx(product["cycles"] * limits["cycle"]) and product["cycles"] > 0
+    bound = max(product["flops"] / limits["flops"], product["bytes"] / limits["bytes"])
+    assert product["bound"] == pytest.approx(bound) and product["roofline"] == pytest.approx(bound / product["seconds"])
+
+
+@pytest.mark.slow
+def test_bench_writes_results_and_report(tmp_path):
+    pytest.importorskip("torch")
+    out, folder = tmp_path / "b.json", tmp_path / "benchmarks"
+    options = ("--against", "torch", "--mode", "infer", "--rounds", 1, "--batch", 4, "--threads", 1)
+    done = run("bench", "playground", *options, "--folder", folder, "--json", out)
+    (result,) = json.loads(out.read_text())["results"]
+    assert result["best_peer"].startswith("torch") and "ratio" in done.stdout
+    assert (folder / "README.md").exists() and (folder / "infer.svg").exists()
+    assert len(list((folder / "results").glob("*-bench.json"))) == 1
 
 
 def test_cache_models_summary(tmp_path):
@@ -82,6 +134,9 @@ def test_cache_models_summary(tmp_path):
     (("kernels", "perceptron", "99", "--infer"), 1, "99"),
     (("kernels", "perceptron", "0", "--infer", "--as", "poem"), 1, "poem"),
     (("train", "lenet5", "--epochs", "0"), 2, "epochs"),
+    (("bench", "lenet"), 1, "lenet5"),
+    (("bench", "lenet5", "--against", "theano"), 1, "theano"),
+    (("bench", "lenet5", "--rounds", "0"), 2, "rounds"),
 ])  # fmt: skip
 def test_errors_are_one_message(arguments, code, words):
     done = run(*arguments, code=code)

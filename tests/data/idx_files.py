@@ -1,4 +1,4 @@
-"""IDX files made by hand, and a small MNIST of them."""
+"""IDX files made by hand, and small data sets of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kernelwright.models.data.mnist import FILES
+from kernelwright.models.data.idx_sets import FILES, IdxSet
 
 CODES = {"uint8": 0x08, "int8": 0x09, "int16": 0x0B, "int32": 0x0C, "float32": 0x0D, "float64": 0x0E}
 
@@ -30,4 +30,15 @@ def small_mnist(folder: Path, dots: bool = False, compressed: bool = False) -> P
         content = gzip.compress(idx(array)) if compressed else idx(array)
         path = name.replace("-idx", ".idx") if dots else name
         (folder / (path + ".gz" * compressed)).write_bytes(content)
+    return folder
+
+
+def small_set(row: IdxSet, folder: Path, train: np.ndarray, test: np.ndarray, compressed: bool = True) -> Path:
+    """The four files of `row` in `folder`: uint8 images, labels counting up through all classes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for images, names in ((train, row.files[:2]), (test, row.files[2:])):
+        labels = (np.arange(len(images)) % len(row.classes) + row.first).astype(np.uint8)
+        for name, values in zip(names, (images, labels)):
+            content = gzip.compress(idx(values), 1) if compressed else idx(values)
+            (folder / (name + ".gz" * compressed)).write_bytes(content)
     return folder

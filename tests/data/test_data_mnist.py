@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import importlib
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,28 +13,25 @@ import pytest
 from idx_files import small_mnist
 
 from kernelwright.models import data
-from kernelwright.models.data import DataError, download, mnist
-from kernelwright.models.data.mnist import FILES, MIRRORS, download_missing
-
-mnist_module = importlib.import_module("kernelwright.models.data.mnist")  # the package has a function of that name
+from kernelwright.models.data import DataError, download, idx_sets, mnist, places
+from kernelwright.models.data.idx_sets import FILES, MNIST, IdxSet, download_missing
 
 
 @pytest.fixture(autouse=True)
 def private_user_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The user's data folder is empty and no network answers."""
     monkeypatch.delenv("KERNELWRIGHT_DATA", raising=False)
-    monkeypatch.setattr(mnist_module.platformdirs, "user_data_dir", lambda name: str(tmp_path / "user" / name))
-    monkeypatch.setattr(mnist_module, "MIRRORS", ())
+    monkeypatch.setattr(places.platformdirs, "user_data_dir", lambda name: str(tmp_path / "user" / name))
+    monkeypatch.setattr(idx_sets, "MNIST", replace(MNIST, mirrors=((tmp_path / "nowhere").as_uri() + "/",)))
     return tmp_path / "user" / "kernelwright" / "mnist"
 
 
 @pytest.fixture
-def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A file:// mirror of a small MNIST whose checksums are the expected ones."""
+def mirrored(tmp_path: Path) -> IdxSet:
+    """MNIST's row for a file:// mirror of a small MNIST, with the checksums of its files."""
     folder = small_mnist(tmp_path / "mirror", compressed=True)
-    for name in FILES:
-        monkeypatch.setitem(FILES, name, hashlib.md5((folder / f"{name}.gz").read_bytes()).hexdigest())
-    return folder.as_uri() + "/"
+    found = {f"{name}.gz": hashlib.md5((folder / f"{name}.gz").read_bytes()).hexdigest() for name in FILES}
+    return replace(MNIST, downloads=found, mirrors=(folder.as_uri() + "/",))
 
 
 @pytest.mark.parametrize("dots", [False, True])
@@ -79,18 +76,19 @@ def test_no_download_when_told_not_to(private_user_folder: Path) -> None:
         mnist(download=False)
 
 
-def test_download_once(mirror: str, private_user_folder: Path) -> None:
-    download_missing(private_user_folder, (mirror,))
+def test_download_once(mirrored: IdxSet, private_user_folder: Path) -> None:
+    download_missing(mirrored, private_user_folder)
     assert sorted(os.listdir(private_user_folder)) == sorted(f"{name}.gz" for name in FILES)
-    assert len(mnist().train) == 20  # MIRRORS is empty: nothing is fetched again
+    assert len(mnist().train) == 20  # no mirror answers: nothing is fetched again
 
 
-def test_second_mirror_serves_where_the_first_is_wrong(mirror: str, tmp_path: Path) -> None:
+def test_second_mirror_serves_where_the_first_is_wrong(mirrored: IdxSet, tmp_path: Path) -> None:
     wrong = small_mnist(tmp_path / "wrong", compressed=True)
     for path in wrong.iterdir():
         path.write_bytes(gzip.compress(b"something else"))
     target = tmp_path / "target"
-    download_missing(target, ((tmp_path / "absent").as_uri() + "/", wrong.as_uri() + "/", mirror))
+    mirrors = ((tmp_path / "absent").as_uri() + "/", wrong.as_uri() + "/", *mirrored.mirrors)
+    download_missing(replace(mirrored, mirrors=mirrors), target)
     assert len(mnist(target).test) == 10
 
 
@@ -100,9 +98,9 @@ def test_offline_names_mirrors_and_folder(monkeypatch: pytest.MonkeyPatch, tmp_p
 
     monkeypatch.setattr(download.urllib.request, "urlopen", offline)
     with pytest.raises(DataError) as caught:
-        download_missing(tmp_path / "target", MIRRORS)
+        download_missing(MNIST, tmp_path / "target")
     message = str(caught.value)
-    assert all(f"{mirror}: no route to host" in message for mirror in MIRRORS)
+    assert all(f"{mirror}: no route to host" in message for mirror in MNIST.mirrors)
     assert str(tmp_path / "target") in message and "by hand" in message and all(name in message for name in FILES)
 
 
@@ -115,31 +113,30 @@ def test_a_download_is_tried_when_nothing_is_there(private_user_folder: Path) ->
 def test_wrong_checksum_is_not_stored(tmp_path: Path) -> None:
     wrong = small_mnist(tmp_path / "wrong", compressed=True)
     with pytest.raises(DataError, match="wrong checksum"):
-        download_missing(tmp_path / "target", (wrong.as_uri() + "/",))
-    assert not (tmp_path / "target").exists()
+        download_missing(replace(MNIST, mirrors=(wrong.as_uri() + "/",)), tmp_path / "target")
+    assert not list((tmp_path / "target").iterdir())
 
 
-def test_target_that_cannot_be_written(mirror: str, tmp_path: Path) -> None:
+def test_target_that_cannot_be_written(mirrored: IdxSet, tmp_path: Path) -> None:
     (tmp_path / "target").write_text("a file where the folder should be")
     with pytest.raises(DataError, match="cannot store"):
-        download_missing(tmp_path / "target", (mirror,))
+        download_missing(mirrored, tmp_path / "target")
 
 
-def test_failed_replacement_leaves_nothing(mirror: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_replacement_leaves_nothing(mirrored: IdxSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*paths: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(download.os, "replace", full)
     with pytest.raises(DataError, match="No space left on device"):
-        download_missing(tmp_path / "target", (mirror,))
+        download_missing(mirrored, tmp_path / "target")
     assert not list((tmp_path / "target").iterdir())
 
 
 def test_load_by_name(tmp_path: Path) -> None:
-    assert data.names() == ["digits", "mnist"]
     assert data.load("mnist", small_mnist(tmp_path / "here")).name == "mnist"
     assert data.load("digits").name == "digits"
-    with pytest.raises(DataError, match="no data set 'cifar'; there are digits, mnist"):
-        data.load("cifar")
+    with pytest.raises(DataError, match=r"no data set 'faces'; there are digits, mnist, .*usps"):
+        data.load("faces")
     with pytest.raises(DataError, match="digits ships with the package"):
         data.load("digits", tmp_path)

@@ -5,11 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import kernelwright as kw
+from kernelwright.compiler.codegen.cuda.compiled import require
 from kernelwright.compiler.pipeline import DEVICES
 
 
 @pytest.fixture(params=DEVICES)
 def device(request: pytest.FixtureRequest) -> str:
+    if request.param == "cuda":
+        try:
+            require()
+        except kw.CompileError as error:
+            pytest.skip(str(error))
     return request.param
 
 

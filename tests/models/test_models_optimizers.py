@@ -55,6 +55,7 @@ def test_schedules_agree_with_torch():
     rates = torch.optim.lr_scheduler
     pairs = [
         (kw.optim.Step(0.1, 3, 0.5), lambda o: rates.StepLR(o, 3, 0.5)),
+        (kw.optim.MultiStep(0.1, (6, 2), 0.5), lambda o: rates.MultiStepLR(o, [2, 6], 0.5)),
         (kw.optim.Exponential(0.1, 0.9), lambda o: rates.ExponentialLR(o, 0.9)),
         (kw.optim.Cosine(0.1, 9), lambda o: rates.CosineAnnealingLR(o, 9)),
         (kw.optim.Polynomial(0.1, 9, 2.0), lambda o: rates.PolynomialLR(o, 9, 2.0)),

@@ -1,19 +1,22 @@
 """Compile time by depth: chains of dense layers and residual nets, forward, backward and SGD.
 
-    python benchmarks/depth.py
+    python -m kernelwright.bench.depth [FOLDER]
 
-Each in a new process with an empty kernel cache; writes `benchmarks/results/<date>-depth.json`.
+Each in a new process with an empty kernel cache; writes `<date>-depth.json` to the `results` of `benchmarks`, or of
+FOLDER.
 """
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
-from common import machine, save
+from . import machine
 
 CASES = [("chain", n) for n in (10, 100, 300, 1000)] + [("residual", n) for n in (50, 250, 500)]
 SCRIPT = """
@@ -41,13 +44,20 @@ print(json.dumps({{"kind": kind, "depth": depth, "graph": built - started, "comp
 def main() -> None:
     rows = []
     for kind, depth in CASES:
-        with tempfile.TemporaryDirectory() as folder:
-            env = {**os.environ, "KERNELWRIGHT_CACHE": folder}
+        with tempfile.TemporaryDirectory() as cache:
+            env = {**os.environ, "KERNELWRIGHT_CACHE": cache}
             code = SCRIPT.format(kind=kind, depth=depth)
             done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
         rows.append(json.loads(done.stdout))
         print(rows[-1], flush=True)
-    print(save("depth", {"machine": machine(), "rows": rows}))
+    today = datetime.date.today().isoformat()
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "benchmarks") / "results"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{today}-depth.json"
+    command = " ".join(["python -m kernelwright.bench.depth", *sys.argv[1:]])
+    outcome = {"date": today, "command": command, "machine": machine.describe(), "rows": rows}
+    path.write_text(json.dumps(outcome, indent=1) + "\n")
+    print(path)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,197 @@
+"""`benchmarks/README.md` and its charts, from the JSON files in `benchmarks/results/`.
+
+The newest result of each network, mode and number of threads counts. `python -m kernelwright.bench.report [FOLDER]`
+renders them again.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .contenders import BenchError
+from .networks import CASES
+from .svg import bars
+
+HEAD = """# Benchmarks
+
+Written by `kernelwright bench` from the newest results in `results/`; do not edit by hand.
+
+Every contender runs in a process of its own, with the same weights and the same batches, and its results are compared
+with ours before anything is timed: the logits of a batch, or the loss of a training step and of the one after it. Then
+the contenders take turns for some rounds, and the medians of a step are compared, with lower and upper quartiles. A
+ratio above 1 says that Kernelwright, in its faster way of being called, is faster than the fastest mode of any peer.
+Only ratios within a race mean something where a machine is shared.
+
+A training step is forward, backward and SGD with momentum, running averages included; dropout is off, so that all
+compute the same numbers. GFLOP/s count the multiply-adds of dense and convolutional layers, and are compared with the
+peak measured at the start: independent vector multiply-adds in registers. "First call" is from the start of a new
+process to the end of the first call, less the time to make the network and read its weights; "cold" with nothing
+compiled before, "warm" with the framework's own cache on disk. Memory is the most a process has held (start and
+imports included), with what was held after the imports in brackets.
+"""
+MICRO = """## Single kernels
+
+`pytest benchmarks/micro` times them, with GFLOP/s and GB/s: contractions of LeNet-5, an MLP, AlexNet, VGG-16, GoogLeNet
+and ResNet (`micro/layer_shapes.py`) with both gradients, elementwise work, reductions, softmax, pooling, calls,
+barriers and cold compiles. `-k lenet5` picks some, `--threads 1` sets the threads, `--benchmark-json FILE` keeps the
+outcome, and `--benchmark-disable` runs each once. It needs `pip install -e ".[bench,test]"`. No outcome is kept here.
+"""
+MODES = {"train": "training step", "infer": "inference"}
+
+
+def write(folder: Path) -> Path:
+    """`README.md` and the charts in `folder`, from the files in its `results`."""
+    found = newest(folder / "results")
+    sections = [HEAD]
+    for mode, title in MODES.items():
+        chosen = [r for r in found if r["mode"] == mode and r["ratio"] is not None]
+        if chosen:
+            (folder / f"{mode}.svg").write_text(chart(title, chosen))
+            sections.append(f"![{title}: speed against the fastest mode of each peer]({mode}.svg)\n")
+    if found:
+        sections.append(summary(found))
+    sections += [detail(result) for result in found]
+    depth = sorted((folder / "results").glob("*-depth.json"))
+    if depth:
+        sections.append(depths(json.loads(depth[-1].read_text())))
+    sections.append(MICRO)
+    path = folder / "README.md"
+    path.write_text("\n".join(sections))
+    return path
+
+
+def newest(folder: Path) -> list[dict[str, Any]]:
+    """The newest race of each network, mode and number of threads, with the run it was in."""
+    found: dict[tuple[str, str, int], dict[str, Any]] = {}
+    for path in sorted(folder.glob("*-bench.json")):
+        run = json.loads(path.read_text())
+        about = {key: value for key, value in run.items() if key != "results"}
+        for result in run["results"]:
+            found[result["network"], result["mode"], result["threads"]] = {**result, "run": about, "file": path.name}
+    order = list(CASES)
+    return sorted(found.values(), key=lambda r: (order.index(r["network"]), r["mode"] == "infer", r["threads"]))
+
+
+def framework(contender: str) -> str:
+    """The framework of a contender: the first word of its name."""
+    return contender.partition(" ")[0].strip(",")
+
+
+def fastest(result: dict[str, Any]) -> dict[str, str]:
+    """The contender of each framework with the least median."""
+    best: dict[str, str] = {}
+    seconds = {name: c["seconds"]["median"] for name, c in result["contenders"].items()}
+    for name in seconds:
+        mine = framework(name)
+        if mine not in best or seconds[name] < seconds[best[mine]]:
+            best[mine] = name
+    return best
+
+
+def chart(title: str, results: Sequence[dict[str, Any]]) -> str:
+    """Steps per second relative to the fastest peer, which is 1: a bar for each framework's fastest mode."""
+    groups = {}
+    for r in results:
+        base = r["contenders"][r["best_peer"]]["seconds"]["median"]
+        label = f"{r['network']}, {threads(r)}"
+        groups[label] = {f: base / r["contenders"][name]["seconds"]["median"] for f, name in fastest(r).items()}
+    return bars(f"Speed, {title}", "relative to the fastest peer", groups)
+
+
+def summary(results: Sequence[dict[str, Any]]) -> str:
+    """One row per race."""
+    rows = [
+        [
+            r["network"],
+            MODES[r["mode"]],
+            str(r["batch"]),
+            str(r["threads"]),
+            milliseconds(r["contenders"][r["best"]]),
+            f"{r['best_peer']}: {milliseconds(r['contenders'][r['best_peer']])}" if r["best_peer"] else "none",
+            ratio(r),
+            f"{r['contenders'][r['best']]['of_peak']:.0%}",
+        ]
+        for r in results
+    ]
+    head = ["network", "", "batch", "threads", "Kernelwright, ms", "fastest peer, ms", "ratio", "of the peak"]
+    return table(head, rows)
+
+
+def detail(result: dict[str, Any]) -> str:
+    """Every contender of one race."""
+    run = result["run"]
+    rows = []
+    for name, c in result["contenders"].items():
+        start = [sum(c["start"][kind][part] for part in ("import", "first_call")) for kind in ("cold", "warm")]
+        memory = f"{c['memory']['peak'] / 1e6:.0f} ({c['memory']['imported'] / 1e6:.0f})"
+        speed = [f"{c['gflops']:.1f}", f"{c['of_peak']:.0%}"]
+        rows.append([name, milliseconds(c), *speed, *(f"{s:.1f}" for s in start), memory, f"{c['difference']:.0e}"])
+    title = f"## {result['network']}, {MODES[result['mode']]}, batch {result['batch']}, {threads(result)}"
+    peer = f"Ratio to {result['best_peer']}: **{ratio(result)}**." if result["best_peer"] else "No peer ran."
+    versions = ", ".join(f"{k} {v}" for k, v in run["machine"]["versions"].items() if v != "not installed")
+    peak = run["limits"][str(result["threads"])]
+    about = (
+        f"{run['date']}, {run['machine']['processor']} ({run['machine']['cpu']}), {run['machine']['cores']} cores; "
+        f"measured peak {peak['flops'] / 1e9:.0f} GFLOP/s, {peak['bytes'] / 1e9:.0f} GB/s; Python "
+        f"{run['machine']['python']}, {versions}; {result['rounds']} rounds; `{run['command']}` ({result['file']})"
+    )
+    heads = ["", "ms", "GFLOP/s", "of the peak", "first call cold, s", "warm, s", "memory, MB", "difference"]
+    skipped = [f"- {name}: {why}" for name, why in result["skipped"].items()]
+    return "\n".join(
+        [title, "", peer, "", table(heads, rows), *(["Skipped:", "", *skipped, ""] if skipped else []), about, ""]
+    )
+
+
+def depths(result: dict[str, Any]) -> str:
+    """Compile time by depth."""
+    keys = ("kind", "depth", "graph", "compile", "kernels", "distinct")
+    rows = [[f"{r[k]:.2f}" if isinstance(r[k], float) else str(r[k]) for k in keys] for r in result["rows"]]
+    head = ["network", "layers", "graph and gradient, s", "compile, s", "kernels", "distinct"]
+    title = "## Compile time by depth (empty kernel cache)"
+    about = f"{result['date']}, {result['machine']['cpu']}, {result['machine']['cores']} cores; `{result['command']}`"
+    return "\n".join([title, "", table(head, rows), about, ""])
+
+
+def milliseconds(contender: dict[str, Any]) -> str:
+    """Median and quartiles."""
+    low, middle, high = (_three(contender["seconds"][key] * 1e3) for key in ("q1", "median", "q3"))
+    return f"{middle} ({low} to {high})"
+
+
+def _three(value: float) -> str:
+    """Three digits, or all before the point."""
+    return f"{value:.3g}" if value < 100 else f"{value:.0f}"
+
+
+def threads(result: dict[str, Any]) -> str:
+    """The number of threads in words."""
+    return f"{result['threads']} thread{'s' * (result['threads'] > 1)}"
+
+
+def ratio(result: dict[str, Any]) -> str:
+    """The ratio to the fastest peer with the quartiles over the rounds."""
+    if result["ratio"] is None:
+        return ""
+    low, high = result["ratio_spread"]
+    return f"{result['ratio']:.2f} ({low:.2f} to {high:.2f})"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def main() -> None:
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "benchmarks")
+    if not (folder / "results").is_dir():
+        raise BenchError(f"{folder} has no folder of results; run `kernelwright bench` first")
+    print(write(folder))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,297 @@
+"""Kernels run without a GPU: all threads in lockstep, every variable of a thread a NumPy vector over the threads.
+
+The source that numba-cuda compiles is rewritten (`divergence.py`) so that a condition which differs between threads
+becomes a mask, and executed with a `cuda` of vectors. It computes what the kernel computes, and refuses what a GPU
+would do wrong without a word: accesses outside a buffer, a barrier that not all threads reach, a shuffle with absent
+lanes, two threads at one element without a barrier in between. Time, 32-bit overflow of sizes and the order of
+memory between blocks are not modelled. Leans on NumPy and on `intrinsics.TWINS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from ...errors import CompileError
+from . import divergence
+from .intrinsics import CASTS, TWINS
+
+AT_ONCE = 1 << 16
+"""So many threads are held in one vector; grids of more run block by block, some blocks at a time."""
+
+WARP = 32
+NOBODY, MANY = -1, -2
+
+
+class LockstepError(CompileError):
+    """A kernel did what a GPU does not allow or does not define."""
+
+
+@dataclass
+class Threads:
+    """The threads in flight: their ids, the mask of those that are active, and the barriers passed so far."""
+
+    block_size: int
+    ids: np.ndarray
+    mask: np.ndarray | None = None
+    epoch: int = 0
+    checks: bool = True
+
+    @property
+    def blocks(self) -> np.ndarray:
+        return self.ids // self.block_size
+
+    def spread(self, value: Any) -> np.ndarray:
+        """A value as a vector over the threads."""
+        return np.broadcast_to(np.asarray(value), self.ids.shape)
+
+    def active(self) -> np.ndarray:
+        return np.ones(self.ids.shape, bool) if self.mask is None else self.mask
+
+
+class Access:
+    """Checked loads and stores of one array by many threads. `owner` and `reader` are the last thread at each element
+    since `epoch` began (a barrier or, for global memory, the kernel)."""
+
+    def __init__(self, threads: Threads, name: str, flat: np.ndarray, shared: bool) -> None:
+        self.threads, self.name, self.flat, self.shared = threads, name, flat, shared
+        self.writer = np.full(flat.size, NOBODY, np.int64)
+        self.reader = np.full(flat.size, NOBODY, np.int64)
+        self.epoch = threads.epoch
+
+    def _renew(self) -> None:
+        if self.shared and self.epoch != self.threads.epoch:
+            self.writer[:] = NOBODY
+            self.reader[:] = NOBODY
+            self.epoch = self.threads.epoch
+
+    def _places(self, place: np.ndarray, active: np.ndarray, what: str) -> np.ndarray:
+        wrong = active & ((place < 0) | (place >= self.flat.size))
+        if wrong.any():
+            i = int(np.flatnonzero(wrong)[0])
+            thread = int(self.threads.ids[i])
+            raise LockstepError(
+                f"{what} {self.name}[{int(place[i])}] of {self.flat.size} elements by thread "
+                f"{thread % self.threads.block_size} of block {thread // self.threads.block_size}"
+            )
+        return np.where(active, place, 0)
+
+    def load(self, place: np.ndarray) -> np.ndarray:
+        active = self.threads.active()
+        place = self._places(place, active, "load of")
+        if not self.flat.size:
+            return np.zeros(place.shape, self.flat.dtype)
+        if self.threads.checks:
+            self._renew()
+            at, me = place[active], self.threads.ids[active]
+            self._race((self.writer[at] != NOBODY) & (self.writer[at] != me), at, me, "reads what another wrote")
+            self.reader[at] = np.where(self.reader[at] == NOBODY, me, np.where(self.reader[at] == me, me, MANY))
+            first = np.full(self.flat.size, NOBODY, np.int64)
+            first[at] = me
+            self.reader[at[first[at] != me]] = MANY
+        return self.flat[place]
+
+    def store(self, place: np.ndarray, value: np.ndarray) -> None:
+        active = self.threads.active()
+        place = self._places(place, active, "store to")[active]
+        me = self.threads.ids[active]
+        if self.threads.checks and place.size:
+            self._renew()
+            other = (self.writer[place] != NOBODY) & (self.writer[place] != me)
+            self._race(other, place, me, "writes what another wrote")
+            other = (self.reader[place] != NOBODY) & (self.reader[place] != me)
+            self._race(other, place, me, "writes what another read")
+            self.writer[place] = me
+            self._race(self.writer[place] != me, place, me, "writes what another writes")
+        self.flat[place] = value[active]
+
+    def _race(self, wrong: np.ndarray, place: np.ndarray, me: np.ndarray, what: str) -> None:
+        if wrong.any():
+            i = int(np.flatnonzero(wrong)[0])
+            raise LockstepError(f"race at {self.name}[{int(place[i])}]: thread {int(me[i])} {what}, with no barrier")
+
+
+class Global:
+    """A pointer to global memory."""
+
+    def __init__(self, access: Access) -> None:
+        self.access = access
+
+    def __getitem__(self, place: Any) -> np.ndarray:
+        return self.access.load(self.access.threads.spread(place))
+
+    def __setitem__(self, place: Any, value: Any) -> None:
+        threads, flat = self.access.threads, self.access.flat
+        with np.errstate(all="ignore"):
+            self.access.store(threads.spread(place), threads.spread(value).astype(flat.dtype))
+
+
+class Shared(Global):
+    """An array of each block, one after another in `access`. It starts with values that no kernel should use."""
+
+    def __init__(self, threads: Threads, count: int, dtype: Any) -> None:
+        self.count = count
+        self.first = int(threads.blocks.min())
+        blocks = int(threads.blocks.max()) - self.first + 1
+        super().__init__(Access(threads, "shared array", _garbage(blocks * count, dtype), True))
+
+    def _within(self, place: Any) -> np.ndarray:
+        threads = self.access.threads
+        local = threads.spread(place)
+        outside = threads.active() & ((local < 0) | (local >= self.count))
+        if outside.any():
+            raise LockstepError(f"shared array of {self.count} elements used at {int(local[outside][0])}")
+        return local + (threads.blocks - self.first) * self.count
+
+    def __getitem__(self, place: Any) -> np.ndarray:
+        return super().__getitem__(self._within(place))
+
+    def __setitem__(self, place: Any, value: Any) -> None:
+        super().__setitem__(self._within(place), value)
+
+
+class Local:
+    """A register array of each thread, used at places that all threads agree on."""
+
+    def __init__(self, threads: Threads, count: int, dtype: Any) -> None:
+        self.threads = threads
+        self.values = np.tile(_garbage(count, dtype)[:, None], (1, threads.ids.size))
+
+    def __getitem__(self, place: int) -> np.ndarray:
+        return self.values[self._place(place)].copy()
+
+    def __setitem__(self, place: int, value: Any) -> None:
+        row = self.values[self._place(place)]
+        row[:] = np.where(self.threads.active(), self.threads.spread(value), row)
+
+    def _place(self, place: Any) -> int:
+        if np.ndim(place) or not 0 <= place < len(self.values):
+            raise LockstepError(f"register array of {len(self.values)} used at {place}")
+        return int(place)
+
+
+def _garbage(count: int, dtype: Any) -> np.ndarray:
+    kind = np.dtype(dtype)
+    return np.full(count, np.nan if kind.kind == "f" else np.iinfo(kind).max, kind)
+
+
+class Cast:
+    """`float32(x)` of a number or a vector, and the dtype of an array."""
+
+    def __init__(self, name: str) -> None:
+        self.dtype = np.dtype(name)
+
+    def __call__(self, x: Any) -> Any:
+        with np.errstate(all="ignore"):
+            return np.asarray(x).astype(self.dtype)[()]
+
+
+@dataclass
+class Device:
+    """What kernel source calls `cuda`."""
+
+    threads: Threads
+    threadIdx: Any = field(init=False)
+    blockIdx: Any = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.threadIdx = SimpleNamespace(x=self.threads.ids % self.threads.block_size)
+        self.blockIdx = SimpleNamespace(x=self.threads.blocks)
+        self.shared = SimpleNamespace(array=lambda n, kind: Shared(self.threads, n, kind.dtype))
+        self.local = SimpleNamespace(array=lambda n, kind: Local(self.threads, n, kind.dtype))
+
+    def syncthreads(self) -> None:
+        if not self.threads.active().all():
+            raise LockstepError("a barrier that not all threads of the block reach")
+        self.threads.epoch += 1
+
+    def shfl_xor_sync(self, lanes: int, value: Any, step: int) -> np.ndarray:
+        if lanes != 0xFFFFFFFF or not self.threads.active().all():
+            raise LockstepError("a shuffle that not all lanes of the warp take part in")
+        rows = self.threads.spread(value).reshape(-1, WARP)
+        return rows[:, np.arange(WARP) ^ step].reshape(-1)
+
+
+class Masks:
+    """What the rewritten source calls for conditions, loops and assignments that differ between threads."""
+
+    def __init__(self, threads: Threads) -> None:
+        self.threads = threads
+
+    def varies(self, condition: Any) -> bool:
+        return np.ndim(condition) > 0
+
+    def enter(self, condition: Any) -> np.ndarray | None:
+        before = self.threads.mask
+        self.threads.mask = self.threads.active() & condition
+        return before
+
+    def leave(self, before: np.ndarray | None) -> None:
+        self.threads.mask = before
+
+    def merge(self, new: Any, old: Any) -> Any:
+        """The new value where the thread is active."""
+        if self.threads.mask is None or old is None:
+            return new
+        with np.errstate(all="ignore"):
+            return np.where(self.threads.mask, self.threads.spread(new), self.threads.spread(old))
+
+    def steps(self, *bounds: Any) -> Iterator[Any]:
+        """`range`, where each thread may have bounds of its own: a thread past its end waits."""
+        start, stop, step = (0, *bounds, 1) if len(bounds) == 1 else (*bounds, 1)[:3]
+        if np.ndim(start) == 0 and np.ndim(stop) == 0:
+            yield from range(int(start), int(stop), int(step))
+            return
+        before = self.threads.mask
+        at = self.threads.spread(start).astype(np.int64)
+        while True:
+            running = at < stop
+            self.threads.mask = running if before is None else before & running
+            if not self.threads.mask.any():
+                break
+            yield at
+            at = at + step
+        self.threads.mask = before
+
+
+def run(text: str, block_size: int, blocks: int, arguments: Sequence[Any], checks: bool = True) -> None:
+    """Run `def kernel(...)` on arguments in order: integers, and flat arrays, which it reads and writes.
+
+    `checks`: also look for races, at some cost. Raises LockstepError for what a GPU does not allow or define.
+    """
+    if blocks <= 0:
+        return
+    code = divergence.compiled(text)
+    at_once = max(1, AT_ONCE // block_size) * block_size
+    owners: dict[int, Access] = {}
+    for first in range(0, blocks * block_size, at_once):
+        ids = np.arange(first, min(first + at_once, blocks * block_size))
+        threads = Threads(block_size, ids, checks=checks)
+        names = {
+            "cuda": Device(threads),
+            "masks": Masks(threads),
+            "both": np.logical_and,
+            "either": np.logical_or,
+            "opposite": np.logical_not,
+            "INFINITY": np.inf,
+            "NAN": np.nan,
+            "min": np.minimum,
+            "max": np.maximum,
+            **TWINS,
+            **{name: Cast(name) for name in CASTS},
+        }
+        given: list[Global | int] = []
+        for i, argument in enumerate(arguments):
+            if isinstance(argument, np.ndarray):
+                access = owners.setdefault(i, Access(threads, f"argument {i}", argument, False))
+                access.threads = threads
+                given.append(Global(access))
+            else:
+                given.append(int(argument))
+        exec(code, names)
+        with np.errstate(all="ignore"):
+            names["kernel"](*given)  # type: ignore[operator]

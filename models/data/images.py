@@ -1,0 +1,134 @@
+"""Image files decoded when they are asked for: one file becomes one array of the wanted shape.
+
+Leans on Pillow, the extra `images`, imported when the first file is decoded.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .errors import DataError
+
+ENDINGS = (".jpg", ".jpeg", ".png")
+FITS = ("crop", "stretch")
+MODES = {1: "L", 3: "RGB"}
+MISSING = "reading JPEG and PNG files needs Pillow: pip install 'kernelwright[images]' (or pip install pillow)"
+
+
+def is_image(path: Path) -> bool:
+    """Whether `path` is called like an image file that can be read."""
+    return path.suffix.lower() in ENDINGS and not path.name.startswith(".")
+
+
+def check_shape(shape: Sequence[int], fit: str) -> tuple[int, int, int]:
+    """`shape` as (channels, height, width). Raises DataError for one that no image can be given, or an unknown fit."""
+    if len(shape) != 3 or shape[0] not in MODES or min(shape) < 1:
+        raise DataError(f"images are read as (channels, height, width) with 1 or 3 channels, not {tuple(shape)}")
+    if fit not in FITS:
+        raise DataError(f"fit is one of {', '.join(FITS)}, not {fit!r}")
+    channels, height, width = shape
+    return channels, height, width
+
+
+def decode(path: str | os.PathLike[str], shape: tuple[int, int, int], fit: str = "crop") -> np.ndarray:
+    """The image in a JPEG or PNG file as float32 (channels, height, width) in [0, 1]; 3 channels are red, green, blue.
+
+    fit: "crop" scales, with antialiasing, until the image covers the size, and cuts off what is over on both sides;
+    "stretch" scales each side by itself. Transparency is dropped. Raises DataError naming a file that is missing,
+    damaged, cut off or no image, and where Pillow is missing.
+    """
+    try:
+        from PIL import Image, ImageOps
+    except ImportError:
+        raise DataError(MISSING) from None
+    channels, height, width = shape
+    faults = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
+    try:
+        with Image.open(path) as file:
+            image = _in_mode(file, MODES[channels])
+            if image.size != (width, height):
+                bilinear = Image.Resampling.BILINEAR
+                size = (width, height)
+                image = ImageOps.fit(image, size, bilinear) if fit == "crop" else image.resize(size, bilinear)
+            pixels = np.asarray(image, np.uint8)
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; it was there when the data set was opened") from None
+    except faults as error:
+        what = "not an image" if type(error).__name__ == "UnidentifiedImageError" else f"cannot be decoded ({error})"
+        raise DataError(f"{path}: {what}; remove the file or replace it by a whole one") from None
+    planes = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+    return np.divide(planes, np.float32(255), dtype=np.float32)
+
+
+def _in_mode(image: Any, mode: str) -> Any:
+    """The image in 8 bits a channel; of 16-bit grey, which Pillow would cut off at 255, the upper 8."""
+    if image.mode.startswith("I"):
+        from PIL import Image
+
+        image = Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
+    return image if image.mode == mode else image.convert(mode)
+
+
+class ImageFiles:
+    """Image files with their labels, as a source of examples: nothing is read before an example is asked for.
+
+    paths: n files. labels: integers (n,), or (n, classes) zeros and ones where an image has several. shape: what
+    each image becomes, (channels, height, width); fit: how, see `decode`. Raises DataError where these do not fit.
+    """
+
+    def __init__(self, paths: Sequence[str | os.PathLike[str]], labels: Any, shape: Sequence[int], fit: str = "crop"):
+        if len(paths) != len(labels):
+            raise DataError(f"{len(paths)} image files but {len(labels)} labels")
+        self.paths, self.labels = [Path(path) for path in paths], np.asarray(labels)
+        self.shape, self.fit = check_shape(shape, fit), fit
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def read(self, position: int) -> np.ndarray:
+        """The image at `position`, float32 of `shape` in [0, 1]. Raises as `decode`."""
+        return decode(self.paths[position], self.shape, self.fit)
+
+    def where(self, position: int) -> str:
+        """The file, for messages."""
+        return str(self.paths[position])
+
+    def subset(self, count: int) -> ImageFiles:
+        """The first `count` examples. Raises DataError where there are fewer."""
+        return self._cut(0, count, count)
+
+    def split(self, count: int) -> tuple[ImageFiles, ImageFiles]:
+        """(all but the last `count` examples, the last `count`). Raises DataError where there are fewer."""
+        return self._cut(0, len(self) - count, count), self._cut(len(self) - count, len(self), count)
+
+    def _cut(self, start: int, stop: int, count: int) -> ImageFiles:
+        if not 0 <= count <= len(self):
+            raise DataError(f"cannot take {count} examples of {len(self)}")
+        return ImageFiles(self.paths[start:stop], self.labels[start:stop], self.shape, self.fit)
+
+    def __repr__(self) -> str:
+        return f"<ImageFiles: {len(self)} files as {self.shape}>"
+
+
+class ImageDataset:
+    """`train` and `test`, image files over the same classes. Raises DataError for a part without examples."""
+
+    def __init__(self, name: str, train: ImageFiles, test: ImageFiles, classes: Sequence[str]):
+        self.name, self.train, self.test, self.classes = name, train, test, tuple(classes)
+        for part, files in (("train", train), ("test", test)):
+            if not len(files):
+                raise DataError(f"{name}, {part}: there are no images")
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """(channels, height, width)"""
+        return self.train.shape
+
+    def __repr__(self) -> str:
+        return f"<ImageDataset {self.name}: {len(self.train)} + {len(self.test)} files as {self.input_shape}>"

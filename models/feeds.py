@@ -1,0 +1,143 @@
+"""Where a training loop's steps come from: arrays in memory, many per native call, or a loader, one batch per call.
+
+Both give the same batches for the same seed. Leans on `batches` for arrays and their checks, `data.loader` for files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..compiler.errors import InputError
+from . import batches
+from .data.loader import Loader
+from .data.sources import Source
+from .model import Model
+
+Chunk = tuple[batches.Arrays, np.ndarray]
+"""What one native call takes: images and labels, and (steps, batch) positions in them."""
+
+EVALUATION = 256
+"""The least batch of an evaluation of data in memory."""
+
+
+class Feed(Protocol):
+    """Steps for `Trainer`: `steps` per epoch of at most `batch` examples, in an order drawn from `seed`."""
+
+    batch: int
+    seed: int
+
+    @property
+    def steps(self) -> int: ...
+
+    def chunks(self, epoch: int, start: int, pace: batches.Pace) -> Iterator[Chunk]:
+        """The steps of `epoch` from number `start` on, as many in a chunk as `pace` says. To be closed."""
+
+    def in_order(self) -> Iterator[Chunk]:
+        """All examples once, for an evaluation. To be closed."""
+
+    def describe(self) -> dict[str, Any]:
+        """What the content of a step depends on, as plain data."""
+
+
+class ArrayFeed:
+    """Steps from arrays in memory."""
+
+    def __init__(self, arrays: batches.Arrays, batch: int, seed: int):
+        self.arrays, self.batch, self.seed = arrays, batch, seed
+
+    @property
+    def steps(self) -> int:
+        return batches.steps_in(len(self.arrays), self.batch)
+
+    def chunks(self, epoch: int, start: int, pace: batches.Pace) -> Iterator[Chunk]:
+        positions = batches.order(len(self.arrays), self.seed, epoch)
+        while start < self.steps:
+            chunk = batches.take(positions, self.batch, start, pace.steps)
+            yield self.arrays, chunk
+            start += len(chunk)
+
+    def in_order(self) -> Iterator[Chunk]:
+        positions = np.arange(len(self.arrays), dtype="int32")
+        size, done = max(self.batch, EVALUATION), 0
+        while done < batches.steps_in(len(self.arrays), size):
+            chunk = batches.take(positions, size, done, 64)
+            yield self.arrays, chunk
+            done += len(chunk)
+
+    def describe(self) -> dict[str, Any]:
+        return {"examples": len(self.arrays), "batch": self.batch, "seed": self.seed, "shuffle": True}
+
+
+class LoaderFeed:
+    """Steps from a loader, whose batch and seed they have. Raises InputError where its labels do not fit `model`."""
+
+    def __init__(self, loader: Loader, model: Model):
+        self.loader, self.shape = loader, model.input_shape
+        self.batch, self.seed = loader.batch, loader.seed
+        if loader.labels.ndim > 1:
+            raise InputError(
+                f"the loader's labels have shape {loader.labels.shape}: Trainer takes one class per image; for "
+                "several, iterate over the loader and call a step of kw.compile"
+            )
+        batches.check_labels(loader.labels, loader.examples, model.classes)
+
+    @property
+    def steps(self) -> int:
+        return len(self.loader)
+
+    def chunks(self, epoch: int, start: int, pace: batches.Pace) -> Iterator[Chunk]:
+        return self._single(self.loader.batches(epoch, start))
+
+    def in_order(self) -> Iterator[Chunk]:
+        return self._single(self.loader.in_order())
+
+    def describe(self) -> dict[str, Any]:
+        return self.loader.describe()
+
+    def _single(self, made: Iterator[Any]) -> Iterator[Chunk]:
+        with closing(made):  # type: ignore[type-var]
+            for images, labels in made:
+                if images.shape[1:] != self.shape:
+                    raise InputError(
+                        f"the loader gives images of shape {images.shape[1:]}, the network takes {self.shape}; "
+                        "read the files in this shape, or let the transform make it"
+                    )
+                positions = np.arange(len(images), dtype="int32")[None]
+                yield batches.Arrays(np.ascontiguousarray(images), labels.astype("int32")), positions
+
+
+def feed(data: Any, part: str, model: Model, batch: int, seed: int) -> Feed:
+    """The steps that `data`, or its `part` (train, validation, test), has for `model`.
+
+    A loader keeps its own batch and seed. Raises InputError where data and network do not fit.
+    """
+    check_fit(data, model)
+    if getattr(data, part, None) is not None:
+        data = getattr(data, part)
+    if isinstance(data, Loader):
+        return LoaderFeed(data, model)
+    if isinstance(data, Source):
+        return LoaderFeed(Loader(data, batch, seed), model)
+    return ArrayFeed(batches.check(batches.part(data), model.input_shape, model.classes), batch, seed)
+
+
+def check_fit(data: Any, model: Model) -> None:
+    """Raises InputError where a data set has images of another shape than `model` takes, or more classes."""
+    classes, shape = getattr(data, "classes", None), getattr(data, "input_shape", None)
+    if classes is None or shape is None or (tuple(shape) == model.input_shape and len(classes) <= model.classes):
+        return
+    name = getattr(data, "name", "the data set")
+    raise InputError(
+        f"{model.name} takes images {model.input_shape} of up to {model.classes} classes, but {name} has images "
+        f"{tuple(shape)} of {len(classes)}; build the network with input_shape={tuple(shape)}, classes={len(classes)} "
+        "where it has these options, or choose another network or data set"
+    )
+
+
+def differences(before: dict[str, Any], now: dict[str, Any]) -> str:
+    """In words, what `describe` said before and says now, where the two differ; else an empty string."""
+    return ", ".join(f"{key} {before[key]} (now {now.get(key)})" for key in before if before[key] != now.get(key))

@@ -1,0 +1,75 @@
+"""Parameter groups: some parameters with their own weight decay and a multiple of the learning rate.
+
+A group chooses parameters by patterns over their names (`conv1.weight`, `block1.batchnorm1.scale`) or by a predicate.
+Leans on the tensor type only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from ..compiler.tensor import Tensor
+
+Match = str | Sequence[str] | Callable[[Tensor], bool]
+
+
+@dataclass(frozen=True)
+class Group:
+    """The parameters that `match` chooses: shell patterns over names, one or several, or a predicate of the tensor.
+
+    weight_decay: theirs, or None for the optimizer's. rate: their learning rate is this multiple of the optimizer's;
+    0 freezes them. A parameter belongs to the first group that chooses it.
+    """
+
+    match: Match
+    weight_decay: float | None = None
+    rate: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not callable(self.match):
+            patterns = (self.match,) if isinstance(self.match, str) else tuple(self.match)
+            if not patterns or not all(isinstance(p, str) for p in patterns):
+                raise ValueError(f"Group: names are chosen by patterns such as '*.bias', not {self.match!r}")
+            object.__setattr__(self, "match", patterns)
+        if self.rate < 0 or (self.weight_decay is not None and self.weight_decay < 0):
+            raise ValueError(f"Group: rate and weight_decay are at least 0, not {self.rate} and {self.weight_decay}")
+
+    def has(self, p: Tensor) -> bool:
+        """Whether the parameter is chosen."""
+        if callable(self.match):
+            return bool(self.match(p))
+        return any(fnmatchcase(p.attrs.name, pattern) for pattern in self.match)
+
+
+NO_DECAY = Group(("bias", "scale", "shift", "*.bias", "*.scale", "*.shift"), weight_decay=0.0)
+"""No weight decay on biases and on the scales and shifts of normalisation layers (He et al. 2019, section 3.1)."""
+
+
+def check(groups: Any) -> tuple[Group, ...]:
+    """The groups as a tuple. Raises ValueError for anything else."""
+    given = (groups,) if isinstance(groups, Group) else tuple(groups)
+    for g in given:
+        if not isinstance(g, Group):
+            raise ValueError(f"groups are kw.optim.Group(...), not {type(g).__name__}")
+    return given
+
+
+def assign(groups: Sequence[Group], parameters: Sequence[Tensor]) -> dict[Tensor, Group]:
+    """The group of each parameter that is in one. Raises ValueError for a group that chooses none, often a misspelling.
+
+    A group that chooses only what an earlier group took is allowed.
+    """
+    for group in groups:
+        if parameters and not any(group.has(p) for p in parameters):
+            names = ", ".join(p.attrs.name for p in parameters[:6])
+            more = ", ..." if len(parameters) > 6 else ""
+            raise ValueError(f"{group} chooses no parameter; there are {names}{more}")
+    out: dict[Tensor, Group] = {}
+    for p in parameters:
+        first = next((g for g in groups if g.has(p)), None)
+        if first is not None:
+            out[p] = first
+    return out

@@ -1,0 +1,94 @@
+"""From gradients to updates: accumulated over micro-batches, clipped, applied, and averaged over steps.
+
+All of it is expressions of the one training program. Leans on `optimizers` and `clipping`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..compiler.ops.elementwise import where
+from ..compiler.tensor import Tensor
+from ..compiler.variable import get_value, variable
+from .clipping import check_limit, clip_by_global_norm, clip_by_value
+from .optimizers import Optimizer, Updates
+
+
+@dataclass(frozen=True)
+class Updating:
+    """What is done around the optimizer; plain numbers, kept in checkpoints.
+
+    clip_norm, clip_value: limits of the gradients, by value first where both are given. ema: the decay of an
+    exponential moving average of the parameters (Polyak and Juditsky 1992 average; with decay as in Szegedy et al.
+    2016), which begins at their values before the first update. accumulate: micro-batches per update.
+    """
+
+    clip_norm: float | None = None
+    clip_value: float | None = None
+    ema: float | None = None
+    accumulate: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("clip_norm", "clip_value"):
+            if getattr(self, name) is not None:
+                check_limit(name, getattr(self, name))
+        if self.ema is not None and not 0 < self.ema < 1:
+            raise ValueError(f"ema: the decay of the average lies between 0 and 1, as 0.999 does, not {self.ema!r}")
+        if not isinstance(self.accumulate, int) or self.accumulate < 1:
+            raise ValueError(f"accumulate: micro-batches per update, a whole number from 1, not {self.accumulate!r}")
+
+    def clip(self, gradients: Sequence[Tensor]) -> list[Tensor]:
+        """The gradients as the optimizer gets them."""
+        out = list(gradients)
+        if self.clip_value is not None:
+            out = clip_by_value(out, self.clip_value)
+        return out if self.clip_norm is None else clip_by_global_norm(out, self.clip_norm)
+
+
+@dataclass(frozen=True)
+class Step:
+    """updates: for `kw.compile`. averages: each parameter's, where there are any. state: variables made for these."""
+
+    updates: Updates
+    averages: dict[Tensor, Tensor] = field(default_factory=dict)
+    state: list[Tensor] = field(default_factory=list)
+
+
+def plain(options: Updating, optimizer: Optimizer, parameters: Sequence[Tensor], gradients: Sequence[Tensor]) -> Step:
+    """An update from every batch."""
+    updates = optimizer.updates(parameters, options.clip(gradients))
+    if options.ema is None:
+        return Step(updates)
+    averages = {p: variable(f"average.{p.attrs.name}", get_value(p)) for p in parameters}
+    # Written as old + (new - old) (1 - decay): exact where a parameter does not move.
+    moved = {a: a + (updates[p] - a) * (1.0 - options.ema) for p, a in averages.items()}
+    return Step({**updates, **moved}, averages, list(averages.values()))
+
+
+def accumulated(
+    options: Updating,
+    optimizer: Optimizer,
+    parameters: Sequence[Tensor],
+    gradients: Sequence[Tensor],
+    examples: Tensor,
+    apply: Tensor,
+) -> Step:
+    """An update where `apply` (a bool scalar) holds, from the gradients of all micro-batches since the last one.
+
+    gradients: means over this micro-batch of `examples` (a float scalar). They are weighted by it, so that the update
+    is that of one big batch whatever the sizes of its parts.
+    """
+    sums = {p: variable(f"accumulated.{p.attrs.name}", np.zeros(p.attrs.state.shape, p.dtype)) for p in parameters}
+    seen = variable("accumulated.examples", np.array(0, "float32"))
+    total, totals = (
+        seen + examples,
+        [sums[p] + g * examples.astype(g.dtype) for p, g in zip(parameters, gradients, strict=True)],
+    )
+    step = plain(options, optimizer, parameters, [t / total.astype(t.dtype) for t in totals])
+    updates = {v: where(apply, new, v) for v, new in step.updates.items()}
+    kept = {sums[p]: where(apply, 0.0, t) for p, t in zip(parameters, totals)}
+    state = [*step.state, *sums.values(), seen]
+    return Step({**updates, **kept, seen: where(apply, 0.0, total)}, step.averages, state)

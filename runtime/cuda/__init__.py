@@ -1,0 +1,11 @@
+"""What executes CUDA programs: the driver, memory on the device, and steps as CUDA graphs.
+
+Leans on NVIDIA's driver through ctypes and on nothing that compiles: a process whose kernels are in the cache needs
+no package of the extra `cuda`.
+"""
+
+from .driver import Driver, absent
+from .executable import CudaExecutable
+from .program import CudaKernelSpec, CudaProgram
+
+__all__ = ["CudaExecutable", "CudaKernelSpec", "CudaProgram", "Driver", "absent"]
