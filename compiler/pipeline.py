@@ -22,6 +22,7 @@ from .graph import name_of, toposort
 from .kernels import Buffer, Kernel
 from .lower import lower
 from .planning import plan
+from .recompute import recompute
 from .rules import simplify
 from .shapes import as_index
 from .shapes import typical as typical_sizes
@@ -159,7 +160,8 @@ def lowered(inputs: Sequence[Tensor], outputs: Sequence[Tensor], updates: Mappin
     results, new_values = simplified[: len(outputs)], dict(zip(updates, simplified[len(outputs) :]))
     fusion = fuse(simplified)
     buffers, stored, targets, returned = _allocate(inputs, results, new_values, fusion)
-    return Lowered(lower(fusion, stored, targets), buffers, returned, limits, rooms)
+    kernels = recompute(lower(fusion, stored, targets))
+    return Lowered(kernels, buffers, returned, limits, rooms)
 
 
 def build(
