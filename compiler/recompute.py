@@ -1,10 +1,10 @@
 """Values that are cheaper to compute again in every kernel that reads them than to store once and load.
 
-Fusion stores an elementwise result that has several readers. Where all of them stream over its elements anyway, each can
-compute it from what it was made of: a normalised activation from the convolution's result and four numbers a channel.
-The decision weighs the bytes that no longer move against those that more readers load and the arithmetic done again; it
-does not depend on layout. Operands of contractions stay stored here: `prologue` decides about those once tiles are
-known. Leans on `kernels` and `loops`; a pure function from kernels to kernels.
+Fusion stores an elementwise result that has several readers. Where all of them stream over its elements anyway, each
+can compute it from what it was made of: a normalised activation from the convolution's result and three numbers a
+channel. The decision weighs the bytes that no longer move against those that more readers load and the arithmetic done
+again; it does not depend on layout. Operands of contractions stay stored. Leans on `kernels` and `loops`; a pure
+function from kernels to kernels.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def _absorbed(made: Producer, users: Sequence[Kernel]) -> list[Kernel] | None:
     lost = -work * points(made.kernel.axes)
     for k in users:
         lost += sum(stream(b) for b in made.kernel.reads() if b not in k.reads())
-        for e, scope in sites(k, made.buffer):
+        for _, scope in sites(k, made.buffer):
             if scope is None:
                 return None
             lost += work * points(scope)
