@@ -19,6 +19,7 @@ from .tiling import contraction
 
 Order = tuple[int, ...]
 
+IMAGE_AXES = 5
 SWEEPS = 2
 COPY_GAIN = 0.9
 
@@ -166,8 +167,11 @@ def _choose_style(kernels: Sequence[Kernel], free: Sequence[Buffer], costs: Cost
 
 
 def _channels_last(b: Buffer) -> Order:
-    """Spatial axes before channels: N, H, W, C for images and H, W, C, F for weights."""
+    """Spatial axes before channels: N, H, W, C for images and H, W, C, F for weights. More axes than an image in groups
+    has are tiles of one (`winograd.py`), whose channels are last already."""
     ones, axes = _by_size(b)
+    if len(b.shape) > IMAGE_AXES:
+        return (*ones, *axes)
     channels = 2 if _grouped(b) else 1
     if b.kind == "state":
         return (*ones, *axes[2:], *reversed(axes[:2]))

@@ -70,7 +70,7 @@ def _name(group: Group, taken: dict[str, int]) -> str:
     """A readable, unique identifier from the layer and what is computed."""
     last = group.members[-1]
     scope = next((location(n).scope for n in (group.heavy, last) if n is not None and location(n).scope), "")
-    what = [group.heavy.op.name] if group.heavy is not None else []
+    what = [getattr(group.heavy.attrs, "role", group.heavy.op.name)] if group.heavy is not None else []
     if name_of(last):
         what.append(str(name_of(last)))
     elif last is not group.heavy:
