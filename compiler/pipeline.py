@@ -21,6 +21,7 @@ from .fuse import Fusion, fuse
 from .graph import name_of, toposort
 from .kernels import Buffer, Kernel
 from .lower import lower
+from .merge import merged
 from .planning import plan
 from .rewrite import Report
 from .rules import simplify
@@ -187,6 +188,7 @@ def build(
 
 
 def _scheduled(kernel: Kernel) -> Kernel:
+    kernel = merged(kernel)
     kernel.schedule, kernel.cycles = plan(kernel)
     return kernel
 

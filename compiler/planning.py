@@ -1,6 +1,7 @@
 """The schedule of a kernel under its buffers' present orders, and what it should cost.
 
-A contraction gets the cheapest register tile (`tiling`), a map of small tiles its own (`transforms`); the rest gets loops, chunked or blocked as its addresses want.
+A contraction gets the cheapest register tile (`tiling`), a map of small tiles its own schedule (`transforms`); the rest
+gets loops, chunked or blocked as its addresses want.
 Costs are in cycles of one core. Leans on `schedule` for the choices.
 """
 

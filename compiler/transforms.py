@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -24,39 +25,57 @@ OPERATION, EDGE, BYTES_PER_CYCLE = 1.0, 1.3, 5.0
 FAR = 5.0
 
 
-def plan_transform(kernel: Kernel) -> Transform | None:
-    """The schedule, or None where the kernel is no such map."""
+@dataclass(frozen=True)
+class Mapped:
+    """What a kernel maps: the matrix, the sum that does it, and the image or the tiles that it reads."""
+
+    matrix: str
+    reduction: Expr
+    x: Expr
+    conditions: tuple[loops.Condition, ...]
+    points: tuple[Axis, Axis]
+    pixels: tuple[Axis, Axis]
+
+
+def mapped(kernel: Kernel) -> Mapped | None:
+    """What the kernel maps, None where it is no map of tiles."""
     reductions = [e for e in kernel.expressions if e.kind == "reduce"]
     if len(reductions) != 1 or reductions[0].data[0] != "sum":
         return None
-    (reduction,) = reductions
-    conditions, body = _unguarded(reduction.args[0])
+    conditions, body = _unguarded(reductions[0].args[0])
     factors = _factors(body)
     if len(factors) != 3 or any(f.kind != "load" for f in factors):
         return None
     left, right, x = factors
     name = next((n for n, m in MATRICES.items() if _holds(left, m) and _holds(right, m)), None)
-    places = [_axis(i) for f in (left, right) for i in f.data[1]]
-    if name is None or len(places) != 4 or any(a is None for a in places):
+    i, r, j, s = (_axis(index) for f in (left, right) for index in f.data[1]) if name else (None,) * 4
+    if name is None or i is None or r is None or j is None or s is None:
         return None
-    i, r, j, s = places
-    assert i is not None and r is not None and j is not None and s is not None
-    if set(reduction.data[1]) == {i, j, r, s}:
-        rows, columns = (_grid(kernel, x, conditions, a, STEPS[name]) for a in (r, s))
+    return Mapped(name, reductions[0], x, tuple(conditions), (i, j), (r, s))
+
+
+def plan_transform(kernel: Kernel) -> Transform | None:
+    """The schedule, or None where the kernel is no map of tiles or its vectors do not lie in memory as such."""
+    m = mapped(kernel)
+    if m is None:
+        return None
+    rows = columns = None
+    own, summed = set(m.points), set(m.pixels)
+    if set(m.reduction.data[1]) == {*m.points, *m.pixels}:
+        rows, columns = (_grid(kernel, m, axis) for axis in m.pixels)
         if rows is None or columns is None:
             return None
-    elif set(reduction.data[1]) == {r, s} and {i, j} <= set(kernel.axes):
-        rows, columns = None, None
-    else:
+        own, summed = {rows.pixel, columns.pixel}, {*m.points, *m.pixels}
+    if set(m.reduction.data[1]) != summed or not own <= set(kernel.axes):
         return None
-    own = {i, j} if rows is None or columns is None else {rows.pixel, columns.pixel}
+    place = address(m.x)
     free = [a for a in kernel.axes if a not in own]
-    lane = next((a for a in free if address(x).coefficient(a) == 1), None)
+    lane = next((a for a in free if place.coefficient(a) == 1), None)
     if lane is None:
         return None
-    outer = tuple(sorted((a for a in free if a is not lane), key=lambda a: -nominal(address(x).coefficient(a))))
-    cost = _cost(kernel, reduction, name, lane)
-    return Transform(name, (i, j), (r, s), rows, columns, outer, lane, reduction, x, tuple(conditions), cost)
+    outer = tuple(sorted((a for a in free if a is not lane), key=lambda a: -nominal(place.coefficient(a))))
+    cost = _cost(kernel, m, lane)
+    return Transform(m.matrix, m.points, m.pixels, rows, columns, outer, lane, m.reduction, m.x, m.conditions, cost)
 
 
 def _unguarded(body: Expr) -> tuple[list[loops.Condition], Expr]:
@@ -90,16 +109,17 @@ def _axis(index: Index) -> Axis | None:
     return None
 
 
-def _grid(kernel: Kernel, x: Expr, conditions: Iterable[loops.Condition], within: Axis, step: int) -> Grid | None:
+def _grid(kernel: Kernel, m: Mapped, within: Axis) -> Grid | None:
     """How pixels lie in the tiles along one direction, where `within` counts the pixels of a tile."""
-    for c in conditions:
+    step = STEPS[m.matrix]
+    for c in m.conditions:
         if isinstance(c, loops.Divides) and c.index.coefficient(within) == -1 and c.by == step:
             pixels = [a for a, by in c.index.terms if isinstance(a, Axis) and a in kernel.axes and by == 1]
             pad = c.index.const
             if len(c.index.terms) != 2 or len(pixels) != 1 or not isinstance(pad, int) or pad < 0:
                 return None
             where = loops.Div(c.index, step)
-            found = [d for d, i in enumerate(x.data[1]) if any(atom == where for atom, _ in i.terms)]
+            found = [d for d, i in enumerate(m.x.data[1]) if any(atom == where for atom, _ in i.terms)]
             (pixel,) = pixels
             if not isinstance(pixel.extent, int) or len(found) != 1:
                 return None
@@ -107,13 +127,13 @@ def _grid(kernel: Kernel, x: Expr, conditions: Iterable[loops.Condition], within
     return None
 
 
-def _cost(kernel: Kernel, reduction: Expr, name: str, lane: Axis) -> float:
+def _cost(kernel: Kernel, m: Mapped, lane: Axis) -> float:
     """Every map reads and writes its vectors once; arithmetic and memory overlap badly."""
-    points, size = MATRICES[name].shape
+    points, size = MATRICES[m.matrix].shape
     numbers = math.prod(nominal(a.extent) for a in kernel.axes)
     across = math.prod(nominal(a.extent) for a in kernel.axes if a is not lane)
-    vectors = across * -(-nominal(lane.extent) // lanes(reduction.dtype))
-    summed = set(loops.postorder([reduction]))
+    vectors = across * -(-nominal(lane.extent) // lanes(m.reduction.dtype))
+    summed = set(loops.postorder([m.reduction]))
     places = [address(e) for e in kernel.loads if e not in summed]
     places += [s.buffer.address(s.index) for s in kernel.stores]
     scattered = sum(place.coefficient(lane) not in (0, 1) for place in places)

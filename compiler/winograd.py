@@ -1,10 +1,10 @@
-"""Convolutions with 3x3 windows in fewer products: Winograd's minimal filtering F(4x4, 3x3) as a rewriting of the graph.
+"""Convolutions with 3x3 windows in fewer products: Winograd's minimal filtering F(4x4, 3x3) as a rewriting.
 
 A tile of 4x4 results needs 144 products per pair of channels when it is summed directly and 36 between transformed
 tiles: `y = A'[(G w G') * (B' x B)]A` (S. Winograd, Arithmetic Complexity of Computations, 1980; A. Lavin and S. Gray,
 Fast Algorithms for Convolutional Neural Networks, arXiv 1509.09308, section 4.1). In the middle stand 36 matrix
 products over channels. The gradients are the transposes of the same maps, so that the three contractions of a layer
-share them: with V = B' x B, U = G w G' and D = A dy A' for every tile,
+are made of them: with V = B' x B, U = G w G' and D = A dy A' for every tile,
 
     y = A'(sum over channels of V U)A     dx = B(sum over filters of D U)B'     dw = G'(sum over tiles of V D)G
 
@@ -41,9 +41,16 @@ B = np.array(
 )
 """(points, pixels of an input tile), B' of the paper."""
 G = np.array(
-    [[1 / 4, 0, 0], [-1 / 6, -1 / 6, -1 / 6], [-1 / 6, 1 / 6, -1 / 6], [1 / 24, 1 / 12, 1 / 6], [1 / 24, -1 / 12, 1 / 6], [0, 0, 1]],
+    [
+        [1 / 4, 0, 0],
+        [-1 / 6, -1 / 6, -1 / 6],
+        [-1 / 6, 1 / 6, -1 / 6],
+        [1 / 24, 1 / 12, 1 / 6],
+        [1 / 24, -1 / 12, 1 / 6],
+        [0, 0, 1],
+    ],
     np.float32,
-)  # fmt: skip
+)
 """(points, window)."""
 A = np.array([[1, 0, 0, 0], [1, 1, 1, 1], [1, -1, 1, -1], [1, 2, 4, 8], [1, -2, 4, -8], [0, 0, 0, 1]], np.float32)
 """(points, pixels of an output tile)."""
@@ -57,9 +64,11 @@ PRODUCTS_PER_CYCLE, BYTES_PER_CYCLE = 13.0, 4.0
 WORTH = 0.9
 
 Pads = tuple[tuple[int, int], tuple[int, int]]
+Order = tuple[int, int, int]
 NONE: Pads = ((0, 0), (0, 0))
-IMAGE, FILTERS = (0, 1, 2), (0, 2, 1)
-"""How the axes before the pixels follow in tiles: n, g, c of images stay; g, k, c of filters become g, c, k."""
+IMAGE, FILTERS, FILTERS_BACK = (0, 1, 2), (0, 2, 1), (0, 1, 2)
+"""How the axes before the pixels follow in tiles: n, g, c of images stay, g, k, c of filters become g, c, k; on the way
+back they stay. So the last one is always that along which results are vectors."""
 
 
 def fast_convolutions(outputs: Sequence[Tensor]) -> tuple[list[Tensor], Report]:
@@ -77,7 +86,7 @@ def _forward(node: Tensor, x: Tensor, w: Tensor) -> Tensor | None:
     pads = _pads(node, -1, node.shape, x.shape)
     if pads is None or node.attrs.spec != _direct(x.shape, w.shape, pads) or not _pays(node.shape, w.shape):
         return None
-    products = _product(_input(x, node.shape, pads, ""), _filters(w), "ijnhwgc", "ijg--ck", "ijnhwgk")
+    products = _product(_input(x, node.shape, pads, ""), _filters(w, FILTERS), "ijnhwgc", "ijg--ck", "ijnhwgk")
     return _to_image(products, "output", node.shape, NONE, IMAGE)
 
 
@@ -90,7 +99,7 @@ def _by_input(node: Tensor, dy: Tensor, w: Tensor) -> Tensor | None:
         return None
     if node.attrs.spec != gradient_spec(_direct(node.shape, w.shape, pads), 0, node.shape):
         return None
-    products = _product(_output(dy), _filters(w), "ijnhwgk", "ijg--ck", "ijnhwgc")
+    products = _product(_output(dy), _filters(w, FILTERS_BACK), "ijnhwgk", "ijg--kc", "ijnhwgc")
     return _to_image(products, "input", node.shape, pads, IMAGE)
 
 
@@ -148,9 +157,9 @@ def _input(x: Tensor, y: Shape, pads: Pads, when: str) -> Tensor:
     return _to_tiles(x, "input", _tiles(y), pads, IMAGE, f"winograd_input{when}")
 
 
-def _filters(w: Tensor) -> Tensor:
-    """U = G w G', (6, 6, g, 1, 1, c, k)."""
-    return _to_tiles(w, "filter", (1, 1), NONE, FILTERS, "winograd_filter")
+def _filters(w: Tensor, order: Order) -> Tensor:
+    """U = G w G', (6, 6, g, 1, 1, c, k) or (6, 6, g, 1, 1, k, c)."""
+    return _to_tiles(w, "filter", (1, 1), NONE, order, "winograd_filter")
 
 
 def _output(dy: Tensor) -> Tensor:
@@ -164,12 +173,12 @@ def _tiles(y: Shape) -> tuple[int, int]:
     return rows, columns
 
 
-def _to_tiles(x: Tensor, name: str, tiles: tuple[int, int], pads: Pads, order: Sequence[int], role: str) -> Tensor:
+def _to_tiles(x: Tensor, name: str, tiles: tuple[int, int], pads: Pads, order: Order, role: str) -> Tensor:
     matrix = as_tensor(MATRICES[name])
     return apply("contract", (matrix, matrix, x), spec=_map_spec(x.shape, name, tiles, pads, order), role=role)
 
 
-def _to_image(tiles: Tensor, name: str, shape: Shape, pads: Pads, order: Sequence[int]) -> Tensor:
+def _to_image(tiles: Tensor, name: str, shape: Shape, pads: Pads, order: Order) -> Tensor:
     """The transpose of `_to_tiles`: every pixel sums over the tiles that it lies in."""
     matrix = as_tensor(MATRICES[name])
     counts = (int(tiles.shape[3]), int(tiles.shape[4]))  # type: ignore[arg-type]
@@ -177,7 +186,7 @@ def _to_image(tiles: Tensor, name: str, shape: Shape, pads: Pads, order: Sequenc
     return apply("contract", (matrix, matrix, tiles), spec=spec, role="winograd_output")
 
 
-def _map_spec(x: Shape, name: str, tiles: tuple[int, int], pads: Pads, order: Sequence[int]) -> Spec:
+def _map_spec(x: Shape, name: str, tiles: tuple[int, int], pads: Pads, order: Order) -> Spec:
     """Operands (points, size), (points, size), image (a, b, c, h, w); result (points, points, *), where * are the
     axes a, b, c in the given order, with the rows and columns of tiles after the first."""
     points, size = MATRICES[name].shape
@@ -196,7 +205,7 @@ def _map_spec(x: Shape, name: str, tiles: tuple[int, int], pads: Pads, order: Se
 
 
 def _product(a: Tensor, b: Tensor, of_a: str, of_b: str, result: str) -> Tensor:
-    """A sum of products as in einsum, one letter for each axis; a dash is an axis of size 1 that is always read at 0."""
+    """A sum of products as in einsum, one letter for each axis; a dash is an axis of size 1."""
     size: dict[str, Dim] = {**dict(zip(of_a, a.shape)), **dict(zip(of_b, b.shape)), "-": 1}
     kept = dict.fromkeys(result)
     summed = [letter for letter in dict.fromkeys(of_a + of_b) if letter not in kept and letter != "-"]

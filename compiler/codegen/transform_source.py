@@ -44,7 +44,7 @@ def _to_tiles(kernel: Kernel, t: Transform, w: Writer) -> None:
 
 
 def _to_image(kernel: Kernel, t: Transform, rows: Grid, columns: Grid, w: Writer) -> None:
-    (points, size), step = MATRICES[t.matrix].shape, STEPS[t.matrix]
+    size, step = MATRICES[t.matrix].shape[1], STEPS[t.matrix]
     width, pitch = lanes(t.reduction.dtype), min(step, size)
     w.scratch.append(f"acc = {t.reduction.dtype}_scratch({pitch * pitch * width})")
     with parallel(w, _parts(t, (*t.outer, rows.tile, columns.tile), w, width)):
