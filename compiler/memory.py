@@ -52,8 +52,8 @@ def order(kernels: Sequence[Kernel]) -> list[Kernel]:
 
 
 def _soonest(graph: nx.DiGraph) -> list[tuple[int, int]]:
-    """Where each kernel wants to stand: in the given order, except that what serves one last kernel alone, as a weight's
-    gradient serves its update, comes as soon as the rest of what it reads is there, so that this can be forgotten."""
+    """Where each kernel wants to stand: in the given order, except that what serves one last kernel alone, as a
+    weight's gradient serves its update, comes as soon as the rest of what it reads is there, to let go of that."""
     serves: dict[int, int | None] = {}
     for i in reversed(list(nx.topological_sort(graph))):
         ends = {serves[j] for j in graph.successors(i)}
