@@ -42,9 +42,7 @@ def normalised(images: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndar
 def trainer_for(arguments: argparse.Namespace, steps: int) -> kw.Trainer:
     """The trainer of a run of `steps` updates."""
     rate = kw.optim.OneCycle(arguments.rate, steps, rise=0.2)
-    optimizer = kw.optim.SGD(
-        rate, momentum=0.9, nesterov=True, weight_decay=arguments.decay, groups=kw.optim.NO_DECAY
-    )
+    optimizer = kw.optim.SGD(rate, momentum=0.9, nesterov=True, weight_decay=arguments.decay, groups=kw.optim.NO_DECAY)
     augment = kw.images.Augment(kw.images.Crop(32, padding=4), kw.images.Flip(), seed=arguments.seed)
     model = kw.models.resnet20(seed=arguments.seed)
     return kw.Trainer(model, optimizer, augment=augment, batch=arguments.batch, seed=arguments.seed)

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
 
 from ..compiler.autodiff import grad
-from ..compiler.functions import softmax
 from ..compiler.graph import toposort
-from ..compiler.ops.elementwise import equal
 from ..compiler.ops.indexing import gather
-from ..compiler.ops.reduce import argmax
 from ..compiler.ops.source import size_of
 from ..compiler.pipeline import Compiled, compile
 from ..compiler.rewrite import rebuild
 from ..compiler.tensor import Tensor, dim_of, input
+from .labels import ONE, Labels
 from .layer import Layer
 from .model import Model
 from .optimizers import Optimizer
@@ -49,15 +50,20 @@ class Graph:
 
 
 def training(
-    model: Model, loss: Loss, optimizer: Optimizer, augment: Layer | None = None, options: Updating | None = None
+    model: Model,
+    loss: Loss,
+    optimizer: Optimizer,
+    augment: Layer | None = None,
+    options: Updating | None = None,
+    labels: Labels = ONE,
 ) -> Graph:
-    """(images, labels, positions) -> (mean loss, correct predictions), updating all that training changes.
+    """(images, labels, positions) -> (mean loss, counts of what was right), updating all that training changes.
 
     augment: a layer that the batch goes through first. Where `options` accumulates gradients, a fourth input says
     whether this micro-batch ends with an update.
     """
     options = options or Updating()
-    inputs, batch, targets = _gathered(model)
+    inputs, batch, targets = _gathered(model, labels)
     changes: dict[Tensor, Tensor] = {}
     if augment is not None:
         batch = augment(batch, training=True)
@@ -75,23 +81,23 @@ def training(
         inputs.append(input("apply", (), "int32"))
         step = accumulated(options, optimizer, parameters, gradients, examples, inputs[APPLY] > 0)
     updates = {**changes, **model.net.updates(), **step.updates}
-    return Graph(inputs, [value, _correct(logits, targets)], updates, step.averages, step.state)
+    return Graph(inputs, [value, labels.counts(logits, targets)], updates, step.averages, step.state)
 
 
-def evaluation(model: Model, loss: Loss, weights: Mapping[Tensor, Tensor] | None = None) -> Graph:
-    """(images, labels, positions) -> (mean loss, correct predictions), in inference mode.
+def evaluation(model: Model, loss: Loss, weights: Mapping[Tensor, Tensor] | None = None, labels: Labels = ONE) -> Graph:
+    """(images, labels, positions) -> (mean loss, counts of what was right), in inference mode.
 
     weights: what stands for the model's parameters, as their averages do.
     """
-    inputs, batch, targets = _gathered(model)
+    inputs, batch, targets = _gathered(model, labels)
     logits = model(batch)
-    return Graph(inputs, substitute([loss(logits, targets), _correct(logits, targets)], weights or {}))
+    return Graph(inputs, substitute([loss(logits, targets), labels.counts(logits, targets)], weights or {}))
 
 
-def prediction(model: Model, weights: Mapping[Tensor, Tensor] | None = None) -> Graph:
+def prediction(model: Model, weights: Mapping[Tensor, Tensor] | None = None, labels: Labels = ONE) -> Graph:
     """images -> class probabilities (batch, classes); weights: as in `evaluation`."""
     images = model.images()
-    return Graph([images], substitute([softmax(model(images))], weights or {}))
+    return Graph([images], substitute([labels.probabilities(model(images))], weights or {}))
 
 
 def substitute(outputs: Sequence[Tensor], leaves: Mapping[Tensor, Tensor]) -> list[Tensor]:
@@ -102,14 +108,16 @@ def substitute(outputs: Sequence[Tensor], leaves: Mapping[Tensor, Tensor]) -> li
     return [done[y] for y in outputs]
 
 
-def _gathered(model: Model) -> tuple[list[Tensor], Tensor, Tensor]:
+def _gathered(model: Model, labels: Labels) -> tuple[list[Tensor], Tensor, Tensor]:
     """The inputs (all images, all labels, positions of the batch), and the batch's images and labels."""
     images = input("images", ("examples", *model.input_shape))
-    labels = input("labels", ("examples",), "int32")
+    targets = labels.input("examples", model.classes)
     positions = input("positions", (None,), "int32")
-    return [images, labels, positions], gather(images, positions), gather(labels, positions)
+    return [images, targets, positions], gather(images, positions), gather(targets, positions)
 
 
-def _correct(logits: Tensor, targets: Tensor) -> Tensor:
-    """How many rows have their greatest logit at the target, int32."""
-    return equal(argmax(logits, -1), targets).astype("int32").sum()
+def run(program: Compiled, arrays: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Losses (steps,) and counts (steps, kinds) of a step for each row of the positions in `arrays`."""
+    per_step, steps = range(POSITIONS, len(arrays)), len(arrays[POSITIONS])
+    losses, counts = program.run(arrays, steps=steps, per_step=per_step)
+    return np.ravel(losses), np.reshape(counts, (steps, -1))
