@@ -23,6 +23,7 @@ from .labels import ONE, Labels
 from .layer import Layer
 from .model import Model
 from .optimizers import Optimizer
+from .precision import LossScale, lowered
 from .updating import Updating, accumulated, plain
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -68,36 +69,63 @@ def training(
     if augment is not None:
         batch = augment(batch, training=True)
         changes = augment.updates()
-    logits = model(batch, training=True)
+    logits, heads, statistics = _forward(model, batch, options.precision)
     value = loss(logits, targets)
-    for weight, head in model.net.heads():
+    for weight, head in heads:
         value = value + loss(head, targets) * weight
     parameters = model.parameters()
-    gradients = grad(value, parameters)
+    scale = None if options.loss_scale is None else LossScale(options.loss_scale)
+    gradients = grad(value, parameters) if scale is None else scale.unscaled(grad(scale.scaled(value), parameters))
     if options.accumulate == 1:
         step = plain(options, optimizer, parameters, gradients)
     else:
         examples = size_of(dim_of(inputs[POSITIONS], (0,)), "float32")
         inputs.append(input("apply", (), "int32"))
         step = accumulated(options, optimizer, parameters, gradients, examples, inputs[APPLY] > 0)
-    updates = {**changes, **model.net.updates(), **step.updates}
-    return Graph(inputs, [value, labels.counts(logits, targets)], updates, step.averages, step.state)
+    moved, state = step.updates, step.state
+    if scale is not None:
+        moved, state = scale.guarded(moved, gradients), [*state, *scale.state]
+    outputs = [value, labels.counts(logits, targets)]
+    return Graph(inputs, outputs, {**changes, **statistics, **moved}, step.averages, state)
 
 
-def evaluation(model: Model, loss: Loss, weights: Mapping[Tensor, Tensor] | None = None, labels: Labels = ONE) -> Graph:
+def _forward(
+    model: Model, batch: Tensor, precision: str | None
+) -> tuple[Tensor, list[tuple[float, Tensor]], dict[Tensor, Tensor]]:
+    """A training pass in this precision: logits, (weight, logits) of each head, and what it leaves in buffers."""
+    logits = model(batch, training=True)
+    heads, updates = model.net.heads(), model.net.updates()
+    found = lowered([logits, *(head for _, head in heads), *updates.values()], precision, [batch])
+    shares, ends = [weight for weight, _ in heads], 1 + len(heads)
+    return found[0], list(zip(shares, found[1:ends], strict=True)), dict(zip(updates, found[ends:], strict=True))
+
+
+def evaluation(
+    model: Model,
+    loss: Loss,
+    weights: Mapping[Tensor, Tensor] | None = None,
+    labels: Labels = ONE,
+    precision: str | None = None,
+) -> Graph:
     """(images, labels, positions) -> (mean loss, counts of what was right), in inference mode.
 
     weights: what stands for the model's parameters, as their averages do.
     """
     inputs, batch, targets = _gathered(model, labels)
-    logits = model(batch)
+    (logits,) = lowered([model(batch)], precision)
     return Graph(inputs, substitute([loss(logits, targets), labels.counts(logits, targets)], weights or {}))
 
 
-def prediction(model: Model, weights: Mapping[Tensor, Tensor] | None = None, labels: Labels = ONE) -> Graph:
+def prediction(
+    model: Model,
+    weights: Mapping[Tensor, Tensor] | None = None,
+    labels: Labels = ONE,
+    precision: str | None = None,
+) -> Graph:
     """images -> class probabilities (batch, classes); weights: as in `evaluation`."""
     images = model.images()
-    return Graph([images], substitute([labels.probabilities(model(images))], weights or {}))
+    (logits,) = lowered([model(images)], precision)
+    return Graph([images], substitute([labels.probabilities(logits)], weights or {}))
 
 
 def substitute(outputs: Sequence[Tensor], leaves: Mapping[Tensor, Tensor]) -> list[Tensor]:

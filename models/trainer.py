@@ -45,7 +45,8 @@ class Trainer:
     augment: a `kw.images.Augment` that images go through in training only; it keeps their shape.
     clip_norm, clip_value: limits of the gradients' global norm and of their elements. ema: the decay of a moving
     average of the parameters, which then serves evaluation and prediction. accumulate: batches whose gradients make
-    one update, as one batch of that many times the size would.
+    one update, as one batch of that many times the size would. precision: "bfloat16" or "float16" for convolutions and
+    matrix products, over float32 weights. loss_scale: the first factor of the loss, by default 32768 with float16.
 
     `history` has one dict per finished epoch; `epoch` counts finished epochs, `position` the batches into the next.
     `stopped` says why the last fit ended before its time.
@@ -66,6 +67,8 @@ class Trainer:
         ema: float | None = None,
         accumulate: int = 1,
         several: bool | None = None,
+        precision: str | None = None,
+        loss_scale: float | None = None,
     ):
         if not isinstance(model, Model):
             raise TypeError(
@@ -80,7 +83,7 @@ class Trainer:
         self.batch = model.recipe.batch if batch is None else batch
         if self.batch < 1 or seed < 0:
             raise ValueError(f"Trainer: batch is at least 1 and seed at least 0, not {self.batch} and {seed}")
-        self.updating = Updating(clip_norm, clip_value, ema, accumulate)
+        self.updating = Updating(clip_norm, clip_value, ema, accumulate, precision, loss_scale)
         self.history: list[dict[str, Any]] = []
         self.epoch = self.position = 0
         self.stopped: str | None = None
@@ -334,9 +337,9 @@ class Trainer:
             graph = (
                 self._training()
                 if which == "training"
-                else programs.evaluation(self.model, self.loss, averages, self.labels)
+                else programs.evaluation(self.model, self.loss, averages, self.labels, self.updating.precision)
                 if which == "evaluation"
-                else programs.prediction(self.model, averages, self.labels)
+                else programs.prediction(self.model, averages, self.labels, self.updating.precision)
             )
             batch = self.batch if which == "training" else max(self.batch, feeds.EVALUATION)
             self._programs[key] = graph.compile(self.device, self.threads, batch)
