@@ -5,8 +5,8 @@
 A network of six convolutions, once as it is and once with batch normalisation after each (Ioffe and Szegedy 2015), from
 the same first weights, over the same examples in the same order. Each trains by plain gradient descent at several first
 rates, which fall to zero as a cosine, and of each the rate that ends with the least training loss is kept, so that
-neither is held back by a rate that suits the other. The outcome says in which epoch each first reaches the training loss
-with which the one without ends.
+neither is held back by a rate that suits the other. The outcome says in which epoch each first reaches the training
+loss with which the one without ends.
 """
 
 from __future__ import annotations
@@ -44,9 +44,8 @@ def best_run(data: Any, normalised: bool, epochs: int, count: int) -> tuple[floa
         model = network(data.input_shape, len(data.classes), normalised)
         trainer = kw.Trainer(model, kw.optim.SGD(kw.optim.Cosine(rate, steps)), batch=BATCH)
         history = trainer.fit((train.images, train.labels), epochs, validation=test, progress=False)
-        print(
-            f"{'with' if normalised else 'without'}, rate {rate}: {history[-1]['validation_accuracy']:.2%}", flush=True
-        )
+        last, word = history[-1], "with" if normalised else "without"
+        print(f"{word}, rate {rate}: loss {last['loss']:.3f}, test {last['validation_accuracy']:.2%}", flush=True)
         runs.append((rate, list(history)))
     return min(runs, key=lambda run: run[1][-1]["loss"])
 
