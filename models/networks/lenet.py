@@ -75,7 +75,7 @@ def lenet5_1998(
     bias per map, C3 sees S2 by table I, all units up to F6 are 1.7159 tanh(2/3 x), and the outputs are squared
     distances of F6 from drawings of the digits on 7x12 pixels, turned negative here so that the greatest wins.
 
-    The paper's 60,000 trained parameters (caption of figure 2: 340,908 connections) are those of C1 (156), S2 (12),
+    The paper's 60,000 trained parameters (section II.A; 340,908 connections) are those of C1 (156), S2 (12),
     C3 (1,516), S4 (32), C5 (48,120) and F6 (10,164). The 840 numbers of the output codes are "chosen by hand and kept
     fixed (at least initially)"; `trained_codes` makes them parameters. The loss is equation 9, the maximum a
     posteriori criterion with a class of rubbish whose penalty is `rejection` (the paper's j, of which it gives no
