@@ -9,6 +9,7 @@ norms.
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from ...compiler.ops.window import max_pool
 from ...compiler.tensor import Tensor
@@ -106,5 +107,5 @@ def _stage(maps: int, pieces: int, window: int, pad: int, pool: int, dropout: fl
 
 def _pooled(x: Tensor, window: int) -> Tensor:
     """Max pooling at every second place, whose last windows may reach over the edge, as in the authors' library."""
-    over = [(0, (int(n) - window) % 2) for n in x.shape[2:]]
-    return max_pool(x, window, 2, over)
+    sizes: Any = x.shape[2:]
+    return max_pool(x, window, 2, [(0, (n - window) % 2) for n in sizes])
