@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,15 +21,21 @@ from .fuse import Fusion, fuse
 from .graph import name_of, toposort
 from .kernels import Buffer, Kernel
 from .lower import lower
+from .merge import merged
 from .planning import plan
 from .recompute import recompute
+from .rewrite import Report
 from .rules import simplify
 from .shapes import as_index
 from .shapes import typical as typical_sizes
 from .tensor import Tensor
 from .verify import verify
+from .winograd import fast_convolutions
 
 DEVICES = ("cpu", "cuda", "reference")
+
+Pass = Callable[[Sequence[Tensor]], tuple[list[Tensor], Report]]
+CPU_PASSES: tuple[Pass, ...] = (simplify, fast_convolutions)
 
 
 class Compiled:
@@ -151,12 +157,19 @@ class Lowered:
     rooms: tuple[runtime.SizeCheck, ...]
 
 
-def lowered(inputs: Sequence[Tensor], outputs: Sequence[Tensor], updates: Mapping[Tensor, Tensor]) -> Lowered:
-    """The passes that are the same for every device, in order."""
+def lowered(
+    inputs: Sequence[Tensor],
+    outputs: Sequence[Tensor],
+    updates: Mapping[Tensor, Tensor],
+    passes: Sequence[Pass] = (simplify,),
+) -> Lowered:
+    """The passes over the graph and down to kernels, in order."""
     required = [*outputs, *updates.values()]
     limits, rooms = checks(required, inputs), size_checks(required)
-    simplified, _ = simplify(required)
-    verify("simplify", required, simplified)
+    simplified = required
+    for each in passes:
+        before, (simplified, _) = simplified, each(simplified)
+        verify(each.__name__, before, simplified)
     results, new_values = simplified[: len(outputs)], dict(zip(updates, simplified[len(outputs) :]))
     fusion = fuse(simplified)
     buffers, stored, targets, returned = _allocate(inputs, results, new_values, fusion)
@@ -168,7 +181,7 @@ def build(
     inputs: Sequence[Tensor], outputs: Sequence[Tensor], updates: Mapping[Tensor, Tensor]
 ) -> tuple[runtime.Program, list[KernelInfo], list[Any]]:
     """The passes, in order."""
-    program = lowered(inputs, outputs, updates)
+    program = lowered(inputs, outputs, updates, CPU_PASSES)
     kernels = layout.assign(program.kernels)
     kernels = memory.order(kernels)
     scheduled = [_scheduled(k) for k in kernels]
@@ -177,6 +190,7 @@ def build(
 
 
 def _scheduled(kernel: Kernel) -> Kernel:
+    kernel = merged(kernel)
     kernel.schedule, kernel.cycles = plan(kernel)
     return kernel
 
