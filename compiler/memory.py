@@ -8,10 +8,9 @@ counted in phases (stretches between barriers), so that memory is reused only ac
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import heapq
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-
-import networkx as nx
 
 from . import loops
 from .kernels import Buffer, Kernel, Store, points
@@ -28,26 +27,55 @@ class Plan:
 
 def order(kernels: Sequence[Kernel]) -> list[Kernel]:
     """The kernels so that values are written before they are read, and variables overwritten after their readers."""
-    graph = nx.DiGraph()
-    graph.add_nodes_from(range(len(kernels)))
+    after: list[set[int]] = [set() for _ in kernels]
     writer = {b: i for i, k in enumerate(kernels) for b in k.writes()}
     readers: dict[Buffer, list[int]] = {}
     for i, k in enumerate(kernels):
         for b in k.reads():
             readers.setdefault(b, []).append(i)
             if b.kind != "state" and writer.get(b, i) != i:
-                graph.add_edge(writer[b], i)
+                after[writer[b]].add(i)
     kernels = list(kernels)
     late: list[Kernel] = []
     for state, i in [(b, i) for b, i in writer.items() if b.kind == "state"]:
         others = [r for r in readers.get(state, []) if r != i]
-        reachable = nx.descendants(graph, i) if others else set()
-        if any(r in reachable for r in others) or not _reads_in_place(kernels[i], state):
+        if _reaches(after, i, others) or not _reads_in_place(kernels[i], state):
             kernels[i], copy = _detour(kernels[i], state)
             late.append(copy)
         else:
-            graph.add_edges_from((r, i) for r in others)
-    return [kernels[i] for i in nx.lexicographical_topological_sort(graph)] + late
+            for r in others:
+                after[r].add(i)
+    return [kernels[i] for i in _sorted(after)] + late
+
+
+def _reaches(after: Sequence[set[int]], start: int, ends: Collection[int]) -> bool:
+    """Does a path lead from `start` to one of `ends`?"""
+    seen, stack = {start}, [start] if ends else []
+    while stack:
+        new = after[stack.pop()] - seen
+        if not new.isdisjoint(ends):
+            return True
+        seen |= new
+        stack.extend(new)
+    return False
+
+
+def _sorted(after: Sequence[set[int]]) -> list[int]:
+    """The numbers so that each stands before those `after` it; of those that may come next, the least."""
+    missing = [0] * len(after)
+    for following in after:
+        for i in following:
+            missing[i] += 1
+    ready = [i for i, count in enumerate(missing) if not count]
+    out = []
+    while ready:
+        i = heapq.heappop(ready)
+        out.append(i)
+        for j in after[i]:
+            missing[j] -= 1
+            if not missing[j]:
+                heapq.heappush(ready, j)
+    return out
 
 
 def _reads_in_place(kernel: Kernel, state: Buffer) -> bool:

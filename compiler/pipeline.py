@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import gc
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -86,7 +88,7 @@ class Native(Compiled):
     ):
         super().__init__(inputs, outputs, updates)
         self.threads = threads
-        with typical_sizes(sizes):
+        with typical_sizes(sizes), _uncollected():
             self.program, self.kernels, states = _build_or_load(self.inputs, self.outputs, self.updates, sizes)
         self.executable = runtime.Executable(self.program, states, threads)
 
@@ -160,6 +162,18 @@ def lowered(inputs: Sequence[Tensor], outputs: Sequence[Tensor], updates: Mappin
     fusion = fuse(simplified)
     buffers, stored, targets, returned = _allocate(inputs, results, new_values, fusion)
     return Lowered(lower(fusion, stored, targets), buffers, returned, limits, rooms)
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without Python's search for cycles, which would walk over all nodes and expressions again and again."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def _build_or_load(
