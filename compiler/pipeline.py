@@ -17,7 +17,7 @@ from .. import runtime
 from . import config, layout, memory, saved
 from .arguments import check_arrays, check_program, check_shapes
 from .assemble import KernelInfo, assemble, checks, size_checks
-from .codegen import reference
+from .codegen import reference, workers
 from .errors import CompileError
 from .fuse import Fusion, fuse
 from .graph import name_of, toposort
@@ -29,6 +29,9 @@ from .shapes import as_index
 from .shapes import typical as typical_sizes
 from .tensor import Tensor
 from .verify import verify
+
+MANY_NODES = 500
+"""Graphs of at least so many nodes have kernels enough for helpers, which are started before the passes."""
 
 DEVICES = ("cpu", "cuda", "reference")
 
@@ -197,6 +200,8 @@ def build(
     inputs: Sequence[Tensor], outputs: Sequence[Tensor], updates: Mapping[Tensor, Tensor]
 ) -> tuple[runtime.Program, list[KernelInfo], list[Any]]:
     """The passes, in order."""
+    if len(toposort([*outputs, *updates.values()])) >= MANY_NODES:
+        workers.start(config.helpers())
     program = lowered(inputs, outputs, updates)
     kernels = layout.assign(program.kernels)
     kernels = memory.order(kernels)

@@ -44,6 +44,11 @@ def build_all(
     _work(queue, done, builder)
 
 
+def start(helpers: int) -> None:
+    """Start helpers ahead of need: they import Numba while this process plans what they will build."""
+    _ready(helpers)
+
+
 def _work(queue: deque[tuple[str, Any]], done: Callable[[str, Any], None], builder: Builder) -> None:
     while queue:
         try:
