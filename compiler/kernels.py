@@ -50,7 +50,7 @@ class Buffer:
             for i, stride, dim in zip(index, self.strides, self.shape):
                 if dim != 1:
                     place = place + i * stride
-            self._addresses[key] = place
+            self._addresses[key] = place.recombined()
         return self._addresses[key]
 
 

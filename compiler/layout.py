@@ -12,13 +12,16 @@ from collections.abc import Sequence
 
 from . import loops
 from .kernels import Buffer, Kernel, Store, points
+from .merge import merged
 from .planning import plan
 from .schedule import CHUNK, Tile
 from .shapes import Size
 from .tiling import contraction
+from .transforms import mapped
 
 Order = tuple[int, ...]
 
+IMAGE_AXES = 5
 SWEEPS = 2
 COPY_GAIN = 0.9
 
@@ -40,7 +43,7 @@ class Costs:
         text, buffers = self.signature(kernel)
         key = (text, tuple(b.order for b in buffers))
         if key not in self._known:
-            self._known[key] = 0.0 if _idle_copy(kernel) else plan(kernel)[1]
+            self._known[key] = 0.0 if _idle_copy(kernel) else plan(merged(kernel))[1]
         return self._known[key]
 
     def total(self, kernels: Sequence[Kernel]) -> float:
@@ -117,8 +120,7 @@ def _copy_fixed_operands(kernels: Sequence[Kernel]) -> tuple[list[Kernel], dict[
     out: list[Kernel] = []
     copies: dict[Kernel, tuple[Buffer, Buffer]] = {}
     for kernel in kernels:
-        parts = contraction(kernel)
-        for source in [] if parts is None else dict.fromkeys([parts[1].data[0], parts[2].data[0]]):
+        for source in _operands(kernel):
             if len(source.shape) < 2 or source.kind == "temp" or _free(source):
                 continue
             if source not in made:
@@ -131,6 +133,13 @@ def _copy_fixed_operands(kernels: Sequence[Kernel]) -> tuple[list[Kernel], dict[
             kernel = reading(kernel, source, made[source])
         out.append(kernel)
     return out, copies
+
+
+def _operands(kernel: Kernel) -> list[Buffer]:
+    """What a contraction, or a map of tiles, wants in an order of its own."""
+    parts, tiles = contraction(kernel), mapped(kernel)
+    loads = parts[1:3] if parts is not None else () if tiles is None else (tiles.x,)
+    return list(dict.fromkeys(e.data[0] for e in loads))
 
 
 def _drop_idle(kernels: Sequence[Kernel], copies: dict[Kernel, tuple[Buffer, Buffer]]) -> list[Kernel]:
@@ -166,8 +175,11 @@ def _choose_style(kernels: Sequence[Kernel], free: Sequence[Buffer], costs: Cost
 
 
 def _channels_last(b: Buffer) -> Order:
-    """Spatial axes before channels: N, H, W, C for images and H, W, C, F for weights."""
+    """Spatial axes before channels: N, H, W, C for images and H, W, C, F for weights. More axes than an image in groups
+    has are tiles of one (`winograd.py`), whose channels are last already."""
     ones, axes = _by_size(b)
+    if len(b.shape) > IMAGE_AXES:
+        return (*ones, *axes)
     channels = 2 if _grouped(b) else 1
     if b.kind == "state":
         return (*ones, *axes[2:], *reversed(axes[:2]))
@@ -202,7 +214,7 @@ def _grouped(b: Buffer) -> bool:
 def _candidates(b: Buffer) -> list[Order]:
     natural = tuple(range(len(b.shape)))
     orders = [natural, _channels_last(b), _batch_last(b), (*natural[1:], 0)]
-    if len(natural) > 2:
+    if len(natural) > 2 and not isinstance(b.shape[0], Size):
         orders.append(_filters_inside(b))
     return list(dict.fromkeys(orders))
 
@@ -245,8 +257,7 @@ def _add_copies(kernels: Sequence[Kernel], costs: Costs) -> list[Kernel]:
     made: dict[tuple[Buffer, Order], Buffer] = {}
     out: list[Kernel] = []
     for kernel in kernels:
-        parts = contraction(kernel)
-        for source in [] if parts is None else dict.fromkeys([parts[1].data[0], parts[2].data[0]]):
+        for source in _operands(kernel):
             if len(source.shape) >= 2:
                 kernel = _with_copy(kernel, source, made, out, costs)
         out.append(kernel)

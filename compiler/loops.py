@@ -155,6 +155,15 @@ class Index:
                 low = None
         return low, high
 
+    def recombined(self) -> Index:
+        """With every `i // by * (c * by) + i % by * c` as `i * c`."""
+        terms = dict(self.terms)
+        for atom, c in self.terms:
+            if isinstance(atom, Mod) and terms.get(Div(atom.index, atom.by)) == c * atom.by:
+                del terms[atom], terms[Div(atom.index, atom.by)]
+                return (atom.index * c + Index(terms, self.const)).recombined()
+        return self
+
     @property
     def axes(self) -> frozenset[Axis]:
         out: set[Axis] = set()

@@ -70,12 +70,17 @@ def _name(group: Group, taken: dict[str, int]) -> str:
     """A readable, unique identifier from the layer and what is computed."""
     last = group.members[-1]
     scope = next((location(n).scope for n in (group.heavy, last) if n is not None and location(n).scope), "")
-    what = [group.heavy.op.name] if group.heavy is not None else []
+    what = [_role(group.heavy)] if group.heavy is not None else []
     if name_of(last):
         what.append(str(name_of(last)))
     elif last is not group.heavy:
         moving = [n for n in [last, *reversed(group.inlined)] if n.op.kind not in ("movement", "source")]
-        what.append((moving[0] if moving else last).op.name)
+        what += [_role(n) for n in (moving or [last])[:1] if n is not group.heavy]
     text = re.sub(r"\W+", "_", "_".join(filter(None, [scope, *what]))).strip("_").lower() or "kernel"
     taken[text] = taken.get(text, 0) + 1
     return text if taken[text] == 1 else f"{text}_{taken[text]}"
+
+
+def _role(node: Tensor) -> str:
+    """What a node does: the name of its op, or what a pass that made it calls it."""
+    return getattr(node.attrs, "role", node.op.name)

@@ -8,12 +8,15 @@ counted in phases (stretches between barriers), so that memory is reused only ac
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from . import loops
 from .kernels import Buffer, Kernel, Store, points
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 
 @dataclass
@@ -27,55 +30,46 @@ class Plan:
 
 def order(kernels: Sequence[Kernel]) -> list[Kernel]:
     """The kernels so that values are written before they are read, and variables overwritten after their readers."""
-    after: list[set[int]] = [set() for _ in kernels]
+    import networkx as nx
+
+    graph = nx.DiGraph()
+    graph.add_nodes_from(range(len(kernels)))
     writer = {b: i for i, k in enumerate(kernels) for b in k.writes()}
     readers: dict[Buffer, list[int]] = {}
     for i, k in enumerate(kernels):
         for b in k.reads():
             readers.setdefault(b, []).append(i)
             if b.kind != "state" and writer.get(b, i) != i:
-                after[writer[b]].add(i)
+                graph.add_edge(writer[b], i)
+    soonest = _soonest(graph)
     kernels = list(kernels)
     late: list[Kernel] = []
     for state, i in [(b, i) for b, i in writer.items() if b.kind == "state"]:
         others = [r for r in readers.get(state, []) if r != i]
-        if _reaches(after, i, others) or not _reads_in_place(kernels[i], state):
+        reachable = nx.descendants(graph, i) if others else set()
+        if any(r in reachable for r in others) or not _reads_in_place(kernels[i], state):
             kernels[i], copy = _detour(kernels[i], state)
             late.append(copy)
         else:
-            for r in others:
-                after[r].add(i)
-    return [kernels[i] for i in _sorted(after)] + late
+            graph.add_edges_from((r, i) for r in others)
+    return [kernels[i] for i in nx.lexicographical_topological_sort(graph, soonest.__getitem__)] + late
 
 
-def _reaches(after: Sequence[set[int]], start: int, ends: Collection[int]) -> bool:
-    """Does a path lead from `start` to one of `ends`?"""
-    seen, stack = {start}, [start] if ends else []
-    while stack:
-        new = after[stack.pop()] - seen
-        if not new.isdisjoint(ends):
-            return True
-        seen |= new
-        stack.extend(new)
-    return False
+def _soonest(graph: nx.DiGraph) -> list[tuple[int, int]]:
+    """Where each kernel wants to stand: in the given order, except that what serves one last kernel alone, as a
+    weight's gradient serves its update, comes as soon as the rest of what it reads is there, to let go of that."""
+    import networkx as nx
 
-
-def _sorted(after: Sequence[set[int]]) -> list[int]:
-    """The numbers so that each stands before those `after` it; of those that may come next, the least."""
-    missing = [0] * len(after)
-    for following in after:
-        for i in following:
-            missing[i] += 1
-    ready = [i for i, count in enumerate(missing) if not count]
-    out = []
-    while ready:
-        i = heapq.heappop(ready)
-        out.append(i)
-        for j in after[i]:
-            missing[j] -= 1
-            if not missing[j]:
-                heapq.heappush(ready, j)
-    return out
+    serves: dict[int, int | None] = {}
+    for i in reversed(list(nx.topological_sort(graph))):
+        ends = {serves[j] for j in graph.successors(i)}
+        serves[i] = i if not ends else ends.pop() if len(ends) == 1 else None
+    ready: dict[int, int] = {}
+    for i, end in serves.items():
+        if end is not None:
+            shared = [j for j in graph.predecessors(i) if serves[j] is None]
+            ready[end] = max([ready.get(end, -1), *shared])
+    return [(i if serves[i] is None else ready[serves[i]], i) for i in range(len(serves))]  # type: ignore[index]
 
 
 def _reads_in_place(kernel: Kernel, state: Buffer) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,17 +23,23 @@ from .fuse import Fusion, fuse
 from .graph import name_of, toposort
 from .kernels import Buffer, Kernel
 from .lower import lower
+from .merge import merged
 from .planning import plan
+from .rewrite import Report
 from .rules import simplify
 from .shapes import as_index
 from .shapes import typical as typical_sizes
 from .tensor import Tensor
 from .verify import verify
+from .winograd import fast_convolutions
 
 MANY_NODES = 500
 """Graphs of at least so many nodes have kernels enough for helpers, which are started before the passes."""
 
 DEVICES = ("cpu", "cuda", "reference")
+
+Pass = Callable[[Sequence[Tensor]], tuple[list[Tensor], Report]]
+CPU_PASSES: tuple[Pass, ...] = (simplify, fast_convolutions)
 
 
 class Compiled:
@@ -155,12 +161,19 @@ class Lowered:
     rooms: tuple[runtime.SizeCheck, ...]
 
 
-def lowered(inputs: Sequence[Tensor], outputs: Sequence[Tensor], updates: Mapping[Tensor, Tensor]) -> Lowered:
-    """The passes that are the same for every device, in order."""
+def lowered(
+    inputs: Sequence[Tensor],
+    outputs: Sequence[Tensor],
+    updates: Mapping[Tensor, Tensor],
+    passes: Sequence[Pass] = (simplify,),
+) -> Lowered:
+    """The passes over the graph and down to kernels, in order."""
     required = [*outputs, *updates.values()]
     limits, rooms = checks(required, inputs), size_checks(required)
-    simplified, _ = simplify(required)
-    verify("simplify", required, simplified)
+    simplified = required
+    for each in passes:
+        before, (simplified, _) = simplified, each(simplified)
+        verify(each.__name__, before, simplified)
     results, new_values = simplified[: len(outputs)], dict(zip(updates, simplified[len(outputs) :]))
     fusion = fuse(simplified)
     buffers, stored, targets, returned = _allocate(inputs, results, new_values, fusion)
@@ -202,7 +215,7 @@ def build(
     """The passes, in order."""
     if len(toposort([*outputs, *updates.values()])) >= MANY_NODES:
         workers.start(config.helpers())
-    program = lowered(inputs, outputs, updates)
+    program = lowered(inputs, outputs, updates, CPU_PASSES)
     kernels = layout.assign(program.kernels)
     kernels = memory.order(kernels)
     scheduled = [_scheduled(k) for k in kernels]
@@ -211,6 +224,7 @@ def build(
 
 
 def _scheduled(kernel: Kernel) -> Kernel:
+    kernel = merged(kernel)
     kernel.schedule, kernel.cycles = plan(kernel)
     return kernel
 

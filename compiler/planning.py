@@ -1,6 +1,7 @@
 """The schedule of a kernel under its buffers' present orders, and what it should cost.
 
-A contraction gets the cheapest register tile (`tiling`); the rest gets loops, chunked or blocked as its addresses want.
+A contraction gets the cheapest register tile (`tiling`), a map of small tiles its own schedule (`transforms`); the rest
+gets loops, chunked or blocked as its addresses want.
 Costs are in cycles of one core. Leans on `schedule` for the choices.
 """
 
@@ -14,6 +15,7 @@ from .loops import Axis, Expr, Index
 from .schedule import BLOCK, Blocked, Chunked, Plain, Schedule, address
 from .shapes import nominal
 from .tiling import FAR, NEAR, plan_tile, whole
+from .transforms import plan_transform
 
 
 def plan(kernel: Kernel) -> tuple[Schedule, float]:
@@ -21,6 +23,9 @@ def plan(kernel: Kernel) -> tuple[Schedule, float]:
     tile = plan_tile(kernel)
     if tile is not None:
         return tile, tile.cost + _traffic(kernel) * 0.02
+    transform = plan_transform(kernel)
+    if transform is not None:
+        return transform, transform.cost
     order = _loop_order(kernel)
     lane = _lane(kernel, order)
     cost = _plain_cost(kernel, order[-1] if order else None, lane)

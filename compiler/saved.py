@@ -57,7 +57,7 @@ def identify(
     number = {node: i for i, node in enumerate(nodes)}
     lines: dict[str, int] = {}
     known: dict[Any, str] = {}  # by op's name or by attributes
-    text = [f"{compiler()} {sorted(sizes.items())} {len(inputs)} {len(outputs)}"]
+    text = [f"{compiler()} {settings()} {sorted(sizes.items())} {len(inputs)} {len(outputs)}"]
     try:
         for node in nodes:
             if node.op.name not in known:
@@ -154,18 +154,19 @@ class Listing(Sequence[KernelInfo]):
 
 @cache
 def compiler() -> str:
-    """What decides a program besides its graph: the source of the compiler and the runtime's format, the machine,
-    and settings."""
+    """What decides a program besides its graph and settings: the source of the compiler and of the runtime, whose
+    format it has, and the machine."""
     own = hashlib.sha256()
     here = Path(__file__).parent
     for path in sorted([*here.rglob("*.py"), *here.parent.glob("runtime/*.py")]):
         own.update(path.read_bytes())
-    settings = sorted(
-        (k, v)
-        for k, v in os.environ.items()
-        if k.startswith("KERNELWRIGHT_") and k.removeprefix("KERNELWRIGHT_") not in HARMLESS
-    )
-    return f"{own.hexdigest()} {environment()} {settings}"
+    return f"{own.hexdigest()} {environment()}"
+
+
+def settings() -> list[tuple[str, str]]:
+    """The settings that may change what a graph compiles to."""
+    ours = [(k.removeprefix("KERNELWRIGHT_"), v) for k, v in os.environ.items() if k.startswith("KERNELWRIGHT_")]
+    return sorted((k, v) for k, v in ours if k not in HARMLESS)
 
 
 def _op(op: Op) -> str:

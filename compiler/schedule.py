@@ -74,6 +74,8 @@ class Tile:
     panel: Panel | None = None
     group: int = 0
     """With a panel: how many columns of tiles are computed from one copy."""
+    across: bool = False
+    """All columns of one row of tiles before the next row: where b fits the second cache, a is read only once."""
 
     @property
     def places(self) -> tuple[Index, Index]:
@@ -85,6 +87,7 @@ class Tile:
             f"{self.kind} tile {self.rows}x{self.columns}: rows {self.row}, columns {self.column}, "
             f"lanes {self.lane}, summing {_names(self.summed)}, outer {_names(self.outer)}"
             + (f", {self.block}" if self.block else "")
+            + (", row by row" if self.across else "")
             + (f", from a panel of {self.panel.size} for {self.group} columns" if self.panel else "")
         )
 
@@ -102,7 +105,40 @@ class Blocked:
         return f"loops {_names(self.order)}, then {BLOCK}x{BLOCK} blocks of {self.load} and {self.store}"
 
 
-Schedule = Plain | Blocked | Chunked | Tile
+@dataclass(frozen=True)
+class Grid:
+    """Pixels along one direction in tiles: `pixel + pad = step * tile + place`, `tile` being an axis over all tiles.
+    The tiles lie along dimension `dimension` of what is read."""
+
+    pixel: Axis
+    pad: int
+    tile: Axis
+    dimension: int
+
+
+@dataclass(frozen=True)
+class Transform:
+    """A small linear map of tiles, `matrix` from either side, for a vector along `lane` at a time. `points` number the
+    elements of a tile and `pixels` what they are made of; on the way back to images `rows` and `columns` say which."""
+
+    matrix: str
+    points: tuple[Axis, Axis]
+    pixels: tuple[Axis, Axis]
+    rows: Grid | None
+    columns: Grid | None
+    outer: tuple[Axis, ...]
+    lane: Axis
+    reduction: Expr
+    load: Expr
+    conditions: tuple[loops.Condition, ...]
+    cost: float
+
+    def __str__(self) -> str:
+        way = "tiles of" if self.rows is None else "image from tiles of"
+        return f"{way} {self.matrix} matrix: lanes {self.lane}, outer {_names(self.outer)}"
+
+
+Schedule = Plain | Blocked | Chunked | Tile | Transform
 
 
 def _names(axes: Iterable[Axis]) -> str:

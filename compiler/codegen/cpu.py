@@ -1,8 +1,9 @@
 """Kernels for the CPU: the schedule of a kernel printed as Python source that Numba compiles.
 
 Every kernel has the signature `(table, thread, threads)` and computes its thread's share of the iteration
-space. Three forms, one per schedule: plain loops (LLVM vectorises the innermost), chunks of lanes inside
-reductions, and register tiles with an epilogue. Leans on `source` for expressions and `schedule` for choices.
+space. The forms, one per schedule: plain loops (LLVM vectorises the innermost), chunks of lanes inside reductions,
+register tiles with an epilogue, and maps of small tiles (`transform_source`). Leans on `source` for expressions and
+`schedule` for choices.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from .. import loops
 from ..kernels import Kernel
 from ..loops import Axis, Index
 from ..panel import Panel
-from ..schedule import BLOCK, CHUNK, SLOTS, Block, Blocked, Chunked, Plain, Tile
+from ..schedule import BLOCK, CHUNK, SLOTS, Block, Blocked, Chunked, Plain, Tile, Transform
 from ..shapes import Dim
+from .shares import blocks, parallel, product, share, take_apart, write_stores
 from .source import Names, Writer
 from .target import lanes
+from .transform_source import print_transform
 
 ARGUMENTS = ("table", "thread", "threads")
 
@@ -41,6 +44,8 @@ def print_kernel(kernel: Kernel) -> Source:
     writer = Writer(names, kernel.values)
     if isinstance(kernel.schedule, Tile):
         _tile(kernel, kernel.schedule, writer)
+    elif isinstance(kernel.schedule, Transform):
+        print_transform(kernel, kernel.schedule, writer)
     elif isinstance(kernel.schedule, Chunked):
         _chunked(kernel, kernel.schedule, writer)
     elif isinstance(kernel.schedule, Blocked):
@@ -58,27 +63,27 @@ def _plain(kernel: Kernel, schedule: Plain, w: Writer) -> None:
     order = schedule.order
     if not order:
         with w.nest("if thread == 0:"):
-            _stores(kernel, w)
+            write_stores(kernel, w)
         return
     if len(order) == 1:
         i = w.bind(order[0], "i")
         n = w.names.size(order[0].extent)
-        with w.nest(f"for {i} in {_share(n)}:", order[0]):
-            _stores(kernel, w)
+        with w.nest(f"for {i} in {share(n)}:", order[0]):
+            write_stores(kernel, w)
         return
     shared, rest = order[:-1], order[-1]
-    with _parallel(w, [(x, w.names.size(x.extent)) for x in shared]):
+    with parallel(w, [(x, w.names.size(x.extent)) for x in shared]):
         i = w.bind(rest, "i")
         with w.nest(f"for {i} in range({w.names.size(rest.extent)}):", rest):
-            _stores(kernel, w)
+            write_stores(kernel, w)
 
 
 def _blocked(kernel: Kernel, schedule: Blocked, w: Writer) -> None:
     """Square blocks of the two axes that loads and stores run along."""
     parts: list[tuple[Axis | str, str]] = [(x, w.names.size(x.extent)) for x in schedule.order]
-    parts += [("down", _blocks(w, schedule.load.extent, BLOCK)), ("along", _blocks(w, schedule.store.extent, BLOCK))]
+    parts += [("down", blocks(w, schedule.load.extent, BLOCK)), ("along", blocks(w, schedule.store.extent, BLOCK))]
     i, j = w.bind(schedule.load, "i"), w.bind(schedule.store, "j")
-    with _parallel(w, parts):
+    with parallel(w, parts):
         limits = [
             f"min({name} * {BLOCK} + {BLOCK}, {w.names.size(x.extent)})"
             for name, x in (("down", schedule.load), ("along", schedule.store))
@@ -87,73 +92,7 @@ def _blocked(kernel: Kernel, schedule: Blocked, w: Writer) -> None:
             w.nest(f"for {i} in range(down * {BLOCK}, {limits[0]}):", schedule.load),
             w.nest(f"for {j} in range(along * {BLOCK}, {limits[1]}):", schedule.store),
         ):
-            _stores(kernel, w)
-
-
-def _share(n: str) -> str:
-    return f"range({n} * thread // threads, {n} * (thread + 1) // threads)"
-
-
-class _parallel:
-    """This thread's share of a space of several axes: one loop over their product, taken apart at its head."""
-
-    def __init__(self, w: Writer, parts: Sequence[tuple[Axis | str, str]]):
-        self.w, self.parts = w, parts
-
-    def __enter__(self) -> None:
-        w = self.w
-        if not self.parts:
-            self.nest = w.nest("if thread == 0:")
-            self.nest.__enter__()
-            return
-        total = _product(self.parts)
-        bound = [x for x, _ in self.parts if isinstance(x, Axis)]
-        if len(self.parts) == 1:
-            name = _part_name(w, self.parts[0][0])
-            self.nest = w.nest(f"for {name} in {_share(total if total.isalnum() else f'({total})')}:", *bound)
-            self.nest.__enter__()
-            return
-        w.line(f"work = {total}")
-        self.nest = w.nest(f"for p in {_share('work')}:", *bound)
-        self.nest.__enter__()
-        _take_apart(w, "p", self.parts)
-
-    def __exit__(self, *error: object) -> None:
-        self.nest.__exit__(None, None, None)
-
-
-def _product(parts: Sequence[tuple[Axis | str, str]]) -> str:
-    return " * ".join(c if c.isidentifier() or c.isdigit() or len(parts) == 1 else f"({c})" for _, c in parts)
-
-
-def _take_apart(w: Writer, place: str, parts: Sequence[tuple[Axis | str, str]]) -> None:
-    """The number of each part from the number of their combination, the last running fastest."""
-    w.line(f"rest = {place}")
-    for what, count in reversed(parts[1:]):
-        divisor = count if count.isidentifier() or count.isdigit() else f"({count})"
-        w.line(f"{_part_name(w, what)} = rest % {divisor}")
-        w.line(f"rest = rest // {divisor}")
-    w.line(f"{_part_name(w, parts[0][0])} = rest")
-
-
-def _part_name(w: Writer, what: Axis | str) -> str:
-    if isinstance(what, Axis):
-        return w.axis_names.get(what) or w.bind(what, w.fresh("o"))
-    return what
-
-
-def _stores(kernel: Kernel, w: Writer) -> None:
-    """The stores at one point. With several, every value is computed before the first store."""
-    texts = []
-    for s in kernel.stores:
-        text = w.value(s.value)
-        if len(kernel.stores) > 1 and not text.isidentifier():
-            name = w.fresh("v")
-            w.line(f"{name} = {text}")
-            w.levels[-1].values[s.value] = text = name
-        texts.append(text)
-    for s, text in zip(kernel.stores, texts):
-        w.line(f"{w.names.buffer(s.buffer)}[{w.index(s.buffer.address(s.index))}] = {text}")
+            write_stores(kernel, w)
 
 
 # ---------------------------------------------------------------- chunks of lanes inside reductions
@@ -168,7 +107,7 @@ def _chunked(kernel: Kernel, schedule: Chunked, w: Writer) -> None:
     mapped = [x for x in schedule.order if x not in needed]
     chunks = f"({n} + {CHUNK - 1}) // {CHUNK}"
     parts: list[tuple[Axis | str, str]] = [(x, w.names.size(x.extent)) for x in outer]
-    with _parallel(w, [*parts, ("chunk", chunks)]):
+    with parallel(w, [*parts, ("chunk", chunks)]):
         w.line(f"first = chunk * {CHUNK}")
         w.line(f"count = min({CHUNK}, {n} - first)")
         w.bind(lane, "(first + lane)")
@@ -184,7 +123,7 @@ def _nested(kernel: Kernel, mapped: Sequence[Axis], w: Writer) -> None:
         return
     assert w.lane is not None
     with w.nest(w.lane_header, w.lane):
-        _stores(kernel, w)
+        write_stores(kernel, w)
 
 
 # ---------------------------------------------------------------- register tiles
@@ -195,9 +134,9 @@ def _tile(kernel: Kernel, t: Tile, w: Writer) -> None:
     width = t.columns * lanes(dtype) if t.kind == "outer" else t.columns
     parts: list[tuple[Axis | str, str]] = [(x, w.names.size(x.extent)) for x in t.outer]
     if t.column is not None:
-        parts.append(("column", _blocks(w, t.column.extent, width)))
+        parts.append(("column", blocks(w, t.column.extent, width)))
     if t.row is not None:
-        parts.append(("row", _blocks(w, t.row.extent, t.rows)))
+        parts.insert(len(t.outer) if t.across else len(parts), ("row", blocks(w, t.row.extent, t.rows)))
     if t.block is not None:
         _tiles_together(kernel, t, t.block, w, parts, width)
         return
@@ -205,7 +144,7 @@ def _tile(kernel: Kernel, t: Tile, w: Writer) -> None:
         _tiles_of_panel(kernel, t, t.panel, w, width)
         return
     w.scratch.append(f"acc = {dtype}_scratch({t.rows * width})")
-    with _parallel(w, parts):
+    with parallel(w, parts):
         rows, columns = _sides(t, w, width)
         _call(t, w, rows, columns)
         _epilogue(kernel, t, w, width)
@@ -222,7 +161,7 @@ def _tiles_together(
     """Up to SLOTS neighbouring tiles go through the sum block by block, their sums in memory meanwhile."""
     dtype, size = t.reduction.dtype, t.rows * width
     w.scratch.append(f"acc = {dtype}_scratch({SLOTS * size})")
-    w.line(f"work = {_product(parts)}")
+    w.line(f"work = {product(parts)}")
     with w.nest(f"for base in range(work * thread // threads, work * (thread + 1) // threads, {SLOTS}):"):
         w.line(f"slots = min({SLOTS}, work * (thread + 1) // threads - base)")
         with w.nest(f"for z in range(slots * {size}):"):
@@ -230,15 +169,32 @@ def _tiles_together(
         with ExitStack() as nest:
             for x in block.outside:
                 nest.enter_context(w.nest(f"for {w.bind(x, w.fresh('k'))} in range({w.names.size(x.extent)}):", x))
-            nest.enter_context(w.nest(f"for block in range({_blocks(w, block.axis.extent, block.size)}):"))
+            nest.enter_context(w.nest(f"for block in range({blocks(w, block.axis.extent, block.size)}):"))
             with w.nest("for slot in range(slots):", *t.outer):
-                _take_apart(w, "base + slot", parts)
+                take_apart(w, "base + slot", parts)
                 rows, columns = _sides(t, w, width)
+                _fetch_ahead(t, block, w)
                 _call(t, w, rows, columns, f"offset(acc, slot * {size})")
         with w.nest("for slot in range(slots):", *t.outer):
-            _take_apart(w, "base + slot", parts)
+            take_apart(w, "base + slot", parts)
             _sides(t, w, width)
             _epilogue(kernel, t, w, width, f"slot * {size} + ")
+
+
+def _fetch_ahead(t: Tile, block: Block, w: Writer) -> None:
+    """With every tile of a block, its share of the next block is asked for where that lies in one piece: a tile reads
+    a few elements of each row, and the processor sees no pattern in that."""
+    for load, place in zip((t.a, t.b), t.places):
+        row = place.coefficient(block.axis)
+        dense = any(place.coefficient(x) == 1 and x.extent == row for x in (t.row, t.column) if x is not None)
+        if not dense or place.axes & set(t.outer) or not place.is_affine:
+            continue
+        here = [x for x in (t.row, t.column, *t.summed) if x is not None and x not in block.outside]
+        start = w.index(_without(place, here))
+        piece = w.names.size(row * block.size)
+        w.line(f"share = {piece} // slots + 1")
+        w.line(f"ahead = {start} + (block + 1) * {piece} + slot * share")
+        w.line(f"prefetch({w.names.buffer(load.data[0])}, ahead, share)")
 
 
 def _tiles_of_panel(kernel: Kernel, t: Tile, panel: Panel, w: Writer, width: int) -> None:
@@ -246,15 +202,15 @@ def _tiles_of_panel(kernel: Kernel, t: Tile, panel: Panel, w: Writer, width: int
     assert t.row is not None and t.column is not None
     dtype = t.reduction.dtype
     w.scratch += [f"acc = {dtype}_scratch({t.rows * width})", f"panel = {dtype}_scratch({panel.size})"]
-    columns = _blocks(w, t.column.extent, width)
-    groups = _blocks(w, t.column.extent, width * t.group)
+    columns = blocks(w, t.column.extent, width)
+    groups = blocks(w, t.column.extent, width * t.group)
     parts: list[tuple[Axis | str, str]] = [("group", groups), *((x, w.names.size(x.extent)) for x in t.outer)]
-    with _parallel(w, parts):
+    with parallel(w, parts):
         _fill(panel, w)
         several = f"range(group * {t.group}, min({columns}, group * {t.group} + {t.group}))"
         with (
             w.nest(f"for column in {several}:"),
-            w.nest(f"for row in range({_blocks(w, t.row.extent, t.rows)}):"),
+            w.nest(f"for row in range({blocks(w, t.row.extent, t.rows)}):"),
         ):
             rows, count = _sides(t, w, width)
             _call(t, w, rows, count)
@@ -281,12 +237,6 @@ def _fill(panel: Panel, w: Writer) -> None:
         for header, x in headers:
             nest.enter_context(w.nest(header, x))
         w.line(f"panel[{w.index(place)}] = {w.value(panel.value)}")
-
-
-def _blocks(w: Writer, extent: Dim, size: int) -> str:
-    if isinstance(extent, int):
-        return w.names.size(-(-extent // size))
-    return f"({w.names.size(extent)} + {size - 1}) // {size}"
 
 
 def _block(w: Writer, name: str, axis: Axis | None, size: int) -> str:
@@ -420,7 +370,7 @@ def _epilogue(kernel: Kernel, t: Tile, w: Writer, width: int, first: str = "") -
 
     def body() -> None:
         w.levels[-1].values[t.reduction] = f"acc[{first}{place}]"
-        _stores(kernel, w)
+        write_stores(kernel, w)
 
     def columns() -> None:
         if not column_axes:

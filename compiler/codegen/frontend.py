@@ -23,7 +23,7 @@ from numba.core.registry import cpu_target
 from numba.core.typed_passes import IRLegalization, NopythonTypeInference, PreLowerStripPhis
 from numba.core.untyped_passes import FixupArgs, IRProcessing, ReconstructSSA, TranslateByteCode
 
-from . import mathlib, memory, tiles
+from . import mathlib, memory, tiles, transforms
 
 ARGUMENTS = (types.int64, types.int64, types.int64)
 FAST = ("reassoc", "nsz", "arcp", "contract")
@@ -120,8 +120,9 @@ def _finish(module: ir.Module) -> ir.Module:
 
 
 def namespace(source: str) -> dict[str, Any]:
-    """All that generated source may name: memory, casts, mathematics and the tiles that it mentions."""
+    """All that generated source may name: memory, casts, mathematics, the tiles and the maps that it mentions."""
     used = set(re.findall(r"\b(?:outer|dot)_tile_\w+", source))
+    maps = set(re.findall(r"\btransform_\w+", source))
     return {
         "math": math,
         **CASTS,
@@ -129,6 +130,7 @@ def namespace(source: str) -> dict[str, Any]:
         **memory.NAMES,
         **mathlib.NAMES,
         **{name: tiles.named(name) for name in sorted(used)},
+        **{name: transforms.named(name) for name in sorted(maps)},
     }
 
 

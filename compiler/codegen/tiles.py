@@ -127,15 +127,15 @@ def _keep_loop(module: ir.Module) -> ir.MDValue:
     return node
 
 
-class _Emitter:
-    """What both kinds of tile share: vector types, loads, counted loops around accumulators in registers."""
+class Emitter:
+    """Vectors of one dtype: types, loads, stores and masks, on the pointer arguments of an intrinsic."""
 
-    def __init__(self, tile: Tile, builder: ir.IRBuilder, kinds: dict[str, Any], values: dict[str, ir.Value]) -> None:
-        self.tile, self.builder, self.kinds, self.values = tile, builder, kinds, values
-        self.element = KINDS[tile.dtype]
-        self.lanes = target().lanes(tile.dtype)
-        self.vector = ir.VectorType(self.element, self.lanes)
-        self.suffix = f"v{self.lanes}{'f32' if tile.dtype == 'float32' else 'f64'}"
+    def __init__(self, dtype: str, builder: ir.IRBuilder, kinds: dict[str, Any], values: dict[str, ir.Value]) -> None:
+        self.builder, self.kinds, self.values = builder, kinds, values
+        self.scalar = KINDS[dtype]
+        self.lanes = target().lanes(dtype)
+        self.vector = ir.VectorType(self.scalar, self.lanes)
+        self.suffix = f"v{self.lanes}{'f32' if dtype == 'float32' else 'f64'}"
         self.zero = ir.Constant(self.vector, [0.0] * self.lanes)
 
     def function(self, name: str, result: ir.Type, *args: ir.Type) -> ir.Function:
@@ -180,6 +180,14 @@ class _Emitter:
         """Lanes `first`, `first + 1`, ... below `count`."""
         numbers = ir.Constant(ir.VectorType(I64, self.lanes), [first + lane for lane in range(self.lanes)])
         return self.builder.icmp_signed("<", numbers, self.splat(count, self.lanes))
+
+
+class _Tile(Emitter):
+    """What both kinds of tile share: counted loops around accumulators in registers."""
+
+    def __init__(self, tile: Tile, builder: ir.IRBuilder, kinds: dict[str, Any], values: dict[str, ir.Value]) -> None:
+        super().__init__(tile.dtype, builder, kinds, values)
+        self.tile = tile
 
     def offsets(self, first: str, count: str, step: str, number: int) -> Values:
         """Where each row (or column) starts; those beyond the count repeat the last."""
@@ -231,7 +239,7 @@ class _Emitter:
         return self.counted(n, carried, once)
 
 
-class _Outer(_Emitter):
+class _Outer(_Tile):
     """Broadcast A elements against B vectors."""
 
     def emit(self) -> None:
@@ -263,7 +271,7 @@ class _Outer(_Emitter):
         return self.masked_load("b", index, self.masks[v])
 
 
-class _Dot(_Emitter):
+class _Dot(_Tile):
     """Rows of A against columns of B, both contiguous along the summed axis."""
 
     def emit(self) -> None:
@@ -275,9 +283,9 @@ class _Dot(_Emitter):
         self.tail = self.mask(self.rest, 0)
         zero = ir.Constant(I64, 0)
         sums = self.nest(self.body, [self.zero] * (tile.rows * tile.columns), 0, zero, zero)
-        function = self.function(f"llvm.vector.reduce.fadd.{self.suffix}", self.element, self.element, self.vector)
+        function = self.function(f"llvm.vector.reduce.fadd.{self.suffix}", self.scalar, self.scalar, self.vector)
         for at, value in enumerate(sums):
-            start = self.load("acc", ir.Constant(I64, at)) if tile.add else ir.Constant(self.element, 0.0)
+            start = self.load("acc", ir.Constant(I64, at)) if tile.add else ir.Constant(self.scalar, 0.0)
             self.store(b.call(function, [start, value], fastmath=("reassoc", "nsz")), at)
 
     def body(self, a: ir.Value, b: ir.Value, acc: Values) -> Values:

@@ -1,7 +1,8 @@
 """`contract`: one sum of products over affine indices, and its gradients, which are contractions again.
 
 It is the matrix product, the batched product, convolution with stride, padding, dilation and groups,
-transposed convolution, and every gradient of these. The same `Spec` describes windows (`window.py`). An
+transposed convolution, and every gradient of these; usually of two operands, and of three where small constant
+matrices are applied from both sides (`winograd.py`). The same `Spec` describes windows (`window.py`). An
 operand's dimension d is read at `(sum of coefficient * axis + offset) / div`; where that is not whole or lies
 outside the operand, the term is zero. Leans on `loops`.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -148,26 +150,26 @@ def extents_of(spec: Spec, env: dict[str, int]) -> list[int]:
     return [value(d, env) for d in spec.extents]
 
 
-def _reference(node: Tensor, env: dict[str, int], a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def _reference(node: Tensor, env: dict[str, int], *arrays: np.ndarray) -> np.ndarray:
     spec: Spec = node.attrs.spec
     extents = extents_of(spec, env)
     operands: list[Any] = []
-    for x, accesses in zip((a, b), spec.operands):
+    for x, accesses in zip(arrays, spec.operands):
         operands += list(gather_operand(x, accesses, extents))
     n_out = len(spec.out)
     for axis in range(len(extents)):
-        if axis not in operands[1] and axis not in operands[3]:
+        if not any(axis in used for used in operands[1::2]):
             operands += [np.ones(extents[axis], node.dtype), [axis]]
     return np.asarray(np.einsum(*operands, list(range(n_out)), optimize="greedy")).astype(node.dtype, copy=False)
 
 
 def _infer(inputs: Sequence[Tensor], attrs: Any) -> tuple[Any, str]:
-    a, b = inputs
-    if a.dtype != b.dtype:
+    dtype = inputs[0].dtype
+    if any(x.dtype != dtype for x in inputs):
         raise DTypeError("operands must have the same dtype")
-    if not dtypes.is_float(a.dtype) and a.dtype not in (dtypes.INT32, dtypes.INT64):
-        raise DTypeError(f"needs floats or signed integers, not {a.dtype}")
-    return attrs.spec.out, a.dtype
+    if not dtypes.is_float(dtype) and dtype not in (dtypes.INT32, dtypes.INT64):
+        raise DTypeError(f"needs floats or signed integers, not {dtype}")
+    return attrs.spec.out, dtype
 
 
 def _lower(node: Tensor, index: Any, read: Any, axis: Any) -> Any:
@@ -180,17 +182,21 @@ def _lower(node: Tensor, index: Any, read: Any, axis: Any) -> Any:
         more, v = read_operand(spec.operands[k], x.shape, axes, lambda i, k=k: read(k, i))
         conditions += more
         values.append(v)
-    product = loops.guard(conditions, loops.call("mul", values, node.dtype), loops.const(0, node.dtype))
+    product = reduce(lambda a, b: loops.call("mul", [a, b], node.dtype), values)
+    product = loops.guard(conditions, product, loops.const(0, node.dtype))
     return loops.reduction("sum", red, product, node.dtype)
 
 
 def _vjp(node: Tensor, g: Tensor) -> Sequence[Any]:
-    a, b = node.inputs
     spec: Spec = node.attrs.spec
-    return (
-        apply("contract", (g, b), spec=gradient_spec(spec, 0, a.shape)),
-        apply("contract", (a, g), spec=gradient_spec(spec, 1, b.shape)),
-    )
+    return [
+        apply(
+            "contract",
+            tuple(g if i == k else other for i, other in enumerate(node.inputs)),
+            spec=gradient_spec(spec, k, x.shape),
+        )
+        for k, x in enumerate(node.inputs)
+    ]
 
 
 def convolution_spec(

@@ -138,6 +138,15 @@ def test_typical_sizes_and_claimed_orders_count(cache, monkeypatch):
     assert len(runs) == 4
 
 
+def test_settings_count_that_change_what_is_compiled(cache, monkeypatch):
+    runs = compiles(monkeypatch)
+    for value in ("1", "0", "0"):
+        monkeypatch.setenv("KERNELWRIGHT_WINOGRAD", value)
+        monkeypatch.setenv("KERNELWRIGHT_HELPERS", str(len(runs)))  # changes nothing
+        kw.compile(*graph(), threads=1)
+    assert len(runs) == 2
+
+
 def test_updates_reach_the_variables_of_this_graph(cache, monkeypatch):
     runs = compiles(monkeypatch)
     for start in (1.0, 5.0):
