@@ -20,7 +20,7 @@ from ..schedule import BLOCK, CHUNK, SLOTS, Block, Blocked, Chunked, Plain, Tile
 from ..shapes import Dim
 from .shares import blocks, parallel, product, share, take_apart, write_stores
 from .source import Names, Writer
-from .target import lanes, target
+from .target import lanes
 from .transform_source import print_transform
 
 ARGUMENTS = ("table", "thread", "threads")
@@ -41,7 +41,7 @@ class Source:
 def print_kernel(kernel: Kernel) -> Source:
     """The kernel's source under its schedule."""
     names = Names()
-    writer = Writer(names, kernel.values, target().masks)
+    writer = Writer(names, kernel.values, masks=True)
     if isinstance(kernel.schedule, Tile):
         _tile(kernel, kernel.schedule, writer)
     elif isinstance(kernel.schedule, Transform):

@@ -2,7 +2,8 @@
 
 LLVM vectorises a loop as whole vectors and then a scalar loop over what is left: of ten trips it runs all ten one by
 one. Generated source says `masked()` in the body of a loop of few trips; the loop then gets the metadata that lets LLVM
-mask the lanes past the end instead. `frontend` calls `mark_loops` once a kernel's module is complete.
+mask the lanes past the end instead, on machines where masks are as fast as whole vectors. `frontend` calls `mark_loops`
+once a kernel's module is complete. Leans on `target` for what the machine can do.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from weakref import WeakKeyDictionary
 from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
+
+from .target import target
 
 _noted: WeakKeyDictionary[ir.Module, list[ir.Block]] = WeakKeyDictionary()
 
@@ -31,7 +34,7 @@ def masked(typingctx: Any) -> Any:
 
 def mark_loops(module: ir.Module) -> None:
     """Attach the metadata to the way back of every noted loop that has no loop inside."""
-    noted = _noted.pop(module, [])
+    noted = _noted.pop(module, []) if target().masks else []
     for function in module.functions:
         inside = [block for block in noted if block.parent is function]
         if not inside:

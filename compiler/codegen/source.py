@@ -22,7 +22,7 @@ from ..loops import Axis, Expr, Index
 from ..shapes import Dim, Size, nominal
 
 LITERAL_SIZE = 16
-FEW_TRIPS = 64
+FEW_TRIPS = 32
 """Up to here, the scalar rest of a vector loop takes longer than masks in all of it."""
 LINE = 100
 
