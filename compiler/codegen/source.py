@@ -46,13 +46,14 @@ class Names:
     def __init__(self) -> None:
         self.buffers: dict[Buffer, str] = {}
         self.sizes: dict[Dim, str] = {}
+        self.literal = LITERAL_SIZE
 
     def buffer(self, buffer: Buffer) -> str:
         return self.buffers.setdefault(buffer, f"buf{len(self.buffers)}")
 
     def size(self, size: Dim) -> str:
         """A size as text: small numbers stand as they are, others are read from the table."""
-        if isinstance(size, int) and abs(size) <= LITERAL_SIZE:
+        if isinstance(size, int) and abs(size) <= self.literal:
             return str(size)
         return self.sizes.setdefault(size, f"size{len(self.sizes)}")
 
@@ -160,7 +161,7 @@ class Writer:
         return " + ".join(parts).replace("+ -", "- ")
 
     def _factor(self, size: Dim) -> str:
-        if isinstance(size, int) and size < -LITERAL_SIZE:
+        if isinstance(size, int) and size < -self.names.literal:
             return f"-{self.names.size(-size)}"
         if isinstance(size, Size) and all(c < 0 for _, c in size.terms):
             return f"-{self.names.size(-size)}"

@@ -13,9 +13,13 @@ from .shares import blocks, parallel, write_stores
 from .source import Writer
 from .target import lanes
 
+LITERAL_SIZE = 6
+"""Greater sizes come from the table, so that layers of many sizes share a kernel: its tiles are unrolled anyway."""
+
 
 def print_transform(kernel: Kernel, t: Transform, w: Writer) -> None:
     """The kernel's lines."""
+    w.names.literal = LITERAL_SIZE
     if t.rows is None or t.columns is None:
         _to_tiles(kernel, t, w)
     else:
@@ -28,15 +32,17 @@ def _to_tiles(kernel: Kernel, t: Transform, w: Writer) -> None:
     w.scratch.append(f"acc = {t.reduction.dtype}_scratch({points * points * width})")
     with parallel(w, _parts(t, t.outer, w, width)):
         count = _lane(t, w, width)
-        limits = []
-        for axis in t.pixels:
-            inside = [c for c in t.conditions if axis in c.index.axes]
-            limits += w.bounds(axis, inside)[:2] if inside else ("0", w.names.size(axis.extent))
+        limits: list[str] = []
+        if t.conditions or not _padded(t):
+            for axis in t.pixels:
+                inside = [c for c in t.conditions if axis in c.index.axes]
+                limits += w.bounds(axis, inside)[:2] if inside else ("0", str(axis.extent))
+            limits.append(str(width) if _padded(t) else count)
         for axis in (*t.points, *t.pixels):
             w.bind(axis, "0")
         place = address(t.load)
         steps = [w._factor(place.coefficient(axis)) for axis in t.pixels]
-        _call(t, w, f"transform_{t.matrix}_all_all", place, steps, limits, count)
+        _call(t, w, f"transform_{t.matrix}_all_all", place, steps, limits)
         with w.nest(f"for y in range({points}):", t.points[0]), w.nest(f"for x in range({points}):", t.points[1]):
             w.bind(t.points[0], "y")
             w.bind(t.points[1], "x")
@@ -48,7 +54,7 @@ def _to_image(kernel: Kernel, t: Transform, rows: Grid, columns: Grid, w: Writer
     width, pitch = lanes(t.reduction.dtype), min(step, size)
     w.scratch.append(f"acc = {t.reduction.dtype}_scratch({pitch * pitch * width})")
     with parallel(w, _parts(t, (*t.outer, rows.tile, columns.tile), w, width)):
-        count = _lane(t, w, width)
+        _lane(t, w, width)
         first = range(0, size, step)
         overlap = len(first) > 1
         if overlap:
@@ -56,7 +62,7 @@ def _to_image(kernel: Kernel, t: Transform, rows: Grid, columns: Grid, w: Writer
                 w.line(f"acc[z] = {t.reduction.dtype}(0)")
         for down in first:
             for along in first:
-                _from_tile(t, rows, columns, down, along, w, count, "_add" if overlap else "")
+                _from_tile(t, rows, columns, down, along, w, "_whole_add" if overlap else "_whole")
         h, w0 = (f"{step} * {w.axis_names[grid.tile]} - {grid.pad}" for grid in (rows, columns))
         w.line(f"h = {h}" if rows.pad else f"h = {step} * {w.axis_names[rows.tile]}")
         w.line(f"w = {w0}" if columns.pad else f"w = {step} * {w.axis_names[columns.tile]}")
@@ -69,9 +75,7 @@ def _to_image(kernel: Kernel, t: Transform, rows: Grid, columns: Grid, w: Writer
             _stores(kernel, t, w, pitch, width)
 
 
-def _from_tile(
-    t: Transform, rows: Grid, columns: Grid, down: int, along: int, w: Writer, count: str, suffix: str
-) -> None:
+def _from_tile(t: Transform, rows: Grid, columns: Grid, down: int, along: int, w: Writer, suffix: str) -> None:
     """What the tile that begins `down / step` rows and `along / step` columns before this one adds."""
     step = STEPS[t.matrix]
     buffer, index = t.load.data
@@ -87,13 +91,12 @@ def _from_tile(
         w.bind(axis, "0")
     where = buffer.address(tuple(place))
     steps = [w._factor(where.coefficient(axis)) for axis in t.points]
-    points = str(t.points[0].extent)
     name = f"transform_{t.matrix}_back{down}_back{along}{suffix}"
     if not conditions:
-        _call(t, w, name, where, steps, ["0", points, "0", points], count)
+        _call(t, w, name, where, steps, [])
         return
     with w.nest(f"if {' and '.join(conditions)}:", conditional=True):
-        _call(t, w, name, where, steps, ["0", points, "0", points], count)
+        _call(t, w, name, where, steps, [])
 
 
 def _pixels(w: Writer, grid: Grid, first: str, most: int) -> str:
@@ -119,10 +122,14 @@ def _lane(t: Transform, w: Writer, width: int) -> str:
     return "lanes"
 
 
-def _call(t: Transform, w: Writer, name: str, place: Index, steps: list[str], limits: list[str], count: str) -> None:
-    buffer = t.load.data[0]
-    valid = str(lanes(t.reduction.dtype)) if buffer.kind in ("temp", "state", "constant") else count
-    arguments = ["acc", w.names.buffer(buffer), w.index(place), *steps, *limits, valid]
+def _padded(t: Transform) -> bool:
+    """May whole vectors be loaded? Our own buffers are followed by readable bytes for the widest vector."""
+    return t.load.data[0].kind in ("temp", "state", "constant")
+
+
+def _call(t: Transform, w: Writer, name: str, place: Index, steps: list[str], limits: list[str]) -> None:
+    name = name if limits or "_whole" in name else f"{name}_whole"
+    arguments = ["acc", w.names.buffer(t.load.data[0]), w.index(place), *steps, *limits]
     w.line(f"{name}({', '.join(arguments)})")
 
 

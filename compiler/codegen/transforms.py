@@ -1,14 +1,15 @@
 """Small linear maps of tiles, as intrinsics that generated source calls by name: Y = L X R' for each lane.
 
 `transform_input_all_all` applies the matrix `input` of `winograd.py` from both sides; `transform_input_back0_back4` the
-transposes of its columns from 0 on and from 4 on, as many as neighbouring tiles are apart. With the suffix `_add` Y is
-added to what acc holds.
+transposes of its columns from 0 on and from 4 on, as many as neighbouring tiles are apart.
 
-    transform(acc, x, x0, row_step, column_step, first_row, end_row, first_column, end_column, lane_count)
+    transform_..._whole(acc, x, x0, row_step, column_step)
+    transform_...(acc, x, x0, row_step, column_step, first_row, end_row, first_column, end_column, lane_count)
 
-X[p, q] is a vector at x[x0 + p * row_step + q * column_step]; outside of the given rows and columns it is 0 and never
-touched, nor are the lanes from `lane_count` on. acc is packed, rows by columns by lanes. The coefficients stand in the
-instructions, so that zeros and ones cost nothing. Leans on `tiles.py` for vectors.
+X[p, q] is a vector at x[x0 + p * row_step + q * column_step]. Without the suffix `_whole`, X is 0 and never touched
+outside of the given rows and columns, and in the lanes from `lane_count` on. With the suffix `_add` Y is added to what
+acc holds, which is packed, rows by columns by lanes. The coefficients stand in the instructions, so that zeros and ones
+cost nothing. Leans on `tiles.py` for vectors.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ from ..winograd import MATRICES, STEPS
 from .memory import I64, Pointer
 from .tiles import Emitter
 
-NAME = re.compile(r"transform_([a-z]+)_(all|back\d+)_(all|back\d+)(_add)?")
+NAME = re.compile(r"transform_([a-z]+)_(all|back\d+)_(all|back\d+)(_whole)?(_add)?")
+ARGUMENTS = ("acc", "x", "x0", "row_step", "column_step")
 LIMITS = ("first_row", "end_row", "first_column", "end_column")
-ARGUMENTS = ("acc", "x", "x0", "row_step", "column_step", *LIMITS, "lane_count")
 POINTERS = frozenset(["acc", "x"])
 
 Vectors = list[ir.Value]
@@ -43,13 +44,19 @@ class Map:
     matrix: str
     left: str
     right: str
+    whole: bool = False
     add: bool = False
     dtype: str = "float32"
 
     @property
     def name(self) -> str:
         """What generated source calls it."""
-        return f"transform_{self.matrix}_{self.left}_{self.right}{'_add' * self.add}"
+        return f"transform_{self.matrix}_{self.left}_{self.right}{'_whole' * self.whole}{'_add' * self.add}"
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The names of the parameters."""
+        return ARGUMENTS if self.whole else (*ARGUMENTS, *LIMITS, "lane_count")
 
     @property
     def pitch(self) -> int:
@@ -71,21 +78,23 @@ def named(name: str) -> Any:
     match = NAME.fullmatch(name)
     if match is None or match[1] not in MATRICES:
         raise ValueError(f"{name!r} names no map; a map is named like transform_input_all_all")
-    return _intrinsic(Map(match[1], match[2], match[3], match[4] is not None))
+    return _intrinsic(Map(match[1], match[2], match[3], match[4] is not None, match[5] is not None))
 
 
 @cache
 def _intrinsic(each: Map) -> Any:
     """One intrinsic for each map; cached, since Numba registers every one it is given."""
 
+    names = each.arguments
+
     def typed(typingctx: Any, *args: Any) -> Any:
-        kinds = dict(zip(ARGUMENTS, args))
+        kinds = dict(zip(names, args))
         if not all(isinstance(kinds[name], Pointer) and kinds[name].dtype == each.dtype for name in POINTERS):
             return None
-        wanted = [kinds[name] if name in POINTERS else types.int64 for name in ARGUMENTS]
+        wanted = [kinds[name] if name in POINTERS else types.int64 for name in names]
 
         def generate(context: Any, builder: ir.IRBuilder, sig: Any, values: tuple) -> ir.Value:
-            _Emitter(each, builder, kinds, dict(zip(ARGUMENTS, values))).emit()
+            _Emitter(each, builder, kinds, dict(zip(names, values))).emit()
             return context.get_dummy_value()
 
         return types.void(*wanted), generate
@@ -93,7 +102,7 @@ def _intrinsic(each: Map) -> Any:
     typed.__name__ = typed.__qualname__ = each.name
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     typed.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [inspect.Parameter(name, kind) for name in ("typingctx", *ARGUMENTS)]
+        [inspect.Parameter(name, kind) for name in ("typingctx", *names)]
     )
     return intrinsic(typed)
 
@@ -106,6 +115,9 @@ class _Emitter(Emitter):
         self.map, self.left, self.right = each, each.side(each.left), each.side(each.right)
 
     def emit(self) -> None:
+        if self.map.whole:
+            self.apply(None)
+            return
         b = self.builder
         rows, columns = self.left.shape[1], self.right.shape[1]
         inside = b.icmp_signed(">=", self.values["lane_count"], ir.Constant(I64, self.lanes))
