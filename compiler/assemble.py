@@ -151,8 +151,10 @@ def assemble(
         key = kernel_key(source.text)
         sizes = [runtime.SizeArg(poly(d)) for d in source.names.sizes]
         used = [runtime.BufferArg(number[b]) for b in source.names.buffers]
-        specs.append(runtime.KernelSpec(kernel.name, key, symbol(key), (*sizes, *used), barrier))
-        infos.append(kernel_info(kernel, key, source, KernelInfo))
+        info = kernel_info(kernel, key, source, KernelInfo)
+        cycles = (info.cycles_each, poly(_work(info.flop_count, info.byte_count)))
+        specs.append(runtime.KernelSpec(kernel.name, key, symbol(key), (*sizes, *used), barrier, cycles=cycles))
+        infos.append(info)
     states = [b for b in listed if b.kind == "state"]
     program = runtime.Program(
         name,

@@ -105,6 +105,10 @@ class Native(Compiled):
     def run(self, arrays: Sequence[Any], steps: int = 1, per_step: Sequence[int] = ()) -> list[np.ndarray]:
         return self.executable.run(self._check(arrays), steps, frozenset(per_step))
 
+    def threads_for(self, **sizes: int) -> int:
+        """How many of `threads` run a step at these sizes: one, where it has less work than their meetings cost."""
+        return runtime.threads_for(self.program, sizes, self.threads)
+
     def profile(self, *arrays: Any, repeats: int = 10) -> list[float]:
         """Seconds per kernel, in the order of `kernels`; variables end as they began."""
         return self.executable.profile(self._check(arrays), repeats)

@@ -53,7 +53,7 @@ class Executable:
             binding = self._binding(inputs, steps, per_step)
             held = self._give(binding, inputs, per_step)
             outputs = _take(binding)
-            self._pool.run(binding.job_address)
+            self._pool.run(binding.job_address, binding.threads)
             native_run()
             del held
         return [outputs[index] for index in self._returned]
@@ -68,7 +68,7 @@ class Executable:
             ticks = np.zeros(max(len(self.program.kernels), 1), np.int64)
             binding.job[Job.PROFILE] = ticks.ctypes.data
             held = [self._give(binding, inputs, frozenset()), _take(binding)]
-            self._pool.run(binding.job_address)
+            self._pool.run(binding.job_address, binding.threads)
             del held
         for state, value in zip(self.states, before, strict=True):
             state.set(value)

@@ -22,6 +22,8 @@ from ..loops import Axis, Expr, Index
 from ..shapes import Dim, Size, nominal
 
 LITERAL_SIZE = 16
+FEW_TRIPS = 32
+"""Up to here, the scalar rest of a vector loop takes longer than masks in all of it."""
 LINE = 100
 
 OPERATORS = {
@@ -100,8 +102,9 @@ class Level:
 class Writer:
     """Writes nested loops and the expressions in them."""
 
-    def __init__(self, names: Names, roots: Sequence[Expr]):
+    def __init__(self, names: Names, roots: Sequence[Expr], masks: bool = False):
         self.names = names
+        self.masks = masks
         self.axis_names: dict[Axis, str] = {}
         self.levels: list[Level] = [Level(None, frozenset())]
         self.uses = _uses(roots)
@@ -119,14 +122,19 @@ class Writer:
         self.levels[-1].lines.append(text)
 
     @contextmanager
-    def nest(self, header: str, *axes: Axis, conditional: bool = False) -> Iterator[Level]:
-        """A level inside the present one; its text is placed in its parent when it closes."""
+    def nest(self, header: str, *axes: Axis, conditional: bool = False, trips: Dim | None = None) -> Iterator[Level]:
+        """A level inside the present one; its text is placed in its parent when it closes.
+
+        trips: of a loop that LLVM may vectorise, how many it has; where they are few, its last vector is masked.
+        """
         level = Level(header, frozenset(axes), conditional)
         self.levels.append(level)
         yield level
         assert self.levels.pop() is level
         if level.lines:
-            self.levels[-1].lines += [header, *("    " + text for text in level.lines)]
+            short = self.masks and trips is not None and _short(trips)
+            lines = ["masked()", *level.lines] if short else level.lines
+            self.levels[-1].lines += [header, *("    " + text for text in lines)]
 
     def bind(self, axis: Axis, name: str) -> str:
         self.axis_names[axis] = name
@@ -307,13 +315,13 @@ class Writer:
         lane, header = self.lane, self.lane_header
         acc = self._scratch("int32" if kind == "argmax" else dtype)
         best = self._scratch(dtype) if kind == "argmax" else ""
-        with self.nest(header, lane):
+        with self.nest(header, lane, trips=lane.extent):
             if best:
                 self.line(f"{best}[lane] = {initial('max', dtype)}")
             self.line(f"{acc}[lane] = {'0' if best else initial(kind, dtype)}")
 
         def body() -> None:
-            with self.nest(header, lane):
+            with self.nest(header, lane, trips=lane.extent):
                 self._accumulate(e, f"{acc}[lane]", f"{best}[lane]" if best else "")
 
         self._loops(axes, conditions, body)
@@ -336,7 +344,7 @@ class Writer:
         if inside:
             first, last, step = self.bounds(axis, inside)
             header = f"for {name} in range({first}, {last}{f', {step}' if step > 1 else ''}):"
-        with self.nest(header, axis):
+        with self.nest(header, axis, trips=None if axes[1:] else axis.extent):
             self._loops(axes[1:], conditions, body)
 
     def bounds(self, x: Axis, conditions: Sequence[loops.Condition]) -> tuple[str, str, int]:
@@ -361,6 +369,11 @@ class Writer:
         if step > 1:
             self.line(f"{first} = {first} + ({phase} - {first}) % {step}")
         return first, last, step
+
+
+def _short(trips: Dim) -> bool:
+    """Is a loop of so many trips spent in the rest after its whole vectors?"""
+    return nominal(trips) <= FEW_TRIPS and not (isinstance(trips, int) and trips % LITERAL_SIZE == 0)
 
 
 def _uses(roots: Sequence[Expr]) -> Counter[Expr]:

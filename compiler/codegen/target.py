@@ -35,6 +35,11 @@ class Target:
     vector_bytes: int
     vector_registers: int
 
+    @property
+    def masks(self) -> bool:
+        """Are loads and stores of some lanes of a vector as fast as those of all?"""
+        return self.vector_bytes == 64
+
     def lanes(self, dtype: str) -> int:
         """How many elements of `dtype` one vector register holds."""
         return self.vector_bytes // ITEM_BYTES[dtype]
