@@ -67,11 +67,8 @@ def _split(kernel: Kernel, summed: tuple[Axis, ...], c: Divides) -> _Split | Non
     if not c.index.affine_in(c.index.axes) or len(places) != 1 or len(taps) > 1 or len(c.index.terms) > 1 + len(taps):
         return None
     (place,), tap, by = places, (taps[0] if taps else None), c.by
-    factor, by_tap, const = (
-        c.index.coefficient(place),
-        c.index.coefficient(tap) if tap is not None else 0,
-        c.index.const,
-    )
+    factor, const = c.index.coefficient(place), c.index.const
+    by_tap = c.index.coefficient(tap) if tap is not None else 0
     if not (isinstance(factor, int) and isinstance(const, int) and isinstance(by_tap, int)):
         return None
     if not isinstance(place.extent, int) or place.extent % by or place.extent == by:

@@ -75,6 +75,8 @@ DOT_TILES = (
 VECTOR_LOAD, SPLAT, DOT_LOAD = 0.9, 0.2, 0.35
 FEW_TILES = 4
 """Along an axis whose size may change from run to run, fewer tiles than this are likely to be part empty."""
+PHASED = 1.1
+"""A panel whose loops stay cut: its copy holds rows of taps that some phases lack, and it is made for every phase."""
 TILE_CALL, EPILOGUE, HORIZONTAL = 30.0, 3.0, 5.0
 NEAR, FAR = 0.12, 5.0
 """Cycles for an access beside its neighbour, and for one elsewhere."""
@@ -302,7 +304,7 @@ def _from_panel(
         rate = FROM_L2 if column <= L2 else FROM_L3
         fed = far * r + (0.0 if column <= L1 else v * width * size / rate)
         per_step = overlapped(max(r * v + VECTOR_LOAD * v + SPLAT * r, 4.0), fed)
-        tiles = outer * m * n * (depth * per_step + TILE_CALL + EPILOGUE * r * v)
+        tiles = outer * m * n * (depth * per_step * (PHASED if left else 1.0) + TILE_CALL + EPILOGUE * r * v)
         best = min(best, (tiles + outer * math.ceil(n / group) * copy, r, v, group))
     cost, r, v, group = best
     cost += _epilogue_cost(kernel, reduction, lane)
