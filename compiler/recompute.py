@@ -14,11 +14,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from . import dtypes, loops
+from .feeding import FROM_L2, FROM_L3, FROM_MEMORY, L2, L3
 from .kernels import Buffer, Kernel, Store
 from .loops import Axis, Expr
 from .ops.registry import OPS
 from .shapes import nominal
-from .tiling import FROM_L2, FROM_L3, FROM_MEMORY, L2, L3, contraction
+from .tiling import contraction
 
 MAX_CALLS = 48
 MAX_BUFFERS = 14
