@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from . import config, layout, memory
 from .arguments import check_arrays, check_program, check_shapes
 from .assemble import KernelInfo, assemble, checks, size_checks
 from .codegen import reference
+from .codegen.target import target
 from .errors import CompileError
 from .fuse import Fusion, fuse
 from .graph import name_of, toposort
@@ -91,10 +93,21 @@ class Native(Compiled):
         sizes: Mapping[str, int],
     ):
         super().__init__(inputs, outputs, updates)
-        self.threads = threads
+        self.threads, self.target = threads, target()
         with typical_sizes(sizes):
-            self.program, self.kernels, states = build(self.inputs, self.outputs, self.updates)
-        self.executable = runtime.Executable(self.program, states, threads)
+            self.program, self.kernels, self._states = build(self.inputs, self.outputs, self.updates)
+        if self.target.runs_here:
+            self.executable  # variables take the program's layout now
+
+    @cached_property
+    def executable(self) -> runtime.Executable:
+        """The loaded program. Raises CompileError where it was compiled for a CPU that this machine is not."""
+        if not self.target.runs_here:
+            raise CompileError(
+                f"this program was compiled for {self.target.cpu} ({self.target.triple}), which this machine is not: its "
+                "kernels can be read, not run. To run it, compile without KERNELWRIGHT_CPU."
+            )
+        return runtime.Executable(self.program, self._states, self.threads)
 
     def run(self, arrays: Sequence[Any], steps: int = 1, per_step: Sequence[int] = ()) -> list[np.ndarray]:
         return self.executable.run(self._check(arrays), steps, frozenset(per_step))

@@ -10,9 +10,10 @@ import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from . import dtypes, loops
-from .codegen.target import lanes
+from .codegen.target import Target, lanes, target
 from .kernels import Kernel
 from .loops import Axis, Expr, Index
 from .panel import make_panel
@@ -72,6 +73,8 @@ DOT_TILES = (
     (2, 2),
     (1, 1),
 )
+FEW_REGISTERS = {"outer": ((4, 3),), "dot": ((3, 3), (6, 2))}
+"""Tiles besides these for CPUs of 16 vector registers."""
 VECTOR_LOAD, SPLAT, DOT_LOAD = 0.9, 0.2, 0.35
 FEW_TILES = 4
 """Along an axis whose size may change from run to run, fewer tiles than this are likely to be part empty."""
@@ -84,6 +87,19 @@ PAGE, LINE, WAYS = 4096, 64, 8
 TILE_CALL, EPILOGUE, HORIZONTAL = 30.0, 3.0, 5.0
 NEAR, FAR = 0.12, 5.0
 """Cycles for an access beside its neighbour, and for one elsewhere."""
+
+
+def tiles(kind: str) -> tuple[tuple[int, int], ...]:
+    """The (rows, columns) of tiles whose sums stay in the registers of the present target."""
+    return _tiles(kind, target())
+
+
+@cache
+def _tiles(kind: str, on: Target) -> tuple[tuple[int, int], ...]:
+    known = {"outer": OUTER_TILES, "dot": DOT_TILES}[kind]
+    if on.vector_registers < 32:
+        known += FEW_REGISTERS[kind]
+    return tuple(t for t in known if on.holds(kind, *t))
 
 
 def contraction(kernel: Kernel) -> tuple[Expr, Expr, Expr, tuple[loops.Condition, ...]] | None:
@@ -218,7 +234,7 @@ def _outer(
     stride = size * nominal(address(a).coefficient(row)) if row is not None else 0
     unsure = row is not None and not isinstance(row.extent, int)
     best: tuple[float, int, int, Block | None] = (math.inf, 1, 1, None)
-    for r, v in OUTER_TILES:
+    for r, v in tiles("outer"):
         if r > 1 and row is None:
             continue
         m = math.ceil(nominal(row.extent) / r) if row is not None else 1
@@ -279,7 +295,7 @@ def _from_panel(
     copy = panel.size * (NEAR if address(panel.value).coefficient(panel.axes[-1]) in (0, 1) else FAR)
     far = 0.0 if panel.size * size <= L1 else size / FROM_L2
     best: tuple[float, int, int, int] = (math.inf, 1, 1, 1)
-    for r, v in OUTER_TILES:
+    for r, v in tiles("outer"):
         m, n = math.ceil(nominal(row.extent) / r), math.ceil(nominal(lane.extent) / (v * width))
         column = depth * v * width * size
         group = min(max(int(L2 // 2 // max(column, 1)), 1), n)
@@ -336,7 +352,7 @@ def _dot(
     size = dtypes.ITEMSIZE[reduction.dtype]
     feed = _Feed(depth * nominal(lane.extent), size, size, size)
     best = (math.inf, 1, 1)
-    for r, c in DOT_TILES:
+    for r, c in tiles("dot"):
         if (r > 1 and row is None) or (c > 1 and column is None):
             continue
         m = math.ceil(nominal(row.extent) / r) if row is not None else 1

@@ -67,11 +67,6 @@ class Tile:
         return (*first, *loops)
 
 
-def register_budget() -> int:
-    """How many vector registers a tile may count on: accumulators, B vectors and one spare for a broadcast."""
-    return target().vector_registers
-
-
 def outer_tile(
     dtype: str, rows: int, vectors: int, loops: int, *, masked: bool = True, accumulate: bool = False
 ) -> Any:
@@ -142,7 +137,8 @@ class Emitter:
         return cgutils.get_or_insert_function(self.builder.module, ir.FunctionType(result, args), name)
 
     def fma(self, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
-        function = self.function(f"llvm.fma.{self.suffix}", self.vector, *[self.vector] * 3)
+        """a * b + c, rounded once where the target has an instruction for that."""
+        function = self.function(f"llvm.{'fma' if target().fma else 'fmuladd'}.{self.suffix}", self.vector, *[self.vector] * 3)
         return self.builder.call(function, [a, b, c])
 
     def at(self, name: str, index: ir.Value, vector: bool = False) -> ir.Value:
