@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -95,19 +94,19 @@ class Native(Compiled):
         super().__init__(inputs, outputs, updates)
         self.threads, self.target = threads, target()
         with typical_sizes(sizes):
-            self.program, self.kernels, self._states = build(self.inputs, self.outputs, self.updates)
-        if self.target.runs_here:
-            self.executable  # variables take the program's layout now
+            self.program, self.kernels, states = build(self.inputs, self.outputs, self.updates)
+        runnable = self.target.runs_here
+        self._executable = runtime.Executable(self.program, states, threads) if runnable else None
 
-    @cached_property
+    @property
     def executable(self) -> runtime.Executable:
         """The loaded program. Raises CompileError where it was compiled for a CPU that this machine is not."""
-        if not self.target.runs_here:
+        if self._executable is None:
             raise CompileError(
-                f"this program was compiled for {self.target.cpu} ({self.target.triple}), which this machine is not: its "
-                "kernels can be read, not run. To run it, compile without KERNELWRIGHT_CPU."
+                f"this program was compiled for {self.target.cpu} ({self.target.triple}), which this machine is not: "
+                "its kernels can be read, not run. To run it, compile without KERNELWRIGHT_CPU."
             )
-        return runtime.Executable(self.program, self._states, self.threads)
+        return self._executable
 
     def run(self, arrays: Sequence[Any], steps: int = 1, per_step: Sequence[int] = ()) -> list[np.ndarray]:
         return self.executable.run(self._check(arrays), steps, frozenset(per_step))

@@ -25,7 +25,6 @@ OUTER_TILES = (
     (8, 3),
     (6, 4),
     (14, 2),
-    (7, 4),
     (6, 3),
     (4, 4),
     (10, 2),
@@ -89,7 +88,7 @@ NEAR, FAR = 0.12, 5.0
 """Cycles for an access beside its neighbour, and for one elsewhere."""
 
 
-def tiles(kind: str) -> tuple[tuple[int, int], ...]:
+def tile_shapes(kind: str) -> tuple[tuple[int, int], ...]:
     """The (rows, columns) of tiles whose sums stay in the registers of the present target."""
     return _tiles(kind, target())
 
@@ -99,7 +98,7 @@ def _tiles(kind: str, on: Target) -> tuple[tuple[int, int], ...]:
     known = {"outer": OUTER_TILES, "dot": DOT_TILES}[kind]
     if on.vector_registers < 32:
         known += FEW_REGISTERS[kind]
-    return tuple(t for t in known if on.holds(kind, *t))
+    return tuple(t for t in known if on.holds(*t))
 
 
 def contraction(kernel: Kernel) -> tuple[Expr, Expr, Expr, tuple[loops.Condition, ...]] | None:
@@ -234,7 +233,7 @@ def _outer(
     stride = size * nominal(address(a).coefficient(row)) if row is not None else 0
     unsure = row is not None and not isinstance(row.extent, int)
     best: tuple[float, int, int, Block | None] = (math.inf, 1, 1, None)
-    for r, v in tiles("outer"):
+    for r, v in tile_shapes("outer"):
         if r > 1 and row is None:
             continue
         m = math.ceil(nominal(row.extent) / r) if row is not None else 1
@@ -295,7 +294,7 @@ def _from_panel(
     copy = panel.size * (NEAR if address(panel.value).coefficient(panel.axes[-1]) in (0, 1) else FAR)
     far = 0.0 if panel.size * size <= L1 else size / FROM_L2
     best: tuple[float, int, int, int] = (math.inf, 1, 1, 1)
-    for r, v in tiles("outer"):
+    for r, v in tile_shapes("outer"):
         m, n = math.ceil(nominal(row.extent) / r), math.ceil(nominal(lane.extent) / (v * width))
         column = depth * v * width * size
         group = min(max(int(L2 // 2 // max(column, 1)), 1), n)
@@ -352,7 +351,7 @@ def _dot(
     size = dtypes.ITEMSIZE[reduction.dtype]
     feed = _Feed(depth * nominal(lane.extent), size, size, size)
     best = (math.inf, 1, 1)
-    for r, c in tiles("dot"):
+    for r, c in tile_shapes("dot"):
         if (r > 1 and row is None) or (c > 1 and column is None):
             continue
         m = math.ceil(nominal(row.extent) / r) if row is not None else 1

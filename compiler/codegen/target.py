@@ -58,8 +58,7 @@ define void @probe(ptr %a, ptr %b) {
 
 @dataclass(frozen=True)
 class Target:
-    """One CPU as LLVM knows it. `fma`: multiply-adds are one instruction. `splats`: an operand in memory may be
-    broadcast by the instruction that uses it, which takes no register."""
+    """One CPU as LLVM knows it. `fma`: multiply-adds are one instruction. `masks`: they have registers of their own."""
 
     triple: str
     cpu: str
@@ -67,19 +66,19 @@ class Target:
     vector_bytes: int
     vector_registers: int
     fma: bool
-    splats: bool
+    masks: bool
 
     def lanes(self, dtype: str) -> int:
         """How many elements of `dtype` one vector register holds."""
         return self.vector_bytes // ITEM_BYTES[dtype]
 
-    def holds(self, kind: str, rows: int, columns: int) -> bool:
+    def holds(self, rows: int, columns: int) -> bool:
         """Do the sums of a register tile stay in registers, with a row of operands and what a step needs besides?
 
-        That is one register for the other operand, and one more for the product where multiply-adds are two
-        instructions. Where an instruction broadcasts from memory, outer tiles need none.
+        That is a register for the other operand, and one for the product where multiply-adds are two instructions. On
+        Arm, LLVM loads two more operands ahead.
         """
-        spare = 0 if self.splats and kind == "outer" else 1 if self.fma else 2
+        spare = 3 if self.triple.startswith("aarch64") else 1 if self.fma else 2
         return rows * columns + columns + spare <= self.vector_registers
 
     @property
