@@ -20,9 +20,9 @@ from .codegen.cpu import print_kernel
 from .codegen.target import NATIVE, chosen, target, targeting
 from .graph import location, toposort
 from .kernels import Buffer, Kernel
-from .layout import describe
 from .memory import Plan
 from .ops.movement import slice_room
+from .schedule_text import renamed, show
 from .shapes import Dim, nominal, poly, value
 from .tensor import Tensor
 
@@ -193,8 +193,8 @@ def kernel_info(kernel: Kernel, key: str, source: Any, kind: type[Info]) -> Info
         kernel.name,
         key,
         source.pretty(kernel.name),
-        space + "\n".join(("    " if space else "") + line for line in stores.splitlines()),
-        describe(kernel),
+        renamed(space + "\n".join(("    " if space else "") + line for line in stores.splitlines()), kernel),
+        show(kernel.schedule, kernel),
         tuple(n.op.name for n in kernel.nodes if n.op.kind not in ("source", "movement")),
         kernel.reasons,
         tuple(lines),

@@ -26,6 +26,7 @@ from .merge import merged
 from .planning import plan
 from .rewrite import Report
 from .rules import simplify
+from .schedule_text import overridden
 from .shapes import as_index
 from .shapes import typical as typical_sizes
 from .tensor import Tensor
@@ -90,11 +91,12 @@ class Native(Compiled):
         updates: Mapping[Tensor, Tensor],
         threads: int,
         sizes: Mapping[str, int],
+        schedules: Mapping[str, str],
     ):
         super().__init__(inputs, outputs, updates)
         self.threads, self.target = threads, target()
         with typical_sizes(sizes):
-            self.program, self.kernels, states = build(self.inputs, self.outputs, self.updates)
+            self.program, self.kernels, states = build(self.inputs, self.outputs, self.updates, schedules)
         runnable = self.target.runs_here
         self._executable = runtime.Executable(self.program, states, threads) if runnable else None
 
@@ -128,16 +130,18 @@ def compile(
     device: str = "cpu",
     threads: int | None = None,
     typical: Mapping[str, int] | None = None,
+    schedules: Mapping[str, str] | None = None,
 ) -> Compiled:
     """A program from `inputs` to `outputs` that also leaves `updates[variable]` in each variable.
 
     device: "cpu" (native kernels), "cuda" (the first NVIDIA GPU; "cuda:1" the second) or "reference" (NumPy, for
     checking). threads: worker threads on the CPU, by default one per core. typical: sizes that most runs will have,
     such as {"batch": 32}; layouts and tiles are chosen for them (for 128 where nothing is said), and every other size
-    runs too.
+    runs too. schedules: {name or pattern of kernels: text} in place of what is chosen on the CPU, in the form of
+    `.kernels[i].schedule`: {"conv1*": "outer tile 6x4"}.
 
-    Raises CompileError for a device, inputs or updates that cannot be; without a GPU, its driver or the extra "cuda"
-    the error says what is missing.
+    Raises CompileError for a device, inputs, updates or schedules that cannot be; without a GPU, its driver or the
+    extra "cuda" the error says what is missing.
     """
     inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     wanted = [outputs] if isinstance(outputs, Tensor) else list(outputs)
@@ -148,7 +152,7 @@ def compile(
     if device == "reference":
         return Reference(inputs, wanted, new_values)
     if device == "cpu":
-        return Native(inputs, wanted, new_values, threads or config.threads(), typical or {})
+        return Native(inputs, wanted, new_values, threads or config.threads(), typical or {}, schedules or {})
     name, _, index = device.partition(":")
     if name == "cuda" and (index.isdigit() or device == name):
         from .codegen.cuda.compiled import Cuda
@@ -188,13 +192,17 @@ def lowered(
 
 
 def build(
-    inputs: Sequence[Tensor], outputs: Sequence[Tensor], updates: Mapping[Tensor, Tensor]
+    inputs: Sequence[Tensor],
+    outputs: Sequence[Tensor],
+    updates: Mapping[Tensor, Tensor],
+    schedules: Mapping[str, str] | None = None,
 ) -> tuple[runtime.Program, list[KernelInfo], list[Any]]:
-    """The passes, in order."""
+    """The passes, in order. `schedules` overrides what they choose, by kernels' names."""
     program = lowered(inputs, outputs, updates, CPU_PASSES)
     kernels = layout.assign(program.kernels)
     kernels = memory.order(kernels)
     scheduled = [_scheduled(k) for k in kernels]
+    overridden(scheduled, schedules or {})
     assembled, infos, states = assemble("program", memory.plan(scheduled), inputs, program.buffers, program.returned)
     return replace(assembled, checks=program.limits, size_checks=program.rooms), infos, states
 

@@ -10,70 +10,16 @@ import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
 
 from . import dtypes, loops
-from .codegen.target import Target, lanes, target
+from .codegen.target import lanes
 from .kernels import Kernel
 from .loops import Axis, Expr, Index
 from .panel import make_panel
 from .schedule import SLOTS, Block, Tile, address
 from .shapes import Dim, nominal
+from .tile_shapes import tile_shapes
 
-OUTER_TILES = (
-    (12, 2),
-    (8, 3),
-    (6, 4),
-    (14, 2),
-    (6, 3),
-    (4, 4),
-    (10, 2),
-    (5, 4),
-    (8, 2),
-    (6, 2),
-    (5, 2),
-    (4, 2),
-    (3, 4),
-    (2, 4),
-    (1, 4),
-    (16, 1),
-    (14, 1),
-    (12, 1),
-    (10, 1),
-    (8, 1),
-    (6, 1),
-    (4, 1),
-    (2, 2),
-    (1, 1),
-    (2, 1),
-    (3, 1),
-    (5, 1),
-)
-DOT_TILES = (
-    (4, 5),
-    (5, 4),
-    (4, 4),
-    (6, 4),
-    (4, 6),
-    (6, 3),
-    (3, 6),
-    (4, 3),
-    (3, 4),
-    (4, 2),
-    (2, 4),
-    (8, 1),
-    (1, 8),
-    (6, 1),
-    (1, 6),
-    (5, 1),
-    (1, 5),
-    (4, 1),
-    (1, 4),
-    (2, 2),
-    (1, 1),
-)
-FEW_REGISTERS = {"outer": ((4, 3),), "dot": ((3, 3), (6, 2))}
-"""Tiles besides these for CPUs of 16 vector registers."""
 VECTOR_LOAD, SPLAT, DOT_LOAD = 0.9, 0.2, 0.35
 FEW_TILES = 4
 """Along an axis whose size may change from run to run, fewer tiles than this are likely to be part empty."""
@@ -86,19 +32,6 @@ PAGE, LINE, WAYS = 4096, 64, 8
 TILE_CALL, EPILOGUE, HORIZONTAL = 30.0, 3.0, 5.0
 NEAR, FAR = 0.12, 5.0
 """Cycles for an access beside its neighbour, and for one elsewhere."""
-
-
-def tile_shapes(kind: str) -> tuple[tuple[int, int], ...]:
-    """The (rows, columns) of tiles whose sums stay in the registers of the present target."""
-    return _tiles(kind, target())
-
-
-@cache
-def _tiles(kind: str, on: Target) -> tuple[tuple[int, int], ...]:
-    known = {"outer": OUTER_TILES, "dot": DOT_TILES}[kind]
-    if on.vector_registers < 32:
-        known += FEW_REGISTERS[kind]
-    return tuple(t for t in known if on.holds(*t))
 
 
 def contraction(kernel: Kernel) -> tuple[Expr, Expr, Expr, tuple[loops.Condition, ...]] | None:
@@ -142,22 +75,28 @@ def _usable(index: Index, strided: set[Index]) -> bool:
 
 def plan_tile(kernel: Kernel) -> Tile | None:
     """The cheapest register tile for the kernel's contraction, None where no tile fits its addresses."""
+    return min(fitting(kernel), key=lambda t: t.cost, default=None)
+
+
+def fitting(kernel: Kernel) -> list[Tile]:
+    """For every choice of rows, columns and lanes that fits the addresses of the kernel's contraction, the cheapest
+    tile."""
     parts = contraction(kernel)
     if parts is None:
-        return None
+        return []
     reduction, load_a, load_b, conditions = parts
     red: tuple[Axis, ...] = reduction.data[1]
     strided = {c.index for c in conditions if isinstance(c, loops.Divides)}
     where = (address(load_a), address(load_b))
     if not all(_usable(w, strided) for w in where):
-        return None
+        return []
     guarded: set[Axis] = set()
     for c in conditions:
         guarded |= c.index.axes
     cut = all(_cuts_loops(c, red) for c in conditions)
     shared = [e for v in kernel.values for e in loops.postorder([v]) if e.kind == "reduce" and e is not reduction]
     if shared:
-        return None
+        return []
     found: list[Tile] = []
     for a, b, wa, wb in ((load_a, load_b, *where), (load_b, load_a, where[1], where[0])):
         free = [x for x in kernel.axes if x not in guarded]
@@ -178,7 +117,7 @@ def plan_tile(kernel: Kernel) -> Tile | None:
             if lane not in guarded and wa.coefficient(lane) == 1 and wb.coefficient(lane) == 1:
                 for row, column in itertools.product(rows or [None], columns or [None]):
                     found.append(_dot(kernel, reduction, a, b, conditions, row, column, lane))
-    return min(found, key=lambda t: t.cost, default=None)
+    return [t for t in found if t.cost < math.inf]
 
 
 def _cuts_loops(c: loops.Condition, red: Sequence[Axis]) -> bool:
