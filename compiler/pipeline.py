@@ -26,12 +26,12 @@ from .merge import merged
 from .planning import plan
 from .rewrite import Report
 from .rules import simplify
-from .schedule_text import overridden
 from .shapes import as_index
 from .shapes import typical as typical_sizes
 from .tensor import Tensor
 from .verify import verify
 from .winograd import fast_convolutions
+from .wishes import Progress, Wishes
 
 DEVICES = ("cpu", "cuda", "reference")
 
@@ -91,12 +91,13 @@ class Native(Compiled):
         updates: Mapping[Tensor, Tensor],
         threads: int,
         sizes: Mapping[str, int],
-        schedules: Mapping[str, str],
+        wishes: Wishes,
     ):
         super().__init__(inputs, outputs, updates)
         self.threads, self.target = threads, target()
         with typical_sizes(sizes):
-            self.program, self.kernels, states = build(self.inputs, self.outputs, self.updates, schedules)
+            self.program, self.kernels, states = build(self.inputs, self.outputs, self.updates, wishes)
+        self.tuned = wishes.tuned
         runnable = self.target.runs_here
         self._executable = runtime.Executable(self.program, states, threads) if runnable else None
 
@@ -131,6 +132,7 @@ def compile(
     threads: int | None = None,
     typical: Mapping[str, int] | None = None,
     schedules: Mapping[str, str] | None = None,
+    tune: bool | Progress = False,
 ) -> Compiled:
     """A program from `inputs` to `outputs` that also leaves `updates[variable]` in each variable.
 
@@ -138,7 +140,9 @@ def compile(
     checking). threads: worker threads on the CPU, by default one per core. typical: sizes that most runs will have,
     such as {"batch": 32}; layouts and tiles are chosen for them (for 128 where nothing is said), and every other size
     runs too. schedules: {name or pattern of kernels: text} in place of what is chosen on the CPU, in the form of
-    `.kernels[i].schedule`: {"conv1*": "outer tile 6x4"}.
+    `.kernels[i].schedule`: {"conv1*": "outer tile 6x4"}. tune: choose register tiles by timing the best few of each
+    contraction on this machine, once; later programs find the outcome in the cache. A function in its place is called
+    with (kernel's name, kernels done, kernels in all).
 
     Raises CompileError for a device, inputs, updates or schedules that cannot be; without a GPU, its driver or the
     extra "cuda" the error says what is missing.
@@ -152,7 +156,9 @@ def compile(
     if device == "reference":
         return Reference(inputs, wanted, new_values)
     if device == "cpu":
-        return Native(inputs, wanted, new_values, threads or config.threads(), typical or {}, schedules or {})
+        threads = threads or config.threads()
+        wishes = Wishes(dict(schedules or {}), threads if tune else 0, tune if callable(tune) else None)
+        return Native(inputs, wanted, new_values, threads, typical or {}, wishes)
     name, _, index = device.partition(":")
     if name == "cuda" and (index.isdigit() or device == name):
         from .codegen.cuda.compiled import Cuda
@@ -195,14 +201,14 @@ def build(
     inputs: Sequence[Tensor],
     outputs: Sequence[Tensor],
     updates: Mapping[Tensor, Tensor],
-    schedules: Mapping[str, str] | None = None,
+    wishes: Wishes,
 ) -> tuple[runtime.Program, list[KernelInfo], list[Any]]:
-    """The passes, in order. `schedules` overrides what they choose, by kernels' names."""
+    """The passes, in order. What the user wishes of schedules comes after what they choose."""
     program = lowered(inputs, outputs, updates, CPU_PASSES)
     kernels = layout.assign(program.kernels)
     kernels = memory.order(kernels)
     scheduled = [_scheduled(k) for k in kernels]
-    overridden(scheduled, schedules or {})
+    wishes.apply(scheduled)
     assembled, infos, states = assemble("program", memory.plan(scheduled), inputs, program.buffers, program.returned)
     return replace(assembled, checks=program.limits, size_checks=program.rooms), infos, states
 
