@@ -17,12 +17,12 @@ from typing import Any, TypeVar
 from .. import runtime
 from . import config, dtypes, loops
 from .codegen.cpu import print_kernel
-from .codegen.target import target
+from .codegen.target import NATIVE, chosen, target, targeting
 from .graph import location, toposort
 from .kernels import Buffer, Kernel
-from .layout import describe
 from .memory import Plan
 from .ops.movement import slice_room
+from .schedule_text import renamed, show
 from .shapes import Dim, nominal, poly, value
 from .tensor import Tensor
 
@@ -33,14 +33,19 @@ def kernel_cache() -> runtime.KernelCache:
     return runtime.KernelCache()
 
 
-@cache
 def environment() -> str:
     """What decides a kernel's code besides its source."""
     t = target()
+    return f"{_generator()} {t.triple} {t.cpu} {t.features}"
+
+
+@cache
+def _generator() -> str:
+    """This code generator and the versions of what it stands on."""
     own = hashlib.sha256()
     for path in sorted((Path(__file__).parent / "codegen").glob("*.py")):
         own.update(path.read_bytes())
-    return f"{own.hexdigest()} {version('numba')} {version('llvmlite')} {t.triple} {t.cpu} {t.features}"
+    return f"{own.hexdigest()} {version('numba')} {version('llvmlite')}"
 
 
 def kernel_key(text: str) -> str:
@@ -63,6 +68,7 @@ class KernelInfo:
     flop_count: Dim
     byte_count: Dim
     cycles_each: float = 0.0
+    cpu: str = NATIVE
 
     def flops(self, **sizes: int) -> int:
         return value(self.flop_count, sizes)
@@ -81,10 +87,11 @@ class KernelInfo:
 
     @cached_property
     def asm(self) -> str:
-        """The assembly of this machine."""
+        """The assembly of the CPU that it was compiled for."""
         from .codegen.build import assembly
 
-        return assembly(self.llvm)
+        with targeting(self.cpu):
+            return assembly(self.llvm)
 
     def __str__(self) -> str:
         return self.source
@@ -116,6 +123,7 @@ def compile_sources(texts: Iterable[str]) -> dict[str, bytes]:
         else:
             objects[key] = bytes(parts["object"])  # type: ignore[arg-type]
     if missing:
+        from .codegen.build import build_for_target
         from .codegen.workers import build_all
 
         def keep(name: str, built: Any) -> None:
@@ -125,7 +133,7 @@ def compile_sources(texts: Iterable[str]) -> dict[str, bytes]:
 
         longest_first = sorted(missing.items(), key=lambda item: -len(item[1]))  # the last to end is then a short one
         sources = {symbol(k): text.replace("def kernel(", f"def {symbol(k)}(", 1) for k, text in longest_first}
-        build_all(sources, config.helpers(), keep)
+        build_all(sources, config.helpers(), keep, build_for_target())
     return objects
 
 
@@ -189,8 +197,8 @@ def kernel_info(kernel: Kernel, key: str, source: Any, kind: type[Info]) -> Info
         kernel.name,
         key,
         source.pretty(kernel.name),
-        space + "\n".join(("    " if space else "") + line for line in stores.splitlines()),
-        describe(kernel),
+        renamed(space + "\n".join(("    " if space else "") + line for line in stores.splitlines()), kernel),
+        show(kernel.schedule, kernel),
         tuple(n.op.name for n in kernel.nodes if n.op.kind not in ("source", "movement")),
         kernel.reasons,
         tuple(lines),
@@ -198,6 +206,7 @@ def kernel_info(kernel: Kernel, key: str, source: Any, kind: type[Info]) -> Info
         flops,
         moved,
         kernel.cycles / max(nominal(_work(flops, moved)), 1),
+        chosen(),
     )
 
 

@@ -23,6 +23,7 @@ import numpy as np
 
 from .. import runtime
 from .assemble import KernelInfo, environment, kernel_cache
+from .codegen.target import target
 from .graph import location, name_of, toposort, user_location
 from .ops.registry import Op
 from .shapes import Size
@@ -57,7 +58,7 @@ def identify(
     number = {node: i for i, node in enumerate(nodes)}
     lines: dict[str, int] = {}
     known: dict[Any, str] = {}  # by op's name or by attributes
-    text = [f"{compiler()} {settings()} {sorted(sizes.items())} {len(inputs)} {len(outputs)}"]
+    text = [f"{compiler()} {target()} {settings()} {sorted(sizes.items())} {len(inputs)} {len(outputs)}"]
     try:
         for node in nodes:
             if node.op.name not in known:

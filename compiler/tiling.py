@@ -18,60 +18,8 @@ from .loops import Axis, Expr, Index
 from .panel import make_panel
 from .schedule import SLOTS, Block, Tile, address
 from .shapes import Dim, nominal
+from .tile_shapes import tile_shapes
 
-OUTER_TILES = (
-    (12, 2),
-    (8, 3),
-    (6, 4),
-    (14, 2),
-    (7, 4),
-    (6, 3),
-    (4, 4),
-    (10, 2),
-    (5, 4),
-    (8, 2),
-    (6, 2),
-    (5, 2),
-    (4, 2),
-    (3, 4),
-    (2, 4),
-    (1, 4),
-    (16, 1),
-    (14, 1),
-    (12, 1),
-    (10, 1),
-    (8, 1),
-    (6, 1),
-    (4, 1),
-    (2, 2),
-    (1, 1),
-    (2, 1),
-    (3, 1),
-    (5, 1),
-)
-DOT_TILES = (
-    (4, 5),
-    (5, 4),
-    (4, 4),
-    (6, 4),
-    (4, 6),
-    (6, 3),
-    (3, 6),
-    (4, 3),
-    (3, 4),
-    (4, 2),
-    (2, 4),
-    (8, 1),
-    (1, 8),
-    (6, 1),
-    (1, 6),
-    (5, 1),
-    (1, 5),
-    (4, 1),
-    (1, 4),
-    (2, 2),
-    (1, 1),
-)
 VECTOR_LOAD, SPLAT, DOT_LOAD = 0.9, 0.2, 0.35
 FEW_TILES = 4
 """Along an axis whose size may change from run to run, fewer tiles than this are likely to be part empty."""
@@ -128,23 +76,29 @@ def _fixed(index: Index, strided: set[Index]) -> set[Axis] | None:
 
 def plan_tile(kernel: Kernel) -> Tile | None:
     """The cheapest register tile for the kernel's contraction, None where no tile fits its addresses."""
+    return min(fitting(kernel), key=lambda t: t.cost, default=None)
+
+
+def fitting(kernel: Kernel) -> list[Tile]:
+    """For every choice of rows, columns and lanes that fits the addresses of the kernel's contraction, the cheapest
+    tile."""
     parts = contraction(kernel)
     if parts is None:
-        return None
+        return []
     reduction, load_a, load_b, conditions = parts
     red: tuple[Axis, ...] = reduction.data[1]
     strided = {c.index for c in conditions if isinstance(c, loops.Divides)}
     where = (address(load_a), address(load_b))
     divided = [_fixed(w, strided) for w in where]
     if divided[0] is None or divided[1] is None or not (divided[0] | divided[1]).isdisjoint(red):
-        return None
+        return []
     guarded = divided[0] | divided[1]
     for c in conditions:
         guarded |= c.index.axes
     cut = all(_cuts_loops(c, red) for c in conditions)
     shared = [e for v in kernel.values for e in loops.postorder([v]) if e.kind == "reduce" and e is not reduction]
     if shared:
-        return None
+        return []
     found: list[Tile] = []
     for a, b, wa, wb in ((load_a, load_b, *where), (load_b, load_a, where[1], where[0])):
         free = [x for x in kernel.axes if x not in guarded]
@@ -165,7 +119,7 @@ def plan_tile(kernel: Kernel) -> Tile | None:
             if lane not in guarded and wa.coefficient(lane) == 1 and wb.coefficient(lane) == 1:
                 for row, column in itertools.product(rows or [None], columns or [None]):
                     found.append(_dot(kernel, reduction, a, b, conditions, row, column, lane))
-    return min(found, key=lambda t: t.cost, default=None)
+    return [t for t in found if t.cost < math.inf]
 
 
 def _cuts_loops(c: loops.Condition, red: Sequence[Axis]) -> bool:
@@ -228,7 +182,7 @@ def _outer(
     unsure = row is not None and not isinstance(row.extent, int)
     apart = APART * _epilogue_accesses(kernel, reduction)
     best: tuple[float, int, int, Block | None, bool] = (math.inf, 1, 1, None, False)
-    for r, v in OUTER_TILES:
+    for r, v in tile_shapes("outer"):
         if r > 1 and row is None:
             continue
         m = math.ceil(nominal(row.extent) / r) if row is not None else 1
@@ -302,7 +256,7 @@ def _from_panel(
     phases = math.prod(nominal(x.extent) for x in _last_of(order, address(b).axes))
     far = 0.0 if panel.size * size <= L1 else size / FROM_L2
     best: tuple[float, int, int, int] = (math.inf, 1, 1, 1)
-    for r, v in OUTER_TILES:
+    for r, v in tile_shapes("outer"):
         m, n = math.ceil(nominal(row.extent) / r), math.ceil(nominal(lane.extent) / (v * width))
         column = depth * v * width * size * phases
         group = min(max(int(L2 // 2 // max(column, 1)), 1), n)
@@ -366,7 +320,7 @@ def _dot(
     size = dtypes.ITEMSIZE[reduction.dtype]
     feed = Feed(depth * nominal(lane.extent), size, size, size)
     best = (math.inf, 1, 1)
-    for r, c in DOT_TILES:
+    for r, c in tile_shapes("dot"):
         if (r > 1 and row is None) or (c > 1 and column is None):
             continue
         m = math.ceil(nominal(row.extent) / r) if row is not None else 1

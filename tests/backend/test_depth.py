@@ -9,6 +9,7 @@ import pytest
 
 import kernelwright as kw
 from kernelwright.compiler import pipeline
+from kernelwright.compiler.wishes import Wishes
 
 
 def chain(depth, residual):
@@ -46,7 +47,7 @@ def calls(depth, residual):
     """How many functions the passes call."""
     inputs, loss, updates = chain(depth, residual)
     profile = cProfile.Profile()
-    profile.runcall(pipeline.build, inputs, [loss], updates)
+    profile.runcall(pipeline.build, inputs, [loss], updates, Wishes())
     return pstats.Stats(profile).total_calls
 
 
