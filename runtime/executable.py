@@ -88,7 +88,8 @@ class Executable:
             if spec.kind == "constant" and spec.data is not None:
                 value, fixed[position] = place(np.asarray(spec.data, spec.dtype), spec.order)
                 self._constants.append(value)
-        functions = tuple(load(kernel.key, program.objects[kernel.key], kernel.symbol) for kernel in program.kernels)
+        loaded = load({(kernel.key, kernel.symbol): program.objects[kernel.key] for kernel in program.kernels})
+        functions = tuple(loaded[kernel.key, kernel.symbol] for kernel in program.kernels)
         return Resources(functions, fixed, self._reserve, self.threads, self._pool.barrier, self._pool.spins)
 
     def _reserve(self, nbytes: int) -> int:

@@ -187,7 +187,7 @@ def _fetch_ahead(t: Tile, block: Block, w: Writer) -> None:
     for load, place in zip((t.a, t.b), t.places):
         row = place.coefficient(block.axis)
         dense = any(place.coefficient(x) == 1 and x.extent == row for x in (t.row, t.column) if x is not None)
-        if not dense or place.axes & set(t.outer) or not place.is_affine:
+        if not dense or place.axes & set(t.outer) or not place.affine_in(place.axes):
             continue
         here = [x for x in (t.row, t.column, *t.summed) if x is not None and x not in block.outside]
         start = w.index(_without(place, here))

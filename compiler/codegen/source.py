@@ -399,7 +399,7 @@ def _is_identity(kind: str, otherwise: Expr) -> bool:
 def _cuts_loop(c: loops.Condition, axes: Sequence[Axis]) -> bool:
     """Is the condition a bound (or a stride) for exactly one of the axes?"""
     inside = [a for a in axes if a in c.index.axes]
-    if len(inside) != 1 or not c.index.is_affine:
+    if len(inside) != 1 or not c.index.affine_in(inside):
         return False
     k = c.index.coefficient(inside[0])
     return isinstance(k, int) and (abs(k) == 1 or isinstance(c, loops.Within))
