@@ -37,6 +37,7 @@ def order(kernels: Sequence[Kernel]) -> list[Kernel]:
             readers.setdefault(b, []).append(i)
             if b.kind != "state" and writer.get(b, i) != i:
                 graph.add_edge(writer[b], i)
+    soonest = _soonest(graph)
     kernels = list(kernels)
     late: list[Kernel] = []
     for state, i in [(b, i) for b, i in writer.items() if b.kind == "state"]:
@@ -47,7 +48,22 @@ def order(kernels: Sequence[Kernel]) -> list[Kernel]:
             late.append(copy)
         else:
             graph.add_edges_from((r, i) for r in others)
-    return [kernels[i] for i in nx.lexicographical_topological_sort(graph)] + late
+    return [kernels[i] for i in nx.lexicographical_topological_sort(graph, soonest.__getitem__)] + late
+
+
+def _soonest(graph: nx.DiGraph) -> list[tuple[int, int]]:
+    """Where each kernel wants to stand: in the given order, except that what serves one last kernel alone, as a
+    weight's gradient serves its update, comes as soon as the rest of what it reads is there, to let go of that."""
+    serves: dict[int, int | None] = {}
+    for i in reversed(list(nx.topological_sort(graph))):
+        ends = {serves[j] for j in graph.successors(i)}
+        serves[i] = i if not ends else ends.pop() if len(ends) == 1 else None
+    ready: dict[int, int] = {}
+    for i, end in serves.items():
+        if end is not None:
+            shared = [j for j in graph.predecessors(i) if serves[j] is None]
+            ready[end] = max([ready.get(end, -1), *shared])
+    return [(i if serves[i] is None else ready[serves[i]], i) for i in range(len(serves))]  # type: ignore[index]
 
 
 def _reads_in_place(kernel: Kernel, state: Buffer) -> bool:

@@ -82,8 +82,8 @@ FROM_L2, FROM_L3, FROM_MEMORY = 24.0, 10.0, 2.0
 PAGE, LINE, WAYS = 4096, 64, 8
 """The first cache has as many sets as a page has lines, so addresses a page apart share a set of WAYS lines."""
 TILE_CALL, EPILOGUE, HORIZONTAL = 30.0, 3.0, 5.0
-NEAR, FAR = 0.12, 5.0
-"""Cycles for an access beside its neighbour, and for one elsewhere."""
+NEAR, FAR, APART = 0.12, 5.0, 0.4
+"""Cycles for an access beside its neighbour, for one elsewhere, and what it costs more in rows that are cut short."""
 
 
 def contraction(kernel: Kernel) -> tuple[Expr, Expr, Expr, tuple[loops.Condition, ...]] | None:
@@ -217,7 +217,8 @@ def _outer(
     line = _line(address(a), summed, size)
     stride = size * nominal(address(a).coefficient(row)) if row is not None else 0
     unsure = row is not None and not isinstance(row.extent, int)
-    best: tuple[float, int, int, Block | None] = (math.inf, 1, 1, None)
+    apart = APART * _epilogue_accesses(kernel, reduction)
+    best: tuple[float, int, int, Block | None, bool] = (math.inf, 1, 1, None, False)
     for r, v in OUTER_TILES:
         if r > 1 and row is None:
             continue
@@ -225,8 +226,10 @@ def _outer(
         n = math.ceil(nominal(lane.extent) / (v * width))
         compute = max(r * v + VECTOR_LOAD * v + SPLAT * r, 4.0)
         unsteady = 1.05 if (unsure and m < FEW_TILES) or stride >= PAGE else 1.0
-        for blocked in (False, True):
-            block = _block(summed, conditions, size, (r, m), (v * width, n)) if blocked else None
+        for blocked, across in itertools.product((False, True), repeat=2):
+            if across and (m == 1 or n == 1):
+                continue
+            block = _block(summed, conditions, size, (r, m), (v * width, n), across) if blocked else None
             if blocked and block is None:
                 break
             parts, steps = 1.0, depth
@@ -234,10 +237,11 @@ def _outer(
                 steps = math.prod(nominal(x.extent) for x in summed[summed.index(block.axis) + 1 :]) * block.size
                 parts = max(depth / steps, 1.0)
             feed = _Feed(steps, size, stride, line, block is not None)
-            fed = feed.of_a(r, m) + feed.of_b(v * width, n, m)
+            fed = feed.of_a(r, m) / (n if across else 1) + feed.of_b(v * width, n, 1 if across else m)
             each = depth * _overlapped(compute, fed) + (TILE_CALL + 2 * r * v) * parts + EPILOGUE * r * v
-            best = min(best, (outer * m * n * each * unsteady, r, v, block), key=lambda t: t[0])
-            if fed <= compute / 4:
+            total = outer * m * n * each * unsteady + (0.0 if across or n == 1 else apart)
+            best = min(best, (total, r, v, block, across), key=lambda t: t[0])
+            if not across and fed <= compute / 4 and not apart:
                 break  # little is waited for, so blocks gain little
     cost = best[0] + _epilogue_cost(kernel, reduction, lane)
     order = tuple(x for x in kernel.axes if x is not row and x is not lane)
@@ -256,6 +260,7 @@ def _outer(
         conditions,
         cost,
         best[3],
+        across=best[4],
     )
 
 
@@ -300,9 +305,12 @@ def _block(
     size: int,
     rows: tuple[int, int],
     columns: tuple[int, int],
+    across: bool,
 ) -> Block | None:
     """How to part the sum so that what SLOTS neighbouring tiles read in one part fits the second cache."""
     (r, m), (width, n) = rows, columns
+    if across:
+        (r, m), (width, n) = columns, rows
     per_step = size * (r * min(m, SLOTS) + width * min(n, math.ceil(SLOTS / max(m, 1))))
     room = max(L2 // 2 // max(per_step, 1), 32)
     inside = 1
@@ -412,9 +420,20 @@ def _line(place: Index, summed: Sequence[Axis], size: int) -> int:
 
 def _epilogue_cost(kernel: Kernel, reduction: Expr, along: Axis | None) -> float:
     """Cycles for what the epilogue loads and stores: dear where neighbours along `along` do not lie side by side."""
-    summed = set(loops.postorder([reduction]))
-    places = [address(e) for e in kernel.loads if e not in summed]
-    places += [s.buffer.address(s.index) for s in kernel.stores]
+    places = _epilogue_places(kernel, reduction)
     points = math.prod(nominal(x.extent) for x in kernel.axes)
     strided = [along is not None and place.coefficient(along) not in (0, 1) for place in places]
     return points * sum(FAR if far else NEAR for far in strided)
+
+
+def _epilogue_accesses(kernel: Kernel, reduction: Expr) -> float:
+    """How many elements the epilogue loads and stores, where what it touches does not fit the second cache."""
+    points = math.prod(nominal(x.extent) for x in kernel.axes)
+    whole = [p for p in _epilogue_places(kernel, reduction) if len(p.axes) >= 2]
+    return points * len(whole) if 4 * points * len(whole) > 2 * L2 else 0.0
+
+
+def _epilogue_places(kernel: Kernel, reduction: Expr) -> list[Index]:
+    summed = set(loops.postorder([reduction]))
+    places = [address(e) for e in kernel.loads if e not in summed]
+    return places + [s.buffer.address(s.index) for s in kernel.stores]

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from . import dtypes
+from . import config, dtypes
 from .ops.contract import Access, Spec, axis_access, convolution_spec, gradient_spec
 from .rewrite import Any_, Report, Rule, Table, op, rewrite
 from .shapes import Dim, Shape, nominal
@@ -73,7 +73,7 @@ back they stay. So the last one is always that along which results are vectors."
 
 def fast_convolutions(outputs: Sequence[Tensor]) -> tuple[list[Tensor], Report]:
     """The outputs with every 3x3 convolution, and gradient of one, by Winograd's way where that should be faster."""
-    return rewrite(outputs, _TABLE)
+    return rewrite(outputs, _TABLE if config.winograd() else Table("none", []))
 
 
 # ---------------------------------------------------------------- the three contractions of a layer
@@ -128,7 +128,7 @@ def _pads(node: Tensor, sign: int, y: Shape, x: Shape) -> Pads | None:
     pads = []
     for access, out, size in zip(node.attrs.spec.operands[0][3:], y[3:], x[3:]):
         before = sign * access.offset
-        after = int(out) + WINDOW - 1 - int(size) - before  # type: ignore[call-overload]
+        after = nominal(out) + WINDOW - 1 - nominal(size) - before
         if not 0 <= before < WINDOW or not 0 <= after < WINDOW:
             return None
         pads.append((before, after))
@@ -181,7 +181,7 @@ def _to_tiles(x: Tensor, name: str, tiles: tuple[int, int], pads: Pads, order: O
 def _to_image(tiles: Tensor, name: str, shape: Shape, pads: Pads, order: Order) -> Tensor:
     """The transpose of `_to_tiles`: every pixel sums over the tiles that it lies in."""
     matrix = as_tensor(MATRICES[name])
-    counts = (int(tiles.shape[3]), int(tiles.shape[4]))  # type: ignore[arg-type]
+    counts = nominal(tiles.shape[3]), nominal(tiles.shape[4])
     spec = gradient_spec(_map_spec(shape, name, counts, pads, order), 2, shape, keep_reduced=True)
     return apply("contract", (matrix, matrix, tiles), spec=spec, role="winograd_output")
 

@@ -32,7 +32,7 @@ def _to_tiles(kernel: Kernel, t: Transform, w: Writer) -> None:
     w.scratch.append(f"acc = {t.reduction.dtype}_scratch({points * points * width})")
     with parallel(w, _parts(t, t.outer, w, width)):
         count = _lane(t, w, width)
-        limits = []
+        limits: list[str] = []
         if t.conditions or not _padded(t):
             for axis in t.pixels:
                 inside = [c for c in t.conditions if axis in c.index.axes]

@@ -41,3 +41,16 @@ CASES = {
 def test_updates_agree_with_the_reference(name, threads):
     for got, want in zip(run(CASES[name], "cpu", threads), run(CASES[name], "reference", None), strict=True):
         np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-9)
+
+
+def test_each_weight_is_updated_as_soon_as_its_gradient_can_be_made():
+    weights = [kw.variable(f"w{i}", np.ones((32, 32), "float32")) for i in range(5)]
+    x = y = kw.input("x", (None, 32))
+    for w in weights:
+        y = kw.tanh(y @ w)
+    loss = (y * y).sum()
+    updates = {w: w - 0.1 * g for w, g in zip(weights, kw.grad(loss, weights))}
+    names = [k.name for k in kw.compile([x], loss, updates).kernels]
+    updating = [i for i, name in enumerate(names) if "sub" in name]
+    passing = [i for i, name in enumerate(names) if "mul" in name and "contract" in name]
+    assert len(updating) == 5 and updating[-3] < passing[-1]
