@@ -163,7 +163,7 @@ def imagenet(runs: Sequence[dict[str, Any]]) -> str:
     """The newest training steps of each ImageNet network on photographs; `runs` from the oldest to the newest."""
     found = {r["network"]: (r, run) for run in runs for r in run["results"]}
     head = ["network", "input", "batch", "parameters", "GFLOP a step", "s a step", "of the peak", "first step, s"]
-    head += ["memory, GB", "loss, step by step"]
+    head += ["memory, GB", "rate", "loss, step by step"]
     rows = []
     for name, (r, run) in found.items():
         if "error" in r:
@@ -172,13 +172,14 @@ def imagenet(runs: Sequence[dict[str, Any]]) -> str:
         size, work = "x".join(map(str, r["input"])), f"{r['flops'] / 1e9:.0f}"
         share = f"{r['flops'] / r['median'] / run['peak_flops']:.0%}"
         losses = ", ".join(f"{loss:.2f}" for loss in r["losses"]) + ("" if r["falls"] else " (does not fall)")
-        rest = [_three(r["median"]), share, _three(r["seconds"][0]), f"{r['memory'] / 1e9:.1f}", losses]
+        rest = [_three(r["median"]), share, _three(r["seconds"][0]), f"{r['memory'] / 1e9:.1f}", str(r["rate"]), losses]
         rows.append([name, size, str(r["batch"]), f"{r['parameters']:,}", work, *rest])
     run = runs[-1]
     about = (
         f"Training steps on crops of {len(run['photographs'])} photographs through the image folder reader, from "
-        f"random weights, with the recipe's loss and SGD of rate {run['rate']} and momentum {run['momentum']}. Every "
-        f"step has a new batch. The first step includes compiling; the time is the median of the others. "
+        f"random weights, with the recipe's loss and SGD with momentum {run['momentum']}; VGG, which has no norms, takes "
+        "a tenth of the rate, since its losses jump about at the others'. Every step has a new batch, so that losses are "
+        "noisy. The first step includes compiling; the time is the median of the others. "
         f"{run['date']}, {run['machine']['cpu']}, {threads(run)}; `{run['command']}`"
     )
     return "\n".join(["## ImageNet networks on photographs", "", table(head, rows), about, ""])
