@@ -25,6 +25,8 @@ from .graph import name_of, toposort
 from .kernels import Buffer, Kernel
 from .lower import lower
 from .merge import merged
+from .normalize import normalize
+from .phases import by_phases
 from .planning import plan
 from .recompute import recompute
 from .rewrite import Report
@@ -32,6 +34,7 @@ from .rules import simplify
 from .shapes import as_index
 from .shapes import typical as typical_sizes
 from .tensor import Tensor
+from .transforms import mapped
 from .verify import verify
 from .winograd import fast_convolutions
 from .wishes import Progress, Wishes
@@ -253,12 +256,17 @@ def build(
     if len(toposort([*outputs, *updates.values()])) >= MANY_NODES:
         workers.start(config.helpers())
     program = lowered(inputs, outputs, updates, CPU_PASSES)
-    kernels = layout.assign(program.kernels)
+    kernels = layout.assign([_phased(k) for k in program.kernels])
     kernels = memory.order(kernels)
     scheduled = [_scheduled(k) for k in kernels]
     wishes.apply(scheduled)
     assembled, infos, states = assemble("program", memory.plan(scheduled), inputs, program.buffers, program.returned)
     return replace(assembled, checks=program.limits, size_checks=program.rooms), infos, states
+
+
+def _phased(kernel: Kernel) -> Kernel:
+    """Strided gradients by phases; a map of small tiles wants every pixel's own condition."""
+    return kernel if mapped(kernel) is not None else normalize(by_phases(kernel))
 
 
 def _scheduled(kernel: Kernel) -> Kernel:
