@@ -44,8 +44,8 @@ NETWORKS = (
 LEAST, CROP, CROPS, MOST = 320, 300, 12, 8
 RATE, MOMENTUM = 0.005, 0.9
 SLOWER = dict.fromkeys(("vgg11", "vgg13", "vgg16", "vgg19", "inception_resnet_v1", "inception_resnet_v2"), 0.0005)
-"""Of networks that do not stand 0.005 with batches of 8: in five steps the losses of VGG-16 and 19 went from 7 to 13 and
-25 and back, that of Inception-ResNet v2 from 7.5 to 5.3 and up to 10.1."""
+"""Of networks that do not stand 0.005 with batches of 8: in five steps the losses of VGG-16 and 19 went from 7 to 13
+and 25 and back, that of Inception-ResNet v2 from 7.5 to 5.3 and up to 10.1."""
 MEMORY = 24e9
 TIMEOUT = 1800
 
