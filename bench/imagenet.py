@@ -107,10 +107,11 @@ def run(names: Sequence[str], place: Path, batch: int, steps: int, folder: Path,
     """One process per network; the file and the report are written after each."""
     threads = available_cores()
     limits: Limits = peak.measure(threads)
+    some = "" if tuple(names) == NETWORKS else f" --networks {','.join(names)}"
     now = datetime.datetime.now(datetime.UTC)
     outcome: dict[str, Any] = {
         "date": now.date().isoformat(),
-        "command": f"python -m kernelwright.bench.imagenet PHOTOGRAPHS --batch {batch} --steps {steps}",
+        "command": f"python -m kernelwright.bench.imagenet PHOTOGRAPHS{some} --batch {batch} --steps {steps}",
         "machine": machine.describe(),
         "threads": threads,
         "peak_flops": limits.flops,
