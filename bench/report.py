@@ -58,6 +58,9 @@ def write(folder: Path) -> Path:
     depth = sorted((folder / "results").glob("*-depth.json"))
     if depth:
         sections.append(depths(json.loads(depth[-1].read_text())))
+    starting = sorted((folder / "results").glob("*-starts.json"))
+    if starting:
+        sections.append(starts(json.loads(starting[-1].read_text())))
     photographs = sorted((folder / "results").glob("*-imagenet.json"))
     if photographs:
         sections.append(imagenet([json.loads(path.read_text()) for path in photographs]))
@@ -155,6 +158,17 @@ def depths(result: dict[str, Any]) -> str:
     rows = [[f"{r[k]:.2f}" if isinstance(r[k], float) else str(r[k]) for k in keys] for r in result["rows"]]
     head = ["network", "layers", "graph and gradient, s", "compile, s", "kernels", "distinct"]
     title = "## Compile time by depth (empty kernel cache)"
+    about = f"{result['date']}, {result['machine']['cpu']}, {result['machine']['cores']} cores; `{result['command']}`"
+    return "\n".join([title, "", table(head, rows), about, ""])
+
+
+def starts(result: dict[str, Any]) -> str:
+    """Seconds and memory of new processes up to a compiled training step."""
+    keys = ("network", "batch", "start", "import", "graph", "compile", "total", "kernels", "distinct", "peak_mb")
+    rows = [[f"{r[k]:.2f}" if isinstance(r[k], float) else str(r[k]) for k in keys] for r in result["rows"]]
+    head = ["network", "batch", "kernel cache", "import, s", "graph and gradient, s", "compile, s", "total, s"]
+    head += ["kernels", "distinct", "memory after a step, MB"]
+    title = "## New process to a compiled training step"
     about = f"{result['date']}, {result['machine']['cpu']}, {result['machine']['cores']} cores; `{result['command']}`"
     return "\n".join([title, "", table(head, rows), about, ""])
 
