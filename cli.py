@@ -74,8 +74,9 @@ def train(
     if learning_rate is not None:
         model.recipe = replace(model.recipe, learning_rate=learning_rate)
     try:
-        loss = CrossEntropy(label_smoothing)
-        trainer = Trainer(model, None, loss, device, threads, seed, batch, None, clip_norm, None, ema, accumulate, tune)
+        loss = CrossEntropy(label_smoothing) if label_smoothing else None
+        limits = (clip_norm, None)
+        trainer = Trainer(model, None, loss, device, threads, seed, batch, None, *limits, ema, accumulate, tune=tune)
         watchers: list[Any] = [callbacks.log(log)] if log is not None else []
         watchers += [callbacks.Plot(plot)] if plot is not None else []
     except (ValueError, ImportError) as error:

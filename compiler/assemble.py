@@ -131,7 +131,8 @@ def compile_sources(texts: Iterable[str]) -> dict[str, bytes]:
             objects[key] = built.object
             kernel_cache().put(key, {"object": built.object, "source": missing[key], "llvm": built.llvm})
 
-        sources = {symbol(k): text.replace("def kernel(", f"def {symbol(k)}(", 1) for k, text in missing.items()}
+        longest_first = sorted(missing.items(), key=lambda item: -len(item[1]))  # the last to end is then a short one
+        sources = {symbol(k): text.replace("def kernel(", f"def {symbol(k)}(", 1) for k, text in longest_first}
         build_all(sources, config.helpers(), keep, build_for_target())
     return objects
 
@@ -158,8 +159,10 @@ def assemble(
         key = kernel_key(source.text)
         sizes = [runtime.SizeArg(poly(d)) for d in source.names.sizes]
         used = [runtime.BufferArg(number[b]) for b in source.names.buffers]
-        specs.append(runtime.KernelSpec(kernel.name, key, symbol(key), (*sizes, *used), barrier))
-        infos.append(kernel_info(kernel, key, source, KernelInfo))
+        info = kernel_info(kernel, key, source, KernelInfo)
+        cycles = (info.cycles_each, poly(_work(info.flop_count, info.byte_count)))
+        specs.append(runtime.KernelSpec(kernel.name, key, symbol(key), (*sizes, *used), barrier, cycles=cycles))
+        infos.append(info)
     states = [b for b in listed if b.kind == "state"]
     program = runtime.Program(
         name,
@@ -188,6 +191,7 @@ def kernel_info(kernel: Kernel, key: str, source: Any, kind: type[Info]) -> Info
     stores = "\n".join(
         f"{s.buffer.name}[{', '.join(map(repr, s.index))}] = {loops.show(s.value)}" for s in kernel.stores
     )
+    flops, moved = kernel.flops(), kernel.bytes()
     space = "for " + ", ".join(f"{a} < {a.extent}" for a in kernel.axes) + ":\n" if kernel.axes else ""
     return kind(
         kernel.name,
@@ -199,9 +203,9 @@ def kernel_info(kernel: Kernel, key: str, source: Any, kind: type[Info]) -> Info
         kernel.reasons,
         tuple(lines),
         tuple(f"{b.name} {b.dtype}{b.shape} order {b.order}" for b in source.names.buffers),
-        kernel.flops(),
-        kernel.bytes(),
-        kernel.cycles / max(nominal(_work(kernel.flops(), kernel.bytes())), 1),
+        flops,
+        moved,
+        kernel.cycles / max(nominal(_work(flops, moved)), 1),
         chosen(),
     )
 

@@ -213,7 +213,7 @@ def _grouped(b: Buffer) -> bool:
 def _candidates(b: Buffer) -> list[Order]:
     natural = tuple(range(len(b.shape)))
     orders = [natural, _channels_last(b), _batch_last(b), (*natural[1:], 0)]
-    if len(natural) > 2:
+    if len(natural) > 2 and not isinstance(b.shape[0], Size):
         orders.append(_filters_inside(b))
     return list(dict.fromkeys(orders))
 

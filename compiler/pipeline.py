@@ -5,17 +5,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+import gc
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from .. import runtime
-from . import config, layout, memory
+from . import config, layout, memory, saved
 from .arguments import check_arrays, check_program, check_shapes
 from .assemble import KernelInfo, assemble, checks, size_checks
-from .codegen import reference
+from .codegen import reference, workers
 from .codegen.target import target
 from .errors import CompileError
 from .fuse import Fusion, fuse
@@ -24,6 +26,7 @@ from .kernels import Buffer, Kernel
 from .lower import lower
 from .merge import merged
 from .planning import plan
+from .recompute import recompute
 from .rewrite import Report
 from .rules import simplify
 from .shapes import as_index
@@ -32,6 +35,9 @@ from .tensor import Tensor
 from .verify import verify
 from .winograd import fast_convolutions
 from .wishes import Progress, Wishes
+
+MANY_NODES = 500
+"""Graphs of at least so many nodes have kernels enough for helpers, which are started before the passes."""
 
 DEVICES = ("cpu", "cuda", "reference")
 
@@ -95,8 +101,8 @@ class Native(Compiled):
     ):
         super().__init__(inputs, outputs, updates)
         self.threads, self.target = threads, target()
-        with typical_sizes(sizes):
-            self.program, self.kernels, states = build(self.inputs, self.outputs, self.updates, wishes)
+        with typical_sizes(sizes), _uncollected():
+            self.program, self.kernels, states = _build_or_load(self.inputs, self.outputs, self.updates, sizes, wishes)
         self.tuned = wishes.tuned
         runnable = self.target.runs_here
         self._executable = runtime.Executable(self.program, states, threads) if runnable else None
@@ -113,6 +119,10 @@ class Native(Compiled):
 
     def run(self, arrays: Sequence[Any], steps: int = 1, per_step: Sequence[int] = ()) -> list[np.ndarray]:
         return self.executable.run(self._check(arrays), steps, frozenset(per_step))
+
+    def threads_for(self, **sizes: int) -> int:
+        """How many of `threads` run a step at these sizes: one, where it has less work than their meetings cost."""
+        return runtime.threads_for(self.program, sizes, self.threads)
 
     def profile(self, *arrays: Any, repeats: int = 10) -> list[float]:
         """Seconds per kernel, in the order of `kernels`; variables end as they began."""
@@ -194,7 +204,43 @@ def lowered(
     results, new_values = simplified[: len(outputs)], dict(zip(updates, simplified[len(outputs) :]))
     fusion = fuse(simplified)
     buffers, stored, targets, returned = _allocate(inputs, results, new_values, fusion)
-    return Lowered(lower(fusion, stored, targets), buffers, returned, limits, rooms)
+    kernels = recompute(lower(fusion, stored, targets))
+    return Lowered(kernels, buffers, returned, limits, rooms)
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without Python's search for cycles, which would walk over all nodes and expressions again and again."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+def _build_or_load(
+    inputs: Sequence[Tensor],
+    outputs: Sequence[Tensor],
+    updates: Mapping[Tensor, Tensor],
+    sizes: Mapping[str, int],
+    wishes: Wishes,
+) -> tuple[runtime.Program, Sequence[KernelInfo], list[Any]]:
+    """`build`, or what it gave for this graph before (unless values are to be compared between passes, or the user
+    wishes other schedules)."""
+    plain = config.verify_level() < 2 and not wishes.schedules and not wishes.tune
+    identity = saved.identify(inputs, outputs, updates, sizes) if plain else None
+    if identity is None:
+        return build(inputs, outputs, updates, wishes)
+    found = saved.load(identity)
+    if found is None:
+        program, infos, states = build(inputs, outputs, updates, wishes)
+        saved.keep(identity, program, infos, states)
+        return program, infos, states
+    program, listing, states = found
+    required = [*outputs, *updates.values()]
+    return replace(program, checks=checks(required, inputs), size_checks=size_checks(required)), listing, states
 
 
 def build(
@@ -204,6 +250,8 @@ def build(
     wishes: Wishes,
 ) -> tuple[runtime.Program, list[KernelInfo], list[Any]]:
     """The passes, in order. What the user wishes of schedules comes after what they choose."""
+    if len(toposort([*outputs, *updates.values()])) >= MANY_NODES:
+        workers.start(config.helpers())
     program = lowered(inputs, outputs, updates, CPU_PASSES)
     kernels = layout.assign(program.kernels)
     kernels = memory.order(kernels)

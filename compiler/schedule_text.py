@@ -30,7 +30,7 @@ TRANSFORM = re.compile(rf"(?:image from )?tiles of .* matrix: lanes (\w+), outer
 TILE = re.compile(r"(outer|dot) tile ([1-9]\d?)x([1-9]\d?)(?:: (.*))?")
 PLACES = re.compile(
     rf"rows (\w+), columns (\w+), lanes (\w+), summing ({AXES}), outer ({AXES})"
-    r"(?:, \d+ tiles together over (\d+) of (\w+))?(?:, from a panel of \d+ for (\d+) columns)?"
+    r"(?:, \d+ tiles together over (\d+) of (\w+))?(, row by row)?(?:, from a panel of \d+ for (\d+) columns)?"
 )
 MOST_SUMS = 64
 FORMS = (
@@ -158,6 +158,7 @@ class _Reader:
         outer: str,
         size: str | None,
         split: str | None,
+        across: str | None,
         group: str | None,
     ) -> Tile:
         named = self.named
@@ -180,7 +181,9 @@ class _Reader:
         block = None
         if size is not None and split is not None:
             block = self.block(tile, summed, int(size), self.axis(split))
-        return replace(tile, outer=self.all(outer), summed=summed, block=block, group=int(group) if group else 0)
+        columns = int(group) if group else 0
+        given = across is not None
+        return replace(tile, outer=self.all(outer), summed=summed, block=block, across=given, group=columns)
 
     def block(self, tile: Tile, summed: tuple[Axis, ...], size: int, axis: Axis) -> Block:
         if tile.kind != "outer" or axis not in summed or tile.panel is not None or size < 1:

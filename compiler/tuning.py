@@ -96,12 +96,12 @@ def tune(kernels: Sequence[Kernel], threads: int, report: Progress | None = None
         trials = known[key] or _measured(variants[key], sources[key], objects, threads)
         if known[key] is None:
             kernel_cache().put(key, {"trials": json.dumps([(t.schedule, t.cycles, t.seconds) for t in trials])})
-        found = Tuned(tuple(k.name for k in same), trials)
+        tuned = Tuned(tuple(k.name for k in same), trials)
         for kernel in same:
-            tile = parse(found.best.schedule, kernel)
+            tile = parse(tuned.best.schedule, kernel)
             assert isinstance(tile, Tile) and isinstance(kernel.schedule, Tile)
             kernel.schedule, kernel.cycles = tile, kernel.cycles - kernel.schedule.cost + tile.cost
-        out.append(found)
+        out.append(tuned)
     if report is not None:
         report("", len(alike), len(alike))
     return out

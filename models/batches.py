@@ -15,7 +15,7 @@ from ..compiler.errors import InputError
 
 
 class Arrays(NamedTuple):
-    """images: (n, *input_shape) float32, finite; labels: (n,) int32 in [0, classes)."""
+    """images: (n, *input_shape) float32, finite; labels: as `labels.Labels.check` gives them."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -39,20 +39,14 @@ def part(data: Any, *names: str) -> Any:
     raise InputError(f"data is a pair (images, labels) or something with .images and .labels, not {_kind(data)}")
 
 
-def check(data: Any, input_shape: tuple[int, ...], classes: int) -> Arrays:
-    """The pair `data` as checked arrays. Raises InputError saying what was expected and where it fails."""
-    images, labels = data
-    images = check_images(images, input_shape)
-    return Arrays(images, check_labels(labels, len(images), classes))
-
-
 def check_labels(labels: Any, count: int, classes: int) -> np.ndarray:
     """Labels of `count` images as contiguous int32. Raises InputError where they are no integers in [0, classes)."""
     labels = np.asarray(labels)
     if labels.dtype.kind not in "iu":
         raise InputError(f"labels are integers, one per image, not {labels.dtype}")
     if labels.shape != (count,):
-        raise InputError(f"{count} images need labels of shape ({count},), not {labels.shape}")
+        hint = "; for several classes per image, kw.losses.binary_cross_entropy" if labels.ndim == 2 else ""
+        raise InputError(f"{count} images need labels of shape ({count},), not {labels.shape}{hint}")
     wrong = np.flatnonzero((labels < 0) | (labels >= classes))
     if wrong.size:
         raise InputError(

@@ -1,4 +1,4 @@
-"""Gradient clipping, by value and by global norm, as expressions of a training program.
+"""Gradient clipping, by value and by global norm, and limits of weights, as expressions of a training program.
 
 Pascanu, Mikolov, Bengio 2013, section 3.2. Leans on the DSL.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from ..compiler.ops.elementwise import clip, minimum, sqrt
+from ..compiler.ops.elementwise import clip, maximum, minimum, sqrt
 from ..compiler.tensor import Tensor
 
 
@@ -36,6 +36,18 @@ def global_norm(gradients: Sequence[Tensor]) -> Tensor:
     for g in gradients[1:]:
         total = total + (g * g).sum()
     return sqrt(total)
+
+
+def limit_rows(weight: Tensor, limit: float) -> Tensor:
+    """The weight with the norm of each unit's vector, weight[i], scaled down to at most `limit`, as torch.renorm does.
+
+    Raises ValueError for a limit not above 0 or a weight of less than two axes.
+    """
+    check_limit("limit_rows", limit)
+    if weight.rank < 2:
+        raise ValueError(f"limit_rows: a weight (units, ...) is needed, not {weight.brief()}")
+    norm = sqrt((weight * weight).sum(tuple(range(1, weight.rank)), keepdims=True))
+    return weight * (limit / maximum(norm, limit))
 
 
 def check_limit(name: str, limit: float) -> None:

@@ -15,6 +15,7 @@ from ..compiler.errors import InputError
 from . import batches
 from .data.loader import Loader
 from .data.sources import Source
+from .labels import Labels
 from .model import Model
 
 Chunk = tuple[batches.Arrays, np.ndarray]
@@ -75,15 +76,10 @@ class ArrayFeed:
 class LoaderFeed:
     """Steps from a loader, whose batch and seed they have. Raises InputError where its labels do not fit `model`."""
 
-    def __init__(self, loader: Loader, model: Model):
+    def __init__(self, loader: Loader, model: Model, labels: Labels):
         self.loader, self.shape = loader, model.input_shape
         self.batch, self.seed = loader.batch, loader.seed
-        if loader.labels.ndim > 1:
-            raise InputError(
-                f"the loader's labels have shape {loader.labels.shape}: Trainer takes one class per image; for "
-                "several, iterate over the loader and call a step of kw.compile"
-            )
-        batches.check_labels(loader.labels, loader.examples, model.classes)
+        self.dtype = labels.check(loader.labels, loader.examples, model.classes).dtype
 
     @property
     def steps(self) -> int:
@@ -107,11 +103,11 @@ class LoaderFeed:
                         "read the files in this shape, or let the transform make it"
                     )
                 positions = np.arange(len(images), dtype="int32")[None]
-                yield batches.Arrays(np.ascontiguousarray(images), labels.astype("int32")), positions
+                yield batches.Arrays(np.ascontiguousarray(images), labels.astype(self.dtype)), positions
 
 
-def feed(data: Any, part: str, model: Model, batch: int, seed: int) -> Feed:
-    """The steps that `data`, or its `part` (train, validation, test), has for `model`.
+def feed(data: Any, part: str, model: Model, labels: Labels, batch: int, seed: int) -> Feed:
+    """The steps that `data`, or its `part` (train, validation, test), has for `model` with such labels.
 
     A loader keeps its own batch and seed. Raises InputError where data and network do not fit.
     """
@@ -119,10 +115,28 @@ def feed(data: Any, part: str, model: Model, batch: int, seed: int) -> Feed:
     if getattr(data, part, None) is not None:
         data = getattr(data, part)
     if isinstance(data, Loader):
-        return LoaderFeed(data, model)
+        return LoaderFeed(data, model, labels)
     if isinstance(data, Source):
-        return LoaderFeed(Loader(data, batch, seed), model)
-    return ArrayFeed(batches.check(batches.part(data), model.input_shape, model.classes), batch, seed)
+        return LoaderFeed(Loader(data, batch, seed), model, labels)
+    return ArrayFeed(check(batches.part(data), model, labels), batch, seed)
+
+
+def held(data: Any, validation: Any, model: Model, labels: Labels, batch: int, seed: int) -> Feed | None:
+    """What a fit is validated with: `validation`, else the validation or test part of `data`, else nothing."""
+    if validation is not None:
+        part = "validation" if getattr(validation, "validation", None) is not None else "test"
+        return feed(validation, part, model, labels, batch, seed)
+    for part in ("validation", "test"):
+        if getattr(data, part, None) is not None:
+            return feed(getattr(data, part), part, model, labels, batch, seed)
+    return None
+
+
+def check(data: Any, model: Model, labels: Labels) -> batches.Arrays:
+    """The pair `data` as checked arrays. Raises InputError saying what was expected and where it fails."""
+    images, given = data
+    images = batches.check_images(images, model.input_shape)
+    return batches.Arrays(images, labels.check(given, len(images), model.classes))
 
 
 def check_fit(data: Any, model: Model) -> None:

@@ -1,7 +1,7 @@
 """Parameter groups: some parameters with their own weight decay and a multiple of the learning rate.
 
 A group chooses parameters by patterns over their names (`conv1.weight`, `block1.batchnorm1.scale`) or by a predicate.
-Leans on the tensor type only.
+Leans on `clipping` for what a limit is.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from ..compiler.tensor import Tensor
+from .clipping import check_limit
 
 Match = str | Sequence[str] | Callable[[Tensor], bool]
 
@@ -21,12 +22,15 @@ class Group:
     """The parameters that `match` chooses: shell patterns over names, one or several, or a predicate of the tensor.
 
     weight_decay: theirs, or None for the optimizer's. rate: their learning rate is this multiple of the optimizer's;
-    0 freezes them. A parameter belongs to the first group that chooses it.
+    0 freezes them. max_norm: after each update the weight vector of every unit (all axes but the first) is scaled down
+    to at most this norm (Srebro and Shraibman 2005; Hinton et al. 2012). A parameter belongs to the first group that
+    chooses it.
     """
 
     match: Match
     weight_decay: float | None = None
     rate: float = 1.0
+    max_norm: float | None = None
 
     def __post_init__(self) -> None:
         if not callable(self.match):
@@ -36,6 +40,8 @@ class Group:
             object.__setattr__(self, "match", patterns)
         if self.rate < 0 or (self.weight_decay is not None and self.weight_decay < 0):
             raise ValueError(f"Group: rate and weight_decay are at least 0, not {self.rate} and {self.weight_decay}")
+        if self.max_norm is not None:
+            check_limit("Group: max_norm", self.max_norm)
 
     def has(self, p: Tensor) -> bool:
         """Whether the parameter is chosen."""

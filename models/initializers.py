@@ -131,6 +131,16 @@ def constant(value: float) -> Initializer:
     return lambda shape, rng: np.full(shape, value, "float32")
 
 
+def over_fan_in(limit: float = 2.4) -> Initializer:
+    """Uniform in +-limit/fan_in: the fan-in, not its root (LeCun et al. 1989, section 5; 1998, appendix A)."""
+
+    def init(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+        most = limit / max(fans(shape)[0], 1)
+        return rng.uniform(-most, most, shape).astype("float32")
+
+    return init
+
+
 zeros = constant(0.0)
 ones = constant(1.0)
 

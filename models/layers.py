@@ -1,7 +1,7 @@
 """The layers, as `kw.nn`: dense, convolution, pooling, activations, and the containers that join them.
 
 Images are (batch, channels, height, width). Leans on `layer` for what a layer is, on the DSL's ops for what it
-computes; norms and dropout are in `normalization`.
+computes; norms and dropout are in `normalization`, layers of older networks in `historical`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from ..compiler.ops.window import avg_pool, max_pool
 from ..compiler.shapes import show
 from ..compiler.tensor import Tensor
 from . import initializers as init
+from .historical import Maxout, RadialBasis, Subsampling, TableConv, scaled_tanh
 from .layer import Layer, LayerError, traced
 from .normalization import BatchNorm, Dropout, LayerNorm, LocalResponseNorm
 
@@ -263,9 +264,14 @@ __all__ = [
     "LayerNorm",
     "LocalResponseNorm",
     "MaxPool",
+    "Maxout",
     "Parallel",
+    "RadialBasis",
     "Residual",
     "Sequential",
+    "Subsampling",
+    "TableConv",
     "as_layer",
+    "scaled_tanh",
     "traced",
 ]

@@ -1,13 +1,14 @@
 """The losses, as `kw.losses`: each takes logits (or scores, or predictions) and targets and gives a scalar mean.
 
 The usual ones are composed in `compiler.functions`; those that belong to one historical network are written here, on
-the same ops. All take (outputs, integer labels), so that `kw.Trainer(model, loss=...)` accepts them, as
-it does `CrossEntropy`, which has settings of its own.
+the same ops. All take (outputs, integer labels), so that `kw.Trainer(model, loss=...)` accepts them, as it does
+`CrossEntropy`, which has settings of its own; the binary ones take zeros and ones for every class.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from ..compiler.errors import ShapeError
 from ..compiler.functions import (
@@ -40,6 +41,30 @@ class CrossEntropy:
 
     def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
         return cross_entropy(logits, targets, self.label_smoothing)
+
+
+@dataclass(frozen=True)
+class BinaryCrossEntropy:
+    """`binary_cross_entropy` with its label smoothing chosen: targets move towards a half, t (1 - s) + s / 2.
+
+    For images that show several classes. Raises ValueError for a smoothing outside [0, 1).
+    """
+
+    label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(f"BinaryCrossEntropy: the label smoothing lies in [0, 1), not {self.label_smoothing}")
+
+    def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
+        s = self.label_smoothing
+        return binary_cross_entropy(logits, targets * (1 - s) + s / 2 if s else targets)
+
+
+def for_several(loss: Any) -> bool:
+    """Whether a loss takes zeros and ones for every class: binary cross-entropy, also with its options bound."""
+    inner = getattr(loss, "func", loss)
+    return inner is binary_cross_entropy or isinstance(inner, BinaryCrossEntropy)
 
 
 def perceptron(scores: Tensor, targets: Tensor) -> Tensor:
@@ -113,6 +138,7 @@ def _margins(name: str, scores: Tensor, targets: Tensor) -> Tensor:
 
 
 __all__ = [
+    "BinaryCrossEntropy",
     "CrossEntropy",
     "binary_cross_entropy",
     "crammer_singer",

@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+GROWING = ("accuracy", "exact", "f1")
 MODES = ("auto", "min", "max")
 
 
 @dataclass(frozen=True)
 class Monitor:
-    """`name` is a key of a line of history. mode: "min", "max", or "auto": accuracies grow, anything else falls.
+    """`name` is a key of a line of history. mode: "min", "max", or "auto": accuracies and F1 grow, anything else falls.
 
     A value is better where it beats the best so far by more than `threshold`.
     """
@@ -32,7 +33,7 @@ class Monitor:
     @property
     def grows(self) -> bool:
         """Whether greater is better."""
-        return self.mode == "max" or (self.mode == "auto" and self.name.endswith("accuracy"))
+        return self.mode == "max" or (self.mode == "auto" and self.name.endswith(GROWING))
 
     @property
     def worst(self) -> float:

@@ -14,7 +14,7 @@ import numpy as np
 from ..compiler.ops.elementwise import expm1, sqrt
 from ..compiler.tensor import Tensor
 from ..compiler.variable import variable
-from .clipping import clip_by_global_norm, clip_by_value
+from .clipping import clip_by_global_norm, clip_by_value, limit_rows
 from .groups import NO_DECAY, Group, assign, check
 from .plateau import Plateau
 from .schedules import (
@@ -38,7 +38,7 @@ Groups = Group | Iterable[Group]
 class Optimizer:
     """Subclasses write `rule`: the new value of one parameter and of its state.
 
-    groups: parameters with a weight decay or a multiple of the learning rate of their own.
+    groups: parameters with a weight decay, a multiple of the learning rate or a limit of norms of their own.
     """
 
     def __init__(self, learning_rate: LearningRate, weight_decay: float = 0.0, groups: Groups = ()):
@@ -64,6 +64,8 @@ class Optimizer:
                 raise ValueError(f"the gradient {g.brief()} does not belong to the parameter {p!r}")
             group = self._group_of.get(p)
             out.update(self.rule(p, g, rate if group is None or group.rate == 1 else rate * group.rate))
+            if group is not None and group.max_norm is not None:
+                out[p] = limit_rows(out[p], group.max_norm)
         out[self.counter] = self.counter + 1
         return out
 
@@ -239,4 +241,5 @@ __all__ = [
     "WarmUp",
     "clip_by_global_norm",
     "clip_by_value",
+    "limit_rows",
 ]

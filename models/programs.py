@@ -8,20 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
 
 from ..compiler.autodiff import grad
-from ..compiler.functions import softmax
 from ..compiler.graph import toposort
-from ..compiler.ops.elementwise import equal
 from ..compiler.ops.indexing import gather
-from ..compiler.ops.reduce import argmax
 from ..compiler.ops.source import size_of
 from ..compiler.pipeline import Compiled, compile
 from ..compiler.rewrite import rebuild
 from ..compiler.tensor import Tensor, dim_of, input
+from .labels import ONE, Labels
 from .layer import Layer
 from .model import Model
 from .optimizers import Optimizer
+from .precision import LossScale, lowered
 from .progress import Tuning
 from .updating import Updating, accumulated, plain
 
@@ -62,49 +64,81 @@ class Graph:
 
 
 def training(
-    model: Model, loss: Loss, optimizer: Optimizer, augment: Layer | None = None, options: Updating | None = None
+    model: Model,
+    loss: Loss,
+    optimizer: Optimizer,
+    augment: Layer | None = None,
+    options: Updating | None = None,
+    labels: Labels = ONE,
 ) -> Graph:
-    """(images, labels, positions) -> (mean loss, correct predictions), updating all that training changes.
+    """(images, labels, positions) -> (mean loss, counts of what was right), updating all that training changes.
 
     augment: a layer that the batch goes through first. Where `options` accumulates gradients, a fourth input says
     whether this micro-batch ends with an update.
     """
     options = options or Updating()
-    inputs, batch, targets = _gathered(model)
+    inputs, batch, targets = _gathered(model, labels)
     changes: dict[Tensor, Tensor] = {}
     if augment is not None:
         batch = augment(batch, training=True)
         changes = augment.updates()
-    logits = model(batch, training=True)
+    logits, heads, statistics = _forward(model, batch, options.precision)
     value = loss(logits, targets)
-    for weight, head in model.net.heads():
+    for weight, head in heads:
         value = value + loss(head, targets) * weight
     parameters = model.parameters()
-    gradients = grad(value, parameters)
+    scale = None if options.loss_scale is None else LossScale(options.loss_scale)
+    gradients = grad(value, parameters) if scale is None else scale.unscaled(grad(scale.scaled(value), parameters))
     if options.accumulate == 1:
         step = plain(options, optimizer, parameters, gradients)
     else:
         examples = size_of(dim_of(inputs[POSITIONS], (0,)), "float32")
         inputs.append(input("apply", (), "int32"))
         step = accumulated(options, optimizer, parameters, gradients, examples, inputs[APPLY] > 0)
-    updates = {**changes, **model.net.updates(), **step.updates}
-    return Graph(inputs, [value, _correct(logits, targets)], updates, step.averages, step.state)
+    moved, state = step.updates, step.state
+    if scale is not None:
+        moved, state = scale.guarded(moved, gradients), [*state, *scale.state]
+    outputs = [value, labels.counts(logits, targets)]
+    return Graph(inputs, outputs, {**changes, **statistics, **moved}, step.averages, state)
 
 
-def evaluation(model: Model, loss: Loss, weights: Mapping[Tensor, Tensor] | None = None) -> Graph:
-    """(images, labels, positions) -> (mean loss, correct predictions), in inference mode.
+def _forward(
+    model: Model, batch: Tensor, precision: str | None
+) -> tuple[Tensor, list[tuple[float, Tensor]], dict[Tensor, Tensor]]:
+    """A training pass in this precision: logits, (weight, logits) of each head, and what it leaves in buffers."""
+    logits = model(batch, training=True)
+    heads, updates = model.net.heads(), model.net.updates()
+    found = lowered([logits, *(head for _, head in heads), *updates.values()], precision, [batch])
+    shares, ends = [weight for weight, _ in heads], 1 + len(heads)
+    return found[0], list(zip(shares, found[1:ends], strict=True)), dict(zip(updates, found[ends:], strict=True))
+
+
+def evaluation(
+    model: Model,
+    loss: Loss,
+    weights: Mapping[Tensor, Tensor] | None = None,
+    labels: Labels = ONE,
+    precision: str | None = None,
+) -> Graph:
+    """(images, labels, positions) -> (mean loss, counts of what was right), in inference mode.
 
     weights: what stands for the model's parameters, as their averages do.
     """
-    inputs, batch, targets = _gathered(model)
-    logits = model(batch)
-    return Graph(inputs, substitute([loss(logits, targets), _correct(logits, targets)], weights or {}))
+    inputs, batch, targets = _gathered(model, labels)
+    (logits,) = lowered([model(batch)], precision)
+    return Graph(inputs, substitute([loss(logits, targets), labels.counts(logits, targets)], weights or {}))
 
 
-def prediction(model: Model, weights: Mapping[Tensor, Tensor] | None = None) -> Graph:
+def prediction(
+    model: Model,
+    weights: Mapping[Tensor, Tensor] | None = None,
+    labels: Labels = ONE,
+    precision: str | None = None,
+) -> Graph:
     """images -> class probabilities (batch, classes); weights: as in `evaluation`."""
     images = model.images()
-    return Graph([images], substitute([softmax(model(images))], weights or {}))
+    (logits,) = lowered([model(images)], precision)
+    return Graph([images], substitute([labels.probabilities(logits)], weights or {}))
 
 
 def substitute(outputs: Sequence[Tensor], leaves: Mapping[Tensor, Tensor]) -> list[Tensor]:
@@ -115,14 +149,16 @@ def substitute(outputs: Sequence[Tensor], leaves: Mapping[Tensor, Tensor]) -> li
     return [done[y] for y in outputs]
 
 
-def _gathered(model: Model) -> tuple[list[Tensor], Tensor, Tensor]:
+def _gathered(model: Model, labels: Labels) -> tuple[list[Tensor], Tensor, Tensor]:
     """The inputs (all images, all labels, positions of the batch), and the batch's images and labels."""
     images = input("images", ("examples", *model.input_shape))
-    labels = input("labels", ("examples",), "int32")
+    targets = labels.input("examples", model.classes)
     positions = input("positions", (None,), "int32")
-    return [images, labels, positions], gather(images, positions), gather(labels, positions)
+    return [images, targets, positions], gather(images, positions), gather(targets, positions)
 
 
-def _correct(logits: Tensor, targets: Tensor) -> Tensor:
-    """How many rows have their greatest logit at the target, int32."""
-    return equal(argmax(logits, -1), targets).astype("int32").sum()
+def run(program: Compiled, arrays: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Losses (steps,) and counts (steps, kinds) of a step for each row of the positions in `arrays`."""
+    per_step, steps = range(POSITIONS, len(arrays)), len(arrays[POSITIONS])
+    losses, counts = program.run(arrays, steps=steps, per_step=per_step)
+    return np.ravel(losses), np.reshape(counts, (steps, -1))

@@ -1,10 +1,12 @@
-"""Sums over the part of an epoch that is done. Leans on NumPy only."""
+"""Sums over the part of an epoch that is done. Leans on `labels` for what they mean."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+
+from .labels import Labels
 
 
 @dataclass
@@ -12,19 +14,19 @@ class Running:
     """What the steps of an epoch gave so far; plain numbers, kept in checkpoints."""
 
     loss: float = 0.0
-    correct: int = 0
+    counts: list[int] = field(default_factory=list)
     seen: int = 0
     seconds: float = 0.0
 
-    def add(self, losses: np.ndarray, correct: np.ndarray, batch: int, seconds: float) -> None:
-        """Count steps of `batch` examples each: their mean losses and correct predictions, (steps,)."""
+    def add(self, losses: np.ndarray, counts: np.ndarray, batch: int, seconds: float) -> None:
+        """Count steps of `batch` examples each: mean losses (steps,), and what was right (steps, kinds)."""
         for value in losses.tolist():
             self.loss += value * batch
-        self.correct += int(correct.sum())
+        new = counts.sum(0).tolist()
+        self.counts = [a + b for a, b in zip(self.counts, new, strict=True)] if self.counts else new
         self.seen += batch * len(losses)
         self.seconds += seconds
 
-    def means(self) -> dict[str, float]:
-        """{"loss", "accuracy"} per example."""
-        seen = max(self.seen, 1)
-        return {"loss": self.loss / seen, "accuracy": self.correct / seen}
+    def means(self, labels: Labels, classes: int) -> dict[str, float]:
+        """The mean loss and the measures of these labels; at least one step is needed."""
+        return {"loss": self.loss / self.seen, **labels.means(self.counts, self.seen, classes)}

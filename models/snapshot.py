@@ -19,7 +19,7 @@ from . import optimizers, schedules
 from .images.augment import Augment
 from .model import Model
 
-FORMAT = 1
+FORMAT = 2
 
 
 def named(variables: Iterable[Tensor]) -> dict[str, Tensor]:

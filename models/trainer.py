@@ -26,7 +26,8 @@ from .callbacks.base import Callback, Watchers
 from .callbacks.stopping import BestCheckpoint
 from .images.augment import Augment, keeping_shape
 from .interrupt import Interrupt
-from .losses import CrossEntropy, cross_entropy
+from .labels import ONE, SEVERAL, Labels
+from .losses import CrossEntropy, cross_entropy, for_several
 from .model import Model
 from .monitor import Monitor
 from .optimizers import Optimizer
@@ -39,10 +40,14 @@ class Trainer:
     """Trains `model` on `device`. `optimizer`: by default the model's recipe, made at the first fit.
 
     loss: (logits, integer labels) -> scalar mean, by default the recipe's; batch likewise. seed: the order of examples.
+    several: whether an image may show several classes, so that labels are zeros and ones (n, classes); by default where
+    the loss is binary cross-entropy. The history then has the measures of `labels.SeveralClasses`.
     augment: a `kw.images.Augment` that images go through in training only; it keeps their shape.
     clip_norm, clip_value: limits of the gradients' global norm and of their elements. ema: the decay of a moving
     average of the parameters, which then serves evaluation and prediction. accumulate: batches whose gradients make
-    one update, as one batch of that many times the size would. tune: measure the step's tiles first (`kw.compile`).
+    one update, as one batch of that many times the size would. precision: "bfloat16" or "float16" for convolutions and
+    matrix products, over float32 weights. loss_scale: the first factor of the loss, by default 32768 with
+    float16. tune: measure the step's tiles first (`kw.compile`).
 
     `history` has one dict per finished epoch; `epoch` counts finished epochs, `position` the batches into the next.
     `stopped` says why the last fit ended before its time.
@@ -62,6 +67,9 @@ class Trainer:
         clip_value: float | None = None,
         ema: float | None = None,
         accumulate: int = 1,
+        several: bool | None = None,
+        precision: str | None = None,
+        loss_scale: float | None = None,
         tune: bool = False,
     ):
         if not isinstance(model, Model):
@@ -71,12 +79,13 @@ class Trainer:
             )
         self.model, self.optimizer = model, optimizer
         self.loss = model.recipe.criterion() if loss is None else loss
+        self.labels: Labels = SEVERAL if (for_several(self.loss) if several is None else several) else ONE
         self.augment = keeping_shape(augment, model.images())
         self.device, self.threads, self.seed, self.tune = device, threads, seed, tune
         self.batch = model.recipe.batch if batch is None else batch
         if self.batch < 1 or seed < 0:
             raise ValueError(f"Trainer: batch is at least 1 and seed at least 0, not {self.batch} and {seed}")
-        self.updating = Updating(clip_norm, clip_value, ema, accumulate)
+        self.updating = Updating(clip_norm, clip_value, ema, accumulate, precision, loss_scale)
         self.history: list[dict[str, Any]] = []
         self.epoch = self.position = 0
         self.stopped: str | None = None
@@ -110,9 +119,9 @@ class Trainer:
         history will not have, DivergenceError where the loss stops being finite, KeyboardInterrupt after Ctrl-C (with
         everything saved).
         """
-        feed = feeds.feed(data, "train", self.model, self.batch, self.seed)
+        feed = feeds.feed(data, "train", self.model, self.labels, self.batch, self.seed)
         self._begin(feed)
-        held = self._held(data, validation)
+        held = feeds.held(data, validation, self.model, self.labels, self.batch, self.seed)
         if best is not None and held is None:
             raise ValueError("fit: the best epoch is chosen by validation accuracy, so `best` needs validation data")
         goal = self.model.recipe.epochs if epochs is None else epochs
@@ -149,18 +158,18 @@ class Trainer:
 
     def step(self, images: Any, labels: Any) -> float:
         """One update from one batch; its loss before the update. Before any fit, the recipe's rate stays constant."""
-        arrays = self._checked((images, labels))
+        arrays = feeds.check((images, labels), self.model, self.labels)
         self._prepare(1, 1, constant=True)
         positions = np.arange(len(arrays), dtype="int32")[None]
-        losses, _ = _run(self._program("training"), [*arrays, positions, *self._applied(np.ones(1, bool))])
+        losses, _ = programs.run(self._program("training"), [*arrays, positions, *self._applied(np.ones(1, bool))])
         return float(losses[0])
 
     def evaluate(self, split: Any) -> dict[str, float]:
         """{"loss", "accuracy"} in inference mode, over (images, labels), a data set's `.test` or a `kw.data.Loader`."""
-        return self._evaluate(feeds.feed(split, "test", self.model, self.batch, self.seed))
+        return self._evaluate(feeds.feed(split, "test", self.model, self.labels, self.batch, self.seed))
 
     def predict(self, images: Any) -> np.ndarray:
-        """Class probabilities, (n, classes) float32."""
+        """Class probabilities, (n, classes) float32; those of several classes per image do not add up to 1."""
         checked = batches.check_images(images, self.model.input_shape)
         program = self._program("prediction")
         size = max(self.batch, 256)
@@ -217,7 +226,7 @@ class Trainer:
             asked = time.perf_counter()
             for given in chunks:
                 self._run_steps(given, feed.steps, checkpoint, time.perf_counter() - asked)
-                means = self._running.means()
+                means = self._means(self._running)
                 display.update(self.position, given[1].size, means["loss"], means["accuracy"])
                 self._watchers.steps(self)
                 if stop.asked:
@@ -232,7 +241,7 @@ class Trainer:
         inputs = [*arrays, chunk, *self._applied((done % self.updating.accumulate == 0) | (done == steps))]
         before = diagnose.snapshot(list(graph.updates))
         started = time.perf_counter()
-        losses, correct = _run(program, inputs)
+        losses, counts = programs.run(program, inputs)
         seconds = time.perf_counter() - started
         bad = np.flatnonzero(~np.isfinite(losses))
         if bad.size:
@@ -244,7 +253,7 @@ class Trainer:
                 f"{reason}{kept}. A smaller learning rate often helps"
             )
         self._pace.learn(len(chunk), seconds)
-        self._running.add(losses, correct, chunk.shape[1], waited + seconds)
+        self._running.add(losses, counts, chunk.shape[1], waited + seconds)
         self.position += len(chunk)
 
     def _close_epoch(self, held: feeds.Feed | None) -> dict[str, Any]:
@@ -252,7 +261,7 @@ class Trainer:
         done = self._running
         record: dict[str, Any] = {
             "epoch": self.epoch + 1,
-            **done.means(),
+            **self._means(done),
             "learning_rate": self._rate(),
             "seconds": done.seconds,
             "images_per_second": done.seen / max(done.seconds, 1e-9),
@@ -269,9 +278,12 @@ class Trainer:
         program, total = self._program("evaluation"), Running()
         with closing(feed.in_order()) as chunks:  # type: ignore[type-var]
             for arrays, chunk in chunks:
-                losses, correct = _run(program, [*arrays, chunk])
-                total.add(losses, correct, chunk.shape[1], 0.0)
-        return total.means()
+                losses, counts = programs.run(program, [*arrays, chunk])
+                total.add(losses, counts, chunk.shape[1], 0.0)
+        return self._means(total)
+
+    def _means(self, sums: Running) -> dict[str, float]:
+        return sums.means(self.labels, self.model.classes)
 
     def _applied(self, ends: np.ndarray) -> list[np.ndarray]:
         """The training program's last input: which micro-batches end with an update. None without accumulation."""
@@ -300,7 +312,7 @@ class Trainer:
 
     def _watch(self, watchers: Watchers, validated: bool) -> None:
         """The callbacks begin: what its history will have is known, and the callbacks get the state they left."""
-        keys = ["loss", "accuracy"]
+        keys = ["loss", *self.labels.measures]
         self._watched = [*keys, "learning_rate", "seconds", *(f"validation_{k}" for k in keys if validated)]
         self.stopped, self._watchers = None, watchers
         assert self.optimizer is not None
@@ -313,7 +325,9 @@ class Trainer:
         """The training step's graph, made once: a second one would draw other dropout masks."""
         if self._graph is None:
             assert self.optimizer is not None
-            self._graph = programs.training(self.model, self.loss, self.optimizer, self.augment, self.updating)
+            self._graph = programs.training(
+                self.model, self.loss, self.optimizer, self.augment, self.updating, self.labels
+            )
         return self._graph
 
     def _averages(self) -> dict[Tensor, Tensor]:
@@ -328,9 +342,9 @@ class Trainer:
             if which == "training":
                 graph, size, tune = self._training(), self.batch, self.tune
             elif which == "evaluation":
-                graph = programs.evaluation(self.model, self.loss, averages)
+                graph = programs.evaluation(self.model, self.loss, averages, self.labels, self.updating.precision)
             else:
-                graph = programs.prediction(self.model, averages)
+                graph = programs.prediction(self.model, averages, self.labels, self.updating.precision)
             self._programs[key] = graph.compile(self.device, self.threads, size, None, tune, shown)
         return self._programs[key]
 
@@ -373,28 +387,9 @@ class Trainer:
         if smoothing and self.loss in (cross_entropy, CrossEntropy()) and not self._programs:
             self.loss = CrossEntropy(smoothing)
 
-    def _checked(self, pair: Any) -> batches.Arrays:
-        return batches.check(pair, self.model.input_shape, self.model.classes)
-
-    def _held(self, data: Any, validation: Any) -> feeds.Feed | None:
-        if validation is not None:
-            part = "validation" if getattr(validation, "validation", None) is not None else "test"
-            return feeds.feed(validation, part, self.model, self.batch, self.seed)
-        for part in ("validation", "test"):
-            if getattr(data, part, None) is not None:
-                return feeds.feed(getattr(data, part), part, self.model, self.batch, self.seed)
-        return None
-
     def _interrupted(self, checkpoint: Any) -> str:
         where = f"training stopped in epoch {self.epoch + 1} after {self.position} steps"
         if checkpoint is None:
             return f"{where}; this trainer can go on with fit, or be saved with save"
         self.save(checkpoint)
         return f"{where}, saved to {checkpoint}; kw.Trainer.resume({str(checkpoint)!r}) goes on from there"
-
-
-def _run(program: Compiled, arrays: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
-    """Losses and correct predictions, (steps,) each, of a step for each row of the positions, which come third."""
-    per_step = range(programs.POSITIONS, len(arrays))
-    out = program.run(arrays, steps=len(arrays[programs.POSITIONS]), per_step=per_step)
-    return np.ravel(out[0]), np.ravel(out[1])

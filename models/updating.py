@@ -15,6 +15,7 @@ from ..compiler.tensor import Tensor
 from ..compiler.variable import get_value, variable
 from .clipping import check_limit, clip_by_global_norm, clip_by_value
 from .optimizers import Optimizer, Updates
+from .precision import check, scale_for
 
 
 @dataclass(frozen=True)
@@ -23,13 +24,16 @@ class Updating:
 
     clip_norm, clip_value: limits of the gradients, by value first where both are given. ema: the decay of an
     exponential moving average of the parameters (Polyak and Juditsky 1992 average; with decay as in Szegedy et al.
-    2016), which begins at their values before the first update. accumulate: micro-batches per update.
+    2016), which begins at their values before the first update. accumulate: micro-batches per update. precision,
+    loss_scale: see `precision`; the factor of the loss is None where there is none.
     """
 
     clip_norm: float | None = None
     clip_value: float | None = None
     ema: float | None = None
     accumulate: int = 1
+    precision: str | None = None
+    loss_scale: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("clip_norm", "clip_value"):
@@ -39,6 +43,10 @@ class Updating:
             raise ValueError(f"ema: the decay of the average lies between 0 and 1, as 0.999 does, not {self.ema!r}")
         if not isinstance(self.accumulate, int) or self.accumulate < 1:
             raise ValueError(f"accumulate: micro-batches per update, a whole number from 1, not {self.accumulate!r}")
+        check(self.precision)
+        object.__setattr__(self, "loss_scale", scale_for(self.precision, self.loss_scale))
+        if self.loss_scale is not None and self.accumulate > 1:
+            raise ValueError("loss_scale: a scaled loss and accumulated gradients do not go together; choose one")
 
     def clip(self, gradients: Sequence[Tensor]) -> list[Tensor]:
         """The gradients as the optimizer gets them."""

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import struct
+from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +39,12 @@ def check_shape(shape: Sequence[int], fit: str) -> tuple[int, int, int]:
 
 
 def decode(path: str | os.PathLike[str], shape: tuple[int, int, int], fit: str = "crop") -> np.ndarray:
-    """The image in a JPEG or PNG file as float32 (channels, height, width) in [0, 1]; 3 channels are red, green, blue.
+    """`decode_bytes` as float32 in [0, 1]."""
+    return np.divide(decode_bytes(path, shape, fit), np.float32(255), dtype=np.float32)
+
+
+def decode_bytes(path: str | os.PathLike[str], shape: tuple[int, int, int], fit: str = "crop") -> np.ndarray:
+    """The image in a JPEG or PNG file as uint8 (channels, height, width); 3 channels are red, green, blue.
 
     fit: "crop" scales, with antialiasing, until the image covers the size, and cuts off what is over on both sides;
     "stretch" scales each side by itself. Transparency is dropped. Raises DataError naming a file that is missing,
@@ -62,8 +69,7 @@ def decode(path: str | os.PathLike[str], shape: tuple[int, int, int], fit: str =
     except faults as error:
         what = "not an image" if type(error).__name__ == "UnidentifiedImageError" else f"cannot be decoded ({error})"
         raise DataError(f"{path}: {what}; remove the file or replace it by a whole one") from None
-    planes = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
-    return np.divide(planes, np.float32(255), dtype=np.float32)
+    return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
 
 def _in_mode(image: Any, mode: str) -> Any:
@@ -94,6 +100,20 @@ class ImageFiles:
     def read(self, position: int) -> np.ndarray:
         """The image at `position`, float32 of `shape` in [0, 1]. Raises as `decode`."""
         return decode(self.paths[position], self.shape, self.fit)
+
+    def decoded(self, workers: int | None = None) -> np.ndarray:
+        """All images, uint8 (n, *shape), for a set of small images that memory holds; an epoch then decodes nothing.
+
+        workers: threads that decode, by default one per core, at most 8. Raises as `decode`.
+        """
+        out = np.empty((len(self), *self.shape), np.uint8)
+
+        def fill(position: int) -> None:
+            out[position] = decode_bytes(self.paths[position], self.shape, self.fit)
+
+        with ThreadPoolExecutor(workers or min(os.cpu_count() or 1, 8)) as pool:
+            deque(pool.map(fill, range(len(self)), chunksize=64), maxlen=0)
+        return out
 
     def where(self, position: int) -> str:
         """The file, for messages."""

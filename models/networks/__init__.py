@@ -6,8 +6,13 @@ A new network is a decorated function in one of these files, imported below by n
 from __future__ import annotations
 
 from .alexnet import alexnet
+from .bn_inception import bn_inception
 from .googlenet import googlenet
-from .lenet import lenet5
+from .inception_resnet import inception_resnet_v1, inception_resnet_v2
+from .inception_v3 import inception_v3
+from .inception_v4 import inception_v4
+from .lenet import lenet5, lenet5_1998
+from .maxout import maxout_cifar, maxout_conv, maxout_mlp
 from .perceptrons import mlp, mlp1986, perceptron, playground, rosenblatt
 from .registry import build, names, register
 from .resnet import resnet18, resnet34, resnet50, resnet101, resnet152
@@ -24,5 +29,6 @@ from .resnet_cifar import (
 from .svm import linear_svm, svm
 from .vgg import vgg11, vgg13, vgg16, vgg19
 from .zfnet import zfnet
+from .zip_code_net import lecun1989
 
 __all__ = ["build", "names", "register", *names()]

@@ -18,11 +18,19 @@ ROOT = Path(__file__).resolve().parents[2]
 FENCE = re.compile(r"^(?P<skip><!-- not run -->\n+)?```python\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\((?!https?:|#|mailto:)([^)#]+)")
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-EXAMPLES = {"train_lenet5.py": ["1"], "read_a_kernel.py": [], "augment.py": [], "covariate_shift.py": ["1"]}
+EXAMPLES = {
+    "train_lenet5.py": ["1"],
+    "read_a_kernel.py": [],
+    "augment.py": [],
+    "covariate_shift.py": ["1"],
+    "batch_norm.py": ["--epochs", "1", "--count", "320"],
+    "resnet20_cifar10.py": ["--help"],
+}
 LONG = {  # more than 5 s with an empty kernel cache
     "train_lenet5.py",
     "augment.py",
     "covariate_shift.py",
+    "batch_norm.py",
     "README.md",
     "images.md",
     "training.md",

@@ -131,7 +131,7 @@ def test_loaders_that_do_not_fit_the_network(problem):
     cases = [
         (Loader((images[:, :, :7], labels)), r"gives images of shape \(1, 7, 8\), the network takes \(1, 8, 8\)"),
         (Loader((images, labels + 1)), r"label 4 at position .* 0\.\.3"),
-        (Loader((images, np.eye(4, dtype="uint8")[labels])), "one class per image; for several, iterate"),
+        (Loader((images, np.eye(4, dtype="uint8")[labels])), r"not \(70, 4\); for several classes per image"),
         (Loader(problem, transform=lambda x, rng: x[:, :, :4]), r"\(1, 4, 8\), the network takes"),
     ]
     for loader, message in cases:

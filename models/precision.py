@@ -1,0 +1,114 @@
+"""Mixed precision: contractions in a narrow float type, everything else, and the weights, in the model's own.
+
+Micikevicius et al. 2018, "Mixed precision training": parameters stay in float32 (the master weights) and are cast where
+a convolution or a matrix product reads them; normalisation, losses and updates stay in float32; with float16, whose
+small gradients vanish, the loss is multiplied by a factor and the gradients divided by it. Leans on the graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..compiler import dtypes
+from ..compiler.errors import DTypeError
+from ..compiler.graph import toposort
+from ..compiler.ops.elementwise import equal, maximum, where
+from ..compiler.ops.reduce import min_
+from ..compiler.rewrite import rebuild
+from ..compiler.tensor import Tensor, cast
+from ..compiler.variable import variable
+from .optimizers import Updates
+
+NARROW = ("bfloat16", "float16")
+SCALE = 2.0**15
+"""The first factor of the loss with float16; PyTorch's scaler starts at twice this."""
+GROWTH_STEPS = 2000
+LARGEST = float(np.finfo(np.float32).max)
+
+
+def check(precision: Any) -> None:
+    """Raises ValueError for a precision that is none, or that the compiler has no numbers of."""
+    if precision in (None, dtypes.FLOAT32):
+        return
+    if precision not in NARROW:
+        raise ValueError(f"precision: {', '.join(NARROW)} or None for float32 throughout, not {precision!r}")
+    try:
+        dtypes.check(precision)
+    except DTypeError:
+        raise ValueError(f"precision: the compiler has no {precision} yet; None computes in float32") from None
+
+
+def scale_for(precision: str | None, given: float | None) -> float | None:
+    """The loss's first factor: what is given, else what float16 needs. Raises ValueError where it is not above 0."""
+    if given is not None and not (np.isfinite(given) and given > 0):
+        raise ValueError(f"loss_scale: the loss's first factor is a number above 0, as 32768 is, not {given!r}")
+    return SCALE if given is None and precision == "float16" else given
+
+
+def lowered(outputs: Sequence[Tensor], precision: str | None, before: Sequence[Tensor] = ()) -> list[Tensor]:
+    """The same expressions with contractions in `precision`, their operands cast to it and their results cast back.
+
+    before: what they start from; contractions that lead up to these stay as they are, and so do those of integers and
+    of types no wider. None changes nothing.
+    """
+    if precision is None:
+        return list(outputs)
+    kept = set(toposort(before))
+    done: dict[Tensor, Tensor] = {}
+    for node in toposort(outputs):
+        inputs = [done[i] for i in node.inputs]
+        if node in kept:
+            done[node] = node
+        elif node.op.kind == "contract" and dtypes.is_float(node.dtype) and _wider(node.dtype, precision):
+            done[node] = cast(rebuild(node, [cast(i, precision) for i in inputs]), node.dtype)
+        else:
+            done[node] = rebuild(node, inputs)
+    return [done[y] for y in outputs]
+
+
+def _wider(dtype: str, than: str) -> bool:
+    return dtypes.ITEMSIZE[dtype] > dtypes.ITEMSIZE[than]
+
+
+class LossScale:
+    """The factor of the loss, kept up while training: halved where a gradient is not finite, doubled after 2000 good
+    steps in a row. A step with such a gradient changes nothing else. (Micikevicius et al. 2018, section 3.2; with
+    PyTorch's numbers.)
+
+    `state`: its variables, for checkpoints.
+    """
+
+    def __init__(self, first: float):
+        self.factor = variable("loss_scale.factor", np.array(first, "float32"))
+        self.good = variable("loss_scale.good_steps", np.array(0, "int32"))
+        self.state = [self.factor, self.good]
+
+    def scaled(self, loss: Tensor) -> Tensor:
+        """The loss to differentiate."""
+        return loss * self.factor
+
+    def unscaled(self, gradients: Sequence[Tensor]) -> list[Tensor]:
+        """The gradients of the loss itself."""
+        return [g / self.factor for g in gradients]
+
+    def guarded(self, updates: Updates, gradients: Sequence[Tensor]) -> Updates:
+        """The updates, where all gradients are finite, and the factor's own."""
+        finite = finite_all(gradients)
+        grown = equal(self.good + 1, GROWTH_STEPS)
+        factor = where(grown, self.factor * 2.0, self.factor)
+        return {
+            **{v: where(finite, new, v) for v, new in updates.items()},
+            self.factor: where(finite, factor, maximum(self.factor * 0.5, 1.0)),
+            self.good: where(finite, where(grown, 0, self.good + 1), 0),
+        }
+
+
+def finite_all(tensors: Sequence[Tensor]) -> Tensor:
+    """Whether no element of any is nan or infinite, a bool scalar."""
+    all_good = min_((abs(tensors[0]) <= LARGEST).astype("int32"))
+    for t in tensors[1:]:
+        all_good = all_good * min_((abs(t) <= LARGEST).astype("int32"))
+    return all_good > 0

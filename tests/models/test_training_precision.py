@@ -1,0 +1,130 @@
+"""Mixed precision: which operations are narrow, what the rest sees, and the factor of the loss."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import kernelwright as kw
+from kernelwright.compiler import dtypes
+from kernelwright.models import precision
+
+RNG = np.random.default_rng(4)
+
+
+def network():
+    layers = [kw.nn.Conv(3, 3), kw.nn.BatchNorm(), kw.relu, kw.nn.Flatten(), kw.nn.Dense(4)]
+    return kw.models.Model("small", kw.nn.Sequential(*layers), (1, 8, 8), 4)
+
+
+def trainer(**options):
+    return kw.Trainer(network(), kw.optim.SGD(0.1, momentum=0.9), device="reference", batch=35, **options)
+
+
+def values(t):
+    return [kw.get_value(v) for v in (*t.model.parameters(), *t.model.buffers())]
+
+
+# ------------------------------------------------------------------ which operations are narrow
+def test_contractions_alone_are_narrow_and_agree_with_torch():
+    """A network of float64 whose contractions are float32: the same relation as float32 to the 16-bit types."""
+    torch = pytest.importorskip("torch")
+    with kw.init.precision("float64"):
+        model = network()
+    images, weight = RNG.standard_normal((5, 1, 8, 8)), RNG.standard_normal((5, 4))
+    x, w = model.images(), kw.input("w", (None, 4), "float64")
+    logits = model(x, training=True)
+    statistics = model.net.updates()
+    y, *moved = precision.lowered([logits, *statistics.values()], "float32", [x])
+    kinds = {i.dtype for node in kw.toposort([y]) if node.op.name == "contract" for i in node.inputs}
+    assert kinds == {"float32"} and y.dtype == "float64"
+    gradients = kw.grad((y * w).sum(), [x, *model.parameters()])
+    assert all(g.dtype == "float64" for g in gradients)
+    run = kw.compile([x, w], [y, *gradients], dict(zip(statistics, moved)), device="reference")
+    found = [*run(images, weight), *map(kw.get_value, model.buffers())]
+
+    t = torch.tensor(images, requires_grad=True)
+    p = [torch.tensor(kw.get_value(v), requires_grad=True) for v in model.parameters()]
+    h = torch.nn.functional.conv2d(t.float(), p[0].float()).double() + p[1][:, None, None]
+    mean, var = torch.zeros(3).double(), torch.ones(3).double()
+    h = torch.nn.functional.batch_norm(h, mean, var, p[2], p[3], training=True).relu().flatten(1)
+    out = (h.float() @ p[4].float().T).double() + p[5]
+    (out * torch.tensor(weight)).sum().backward()
+    wanted = [out, t.grad, *(v.grad for v in p), mean, var]
+    for a, b in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(a, b.detach().numpy(), rtol=1e-5, atol=1e-5)
+    whole = kw.compile([x], [model(x, training=True)], device="reference")(images)
+    assert 1e-10 < np.abs(found[0] - whole).max() < 1e-5
+
+
+def test_what_comes_before_stays_as_it_is():
+    x, a = kw.input("x", (3, 3), "float64"), kw.as_tensor(np.eye(3))
+    before = x @ a
+    (y,) = precision.lowered([kw.tanh(before) @ a], "float32", [before])
+    made = [node for node in kw.toposort([y]) if node.op.name == "contract"]
+    assert before in made and sorted(node.dtype for node in made) == ["float32", "float64"]
+    assert precision.lowered([y], None) == [y]
+
+
+@pytest.mark.parametrize("name", precision.NARROW)
+def test_a_narrow_type_trains_where_the_compiler_has_it(name, problem):
+    if name not in dtypes.ITEMSIZE:
+        with pytest.raises(ValueError, match=f"the compiler has no {name} yet; None computes in float32"):
+            trainer(precision=name)
+        return
+    t = trainer(precision=name)
+    history = t.fit(problem, epochs=30, progress=False)
+    assert history[-1]["accuracy"] > 0.9 and np.isfinite(t.predict(problem[0])).all()
+    assert {p.dtype for p in t.model.parameters()} == {"float32"}
+
+
+# ------------------------------------------------------------------ the factor of the loss
+def test_a_scaled_loss_trains_as_the_loss_does(problem, device):
+    plain, scaled = trainer(clip_norm=0.5), trainer(clip_norm=0.5, loss_scale=1024.0)
+    plain.device = scaled.device = device
+    a, b = (t.fit(problem, epochs=4, progress=False) for t in (plain, scaled))
+    assert [r["accuracy"] for r in a] == [r["accuracy"] for r in b]
+    np.testing.assert_allclose([r["loss"] for r in a], [r["loss"] for r in b], rtol=1e-5)
+    for x, y in zip(values(plain), values(scaled), strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:(overflow|invalid value) encountered")
+def test_a_step_whose_gradients_overflow_is_left_out(problem):
+    t = trainer(loss_scale=3e38, loss=lambda y, labels: kw.cross_entropy(y, labels) * 30.0)
+    t.optimizer = kw.optim.SGD(0.003)
+    start, losses = [kw.get_value(p) for p in t.model.parameters()], []
+    losses.append(t.step(*problem))
+    state = {v.attrs.name: v for v in t._variables()}
+    for p, before in zip(t.model.parameters(), start, strict=True):
+        np.testing.assert_array_equal(kw.get_value(p), before)
+    assert kw.get_value(state["loss_scale.factor"]) == np.float32(1.5e38)
+    assert kw.get_value(state["optimizer.step"]) == 0
+    losses += [t.step(*problem) for _ in range(30)]
+    assert losses[-1] < losses[0] and np.isfinite(losses).all()
+    assert kw.get_value(state["loss_scale.good_steps"]) > 0
+
+
+def test_the_factor_doubles_after_two_thousand_good_steps_and_is_resumed(problem, tmp_path):
+    t = trainer(loss_scale=8.0)
+    t.step(*problem)
+    state = {v.attrs.name: v for v in t._variables()}
+    kw.set_value(state["loss_scale.good_steps"], 1999)
+    t.step(*problem)
+    assert kw.get_value(state["loss_scale.factor"]) == 16.0 and kw.get_value(state["loss_scale.good_steps"]) == 0
+    t.save(tmp_path / "run.safetensors")
+    again = kw.Trainer.resume(tmp_path / "run.safetensors", network(), device="reference")
+    assert {v.attrs.name: float(kw.get_value(v)) for v in again._variables()[-2:]} == {
+        "loss_scale.factor": 16.0,
+        "loss_scale.good_steps": 0.0,
+    }
+
+
+def test_wrong_settings_are_named():
+    with pytest.raises(ValueError, match=r"bfloat16, float16 or None .* not 'int8'"):
+        trainer(precision="int8")
+    with pytest.raises(ValueError, match="a number above 0, as 32768 is, not 0"):
+        trainer(loss_scale=0)
+    with pytest.raises(ValueError, match="do not go together"):
+        trainer(loss_scale=8.0, accumulate=2)
+    assert precision.scale_for("float16", None) == 32768 and precision.scale_for("bfloat16", None) is None
