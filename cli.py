@@ -10,6 +10,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -48,6 +49,7 @@ def train(
     clip_norm: Annotated[float | None, typer.Option(help="Limit of the gradients' global norm.")] = None,
     ema: Annotated[float | None, typer.Option(help="Decay of averaged weights, used for testing: 0.999.")] = None,
     accumulate: Annotated[int, typer.Option(min=1, help="Batches whose gradients make one update.")] = 1,
+    tune: Annotated[bool, typer.Option("--tune", help="First choose tiles by timing them; remembered.")] = False,
     log: Annotated[Path | None, typer.Option(help="A .csv or .jsonl file, one line per epoch.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Learning curves: .png, .svg or .pdf.")] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="Saved after each epoch and on Ctrl-C.")] = None,
@@ -73,7 +75,8 @@ def train(
         model.recipe = replace(model.recipe, learning_rate=learning_rate)
     try:
         loss = CrossEntropy(label_smoothing) if label_smoothing else None
-        trainer = Trainer(model, None, loss, device, threads, seed, batch, None, clip_norm, None, ema, accumulate)
+        limits = (clip_norm, None)
+        trainer = Trainer(model, None, loss, device, threads, seed, batch, None, *limits, ema, accumulate, tune=tune)
         watchers: list[Any] = [callbacks.log(log)] if log is not None else []
         watchers += [callbacks.Plot(plot)] if plot is not None else []
     except (ValueError, ImportError) as error:
@@ -108,9 +111,14 @@ def kernels(
     network: Network,
     which: Annotated[str | None, typer.Argument(metavar="[N]", help="Number or name of one kernel.")] = None,
     training: Annotated[bool, typer.Option("--train/--infer", help="Of the training step, or of inference.")] = True,
-    form: Annotated[str, typer.Option("--as", help="loops, source, llvm or asm.")] = "source",
+    form: Annotated[str, typer.Option("--as", help="schedules, loops, source, llvm or asm.")] = "source",
     batch: Annotated[int, typer.Option(min=1, help="Batch size for flops, bytes and times.")] = 128,
     profile: Annotated[bool, typer.Option("--profile", help="Measure each kernel, and the machine's limits.")] = False,
+    tune: Annotated[bool, typer.Option("--tune", help="Choose tiles by timing them, and show what it gains.")] = False,
+    schedules: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Lines `name = schedule`, as `--as schedules` prints them.")
+    ] = None,
+    cpu: Annotated[str, typer.Option(help="Compile for this CPU: x86-64-v3, neoverse-n1, ...")] = "native",
     threads: Threads = None,
     device: Annotated[str, typer.Option(help="cpu, or cuda: to read, without a GPU.")] = "cpu",
     arch: Annotated[str, typer.Option(help="The GPU's architecture, with --device cuda.")] = "sm_90",
@@ -118,6 +126,7 @@ def kernels(
 ) -> None:
     """List a network's kernels, or show one of them: `kernelwright kernels lenet5 3 --as asm`."""
     from .compiler import inspect
+    from .compiler.codegen.target import targeting
 
     if device not in ("cpu", "cuda") or (profile and device == "cuda"):
         raise typer.BadParameter(
@@ -130,7 +139,8 @@ def kernels(
 
         program = Listing(graph.inputs, graph.outputs, graph.updates, arch, {"batch": batch})
     else:
-        program = graph.compile("cpu", threads, batch)
+        with targeting(cpu) if cpu != "native" else nullcontext():
+            program = graph.compile("cpu", threads, batch, _schedules(schedules), tune, shown=True)
     sizes = {"batch": batch, "examples": batch}
     if which is not None:
         kernel = inspect.find(program, which)
@@ -149,6 +159,13 @@ def kernels(
                 "reasons": list(kernel.reasons),
             },
         )
+        return
+    if form == "schedules":
+        print(inspect.schedules(program))
+        return
+    if tune:
+        print(inspect.tuning_table(program))
+        _write(json_file, {"network": network, "batch": batch, "tuning": inspect.tuning_rows(program)})
         return
     if profile:
         from .bench import peak
@@ -264,6 +281,15 @@ def _graph(network: str, training: bool, batch: int) -> tuple[Any, list[Any]]:
     graph = programs.training(model, model.recipe.criterion(), model.recipe.build(1, 1, True))
     labels = rng.integers(0, model.classes, batch).astype("int32")
     return graph, [images, labels, np.arange(batch, dtype="int32")]
+
+
+def _schedules(path: Path | None) -> dict[str, str] | None:
+    from .compiler.inspect import read_schedules
+
+    try:
+        return None if path is None else read_schedules(path.read_text())
+    except OSError as error:
+        raise typer.BadParameter(f"cannot read {path}: {error.strerror}") from None
 
 
 def _write(path: Path | None, outcome: dict[str, Any]) -> None:

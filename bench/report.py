@@ -58,6 +58,12 @@ def write(folder: Path) -> Path:
     depth = sorted((folder / "results").glob("*-depth.json"))
     if depth:
         sections.append(depths(json.loads(depth[-1].read_text())))
+    starting = sorted((folder / "results").glob("*-starts.json"))
+    if starting:
+        sections.append(starts(json.loads(starting[-1].read_text())))
+    photographs = sorted((folder / "results").glob("*-imagenet.json"))
+    if photographs:
+        sections.append(imagenet([json.loads(path.read_text()) for path in photographs]))
     sections.append(MICRO)
     path = folder / "README.md"
     path.write_text("\n".join(sections))
@@ -154,6 +160,43 @@ def depths(result: dict[str, Any]) -> str:
     title = "## Compile time by depth (empty kernel cache)"
     about = f"{result['date']}, {result['machine']['cpu']}, {result['machine']['cores']} cores; `{result['command']}`"
     return "\n".join([title, "", table(head, rows), about, ""])
+
+
+def starts(result: dict[str, Any]) -> str:
+    """Seconds and memory of new processes up to a compiled training step."""
+    keys = ("network", "batch", "start", "import", "graph", "compile", "total", "kernels", "distinct", "peak_mb")
+    rows = [[f"{r[k]:.2f}" if isinstance(r[k], float) else str(r[k]) for k in keys] for r in result["rows"]]
+    head = ["network", "batch", "kernel cache", "import, s", "graph and gradient, s", "compile, s", "total, s"]
+    head += ["kernels", "distinct", "memory after a step, MB"]
+    title = "## New process to a compiled training step"
+    about = f"{result['date']}, {result['machine']['cpu']}, {result['machine']['cores']} cores; `{result['command']}`"
+    return "\n".join([title, "", table(head, rows), about, ""])
+
+
+def imagenet(runs: Sequence[dict[str, Any]]) -> str:
+    """The newest training steps of each ImageNet network on photographs; `runs` from the oldest to the newest."""
+    found = {r["network"]: (r, run) for run in runs for r in run["results"]}
+    head = ["network", "input", "batch", "parameters", "GFLOP a step", "s a step", "of the peak", "first step, s"]
+    head += ["memory, GB", "rate", "loss, step by step"]
+    rows = []
+    for name, (r, run) in found.items():
+        if "error" in r:
+            rows.append([name, *[""] * (len(head) - 2), r["error"]])
+            continue
+        size, work = "x".join(map(str, r["input"])), f"{r['flops'] / 1e9:.0f}"
+        share = f"{r['flops'] / r['median'] / run['peak_flops']:.0%}"
+        losses = ", ".join(f"{loss:.2f}" for loss in r["losses"]) + ("" if r["falls"] else " (does not fall)")
+        rest = [_three(r["median"]), share, _three(r["seconds"][0]), f"{r['memory'] / 1e9:.1f}", str(r["rate"]), losses]
+        rows.append([name, size, str(r["batch"]), f"{r['parameters']:,}", work, *rest])
+    run = runs[-1]
+    about = (
+        f"Training steps on crops of {len(run['photographs'])} photographs through the image folder reader, from "
+        f"random weights, with the recipe's loss and SGD with momentum {run['momentum']}; VGG, which has no norms, "
+        "takes a tenth of the rate, since its losses jump about at that of the others. Every step has a new batch, "
+        "so that losses are noisy. The first step includes compiling; the time is the median of the others. "
+        f"{run['date']}, {run['machine']['cpu']}, {threads(run)}; `{run['command']}`"
+    )
+    return "\n".join(["## ImageNet networks on photographs", "", table(head, rows), about, ""])
 
 
 def milliseconds(contender: dict[str, Any]) -> str:

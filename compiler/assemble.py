@@ -17,12 +17,12 @@ from typing import Any, TypeVar
 from .. import runtime
 from . import config, dtypes, loops
 from .codegen.cpu import print_kernel
-from .codegen.target import target
+from .codegen.target import NATIVE, chosen, target, targeting
 from .graph import location, toposort
 from .kernels import Buffer, Kernel
-from .layout import describe
 from .memory import Plan
 from .ops.movement import slice_room
+from .schedule_text import renamed, show
 from .shapes import Dim, nominal, poly, value
 from .tensor import Tensor
 
@@ -33,14 +33,19 @@ def kernel_cache() -> runtime.KernelCache:
     return runtime.KernelCache()
 
 
-@cache
 def environment() -> str:
     """What decides a kernel's code besides its source."""
     t = target()
+    return f"{_generator()} {t.triple} {t.cpu} {t.features}"
+
+
+@cache
+def _generator() -> str:
+    """This code generator and the versions of what it stands on."""
     own = hashlib.sha256()
     for path in sorted((Path(__file__).parent / "codegen").glob("*.py")):
         own.update(path.read_bytes())
-    return f"{own.hexdigest()} {version('numba')} {version('llvmlite')} {t.triple} {t.cpu} {t.features}"
+    return f"{own.hexdigest()} {version('numba')} {version('llvmlite')}"
 
 
 def kernel_key(text: str) -> str:
@@ -63,6 +68,7 @@ class KernelInfo:
     flop_count: Dim
     byte_count: Dim
     cycles_each: float = 0.0
+    cpu: str = NATIVE
 
     def flops(self, **sizes: int) -> int:
         return value(self.flop_count, sizes)
@@ -81,10 +87,11 @@ class KernelInfo:
 
     @cached_property
     def asm(self) -> str:
-        """The assembly of this machine."""
+        """The assembly of the CPU that it was compiled for."""
         from .codegen.build import assembly
 
-        return assembly(self.llvm)
+        with targeting(self.cpu):
+            return assembly(self.llvm)
 
     def __str__(self) -> str:
         return self.source
@@ -116,6 +123,7 @@ def compile_sources(texts: Iterable[str]) -> dict[str, bytes]:
         else:
             objects[key] = bytes(parts["object"])  # type: ignore[arg-type]
     if missing:
+        from .codegen.build import build_for_target
         from .codegen.workers import build_all
 
         def keep(name: str, built: Any) -> None:
@@ -123,8 +131,9 @@ def compile_sources(texts: Iterable[str]) -> dict[str, bytes]:
             objects[key] = built.object
             kernel_cache().put(key, {"object": built.object, "source": missing[key], "llvm": built.llvm})
 
-        sources = {symbol(k): text.replace("def kernel(", f"def {symbol(k)}(", 1) for k, text in missing.items()}
-        build_all(sources, config.helpers(), keep)
+        longest_first = sorted(missing.items(), key=lambda item: -len(item[1]))  # the last to end is then a short one
+        sources = {symbol(k): text.replace("def kernel(", f"def {symbol(k)}(", 1) for k, text in longest_first}
+        build_all(sources, config.helpers(), keep, build_for_target())
     return objects
 
 
@@ -150,8 +159,10 @@ def assemble(
         key = kernel_key(source.text)
         sizes = [runtime.SizeArg(poly(d)) for d in source.names.sizes]
         used = [runtime.BufferArg(number[b]) for b in source.names.buffers]
-        specs.append(runtime.KernelSpec(kernel.name, key, symbol(key), (*sizes, *used), barrier))
-        infos.append(kernel_info(kernel, key, source, KernelInfo))
+        info = kernel_info(kernel, key, source, KernelInfo)
+        cycles = (info.cycles_each, poly(_work(info.flop_count, info.byte_count)))
+        specs.append(runtime.KernelSpec(kernel.name, key, symbol(key), (*sizes, *used), barrier, cycles=cycles))
+        infos.append(info)
     states = [b for b in listed if b.kind == "state"]
     program = runtime.Program(
         name,
@@ -180,20 +191,22 @@ def kernel_info(kernel: Kernel, key: str, source: Any, kind: type[Info]) -> Info
     stores = "\n".join(
         f"{s.buffer.name}[{', '.join(map(repr, s.index))}] = {loops.show(s.value)}" for s in kernel.stores
     )
+    flops, moved = kernel.flops(), kernel.bytes()
     space = "for " + ", ".join(f"{a} < {a.extent}" for a in kernel.axes) + ":\n" if kernel.axes else ""
     return kind(
         kernel.name,
         key,
         source.pretty(kernel.name),
-        space + "\n".join(("    " if space else "") + line for line in stores.splitlines()),
-        describe(kernel),
+        renamed(space + "\n".join(("    " if space else "") + line for line in stores.splitlines()), kernel),
+        show(kernel.schedule, kernel),
         tuple(n.op.name for n in kernel.nodes if n.op.kind not in ("source", "movement")),
         kernel.reasons,
         tuple(lines),
         tuple(f"{b.name} {b.dtype}{b.shape} order {b.order}" for b in source.names.buffers),
-        kernel.flops(),
-        kernel.bytes(),
-        kernel.cycles / max(nominal(_work(kernel.flops(), kernel.bytes())), 1),
+        flops,
+        moved,
+        kernel.cycles / max(nominal(_work(flops, moved)), 1),
+        chosen(),
     )
 
 

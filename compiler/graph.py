@@ -18,11 +18,11 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import networkx as nx
-
 from .shapes import Shape, show
 
 if TYPE_CHECKING:
+    import networkx as nx
+
     from .ops.registry import Op
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -209,6 +209,8 @@ def consumers(order: Sequence[Node]) -> dict[Any, list[Any]]:
 
 def to_networkx(outputs: Iterable[Node]) -> nx.DiGraph:
     """The graph as a networkx digraph (edges from producer to consumer), for analysis and drawing."""
+    import networkx as nx
+
     graph = nx.DiGraph()
     for node in toposort(outputs):
         graph.add_node(node, op=node.op.name, shape=node.shape, dtype=node.dtype, name=name_of(node))

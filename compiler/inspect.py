@@ -108,6 +108,61 @@ def profile_table(measured: Sequence[dict[str, Any]], limits: Limits) -> str:
     )
 
 
+def tuning_rows(program: Any) -> list[dict[str, Any]]:
+    """What tuning measured, one row per distinct contraction, where it gained most first."""
+    rows = [
+        {
+            "kernel": t.kernels[0],
+            "alike": len(t.kernels),
+            "seconds": t.trials[0].seconds,
+            "tuned": t.best.seconds,
+            "gain": t.gain,
+            "model": t.trials[0].schedule,
+            "measured": t.best.schedule,
+            "trials": [(x.schedule, x.cycles, x.seconds) for x in t.trials],
+        }
+        for t in program.tuned
+    ]
+    return sorted(rows, key=lambda r: -float(r["gain"]))
+
+
+def tuning_table(program: Any) -> str:
+    """`tuning_rows` as text: where measuring chose otherwise than the cost model, and what it gains in all."""
+    found = tuning_rows(program)
+    cells = [("kernel", "alike", "model us", "tuned us", "gain", "model", "measured")]
+    for r in found:
+        times = (f"{r['seconds'] * 1e6:.1f}", f"{r['tuned'] * 1e6:.1f}", f"{r['gain']:.2f}")
+        same = "same" if r["measured"] == r["model"] else shorten(r["measured"])
+        cells.append((r["kernel"], str(r["alike"]), *times, shorten(r["model"]), same))
+    before, after = (sum(r[key] * r["alike"] for r in found) for key in ("seconds", "tuned"))
+    changed = sum(r["measured"] != r["model"] for r in found)
+    return (
+        f"{grid(cells, right=(1, 2, 3, 4))}\n{changed} of {len(found)} contractions changed: "
+        f"{before * 1e3:.3f} ms by the model's choice, {after * 1e3:.3f} ms tuned"
+    )
+
+
+def schedules(program: Any) -> str:
+    """A line `name = schedule` for every kernel, as `read_schedules` takes them."""
+    return "\n".join(f"{k.name} = {k.schedule}" for k in program.kernels)
+
+
+def read_schedules(text: str) -> dict[str, str]:
+    """{name or pattern: schedule} of lines `name = schedule`; empty lines and those that begin with # say nothing.
+
+    Raises CompileError for a line without `=`.
+    """
+    found: dict[str, str] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        name, separator, schedule = (part.strip() for part in line.partition("="))
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        if not separator or not name:
+            raise CompileError(f"line {number} of the schedules is {line!r}; write: name = outer tile 8x2")
+        found[name] = schedule
+    return found
+
+
 def explain(kernel: KernelInfo) -> str:
     """Why the kernel is what it is: the decisions of fusion, the schedule, the user's lines."""
     parts = [f"{kernel.name}: {kernel.schedule}", "fused because:", *(f"  {r}" for r in kernel.reasons)]

@@ -14,7 +14,6 @@ from . import loops
 from .kernels import Buffer, Kernel, Store, points
 from .merge import merged
 from .planning import plan
-from .schedule import CHUNK, Tile
 from .shapes import Size
 from .tiling import contraction
 from .transforms import mapped
@@ -214,7 +213,7 @@ def _grouped(b: Buffer) -> bool:
 def _candidates(b: Buffer) -> list[Order]:
     natural = tuple(range(len(b.shape)))
     orders = [natural, _channels_last(b), _batch_last(b), (*natural[1:], 0)]
-    if len(natural) > 2:
+    if len(natural) > 2 and not isinstance(b.shape[0], Size):
         orders.append(_filters_inside(b))
     return list(dict.fromkeys(orders))
 
@@ -319,9 +318,3 @@ def reading(kernel: Kernel, source: Buffer, copy: Buffer) -> Kernel:
 
     stores = tuple(Store(s.buffer, s.index, loops.transform(s.value, change)) for s in kernel.stores)
     return Kernel(kernel.name, kernel.axes, stores, kernel.nodes, kernel.reasons)
-
-
-def describe(kernel: Kernel) -> str:
-    """The schedule in words."""
-    s = kernel.schedule
-    return str(s) if isinstance(s, Tile) else f"{s} (chunk {CHUNK})" if hasattr(s, "lane") else str(s)

@@ -176,9 +176,10 @@ class Index:
                 out |= atom.index.axes
         return frozenset(out)
 
-    @property
-    def is_affine(self) -> bool:
-        return all(isinstance(a, Axis) for a, _ in self.terms)
+    def affine_in(self, axes: Iterable[Axis]) -> bool:
+        """Do these axes stand in no division, remainder or index read from data?"""
+        within = set().union(*(Index([(a, 1)]).axes for a, _ in self.terms if not isinstance(a, Axis)))
+        return within.isdisjoint(axes)
 
     def coefficient(self, axis: Axis) -> Dim:
         return next((c for a, c in self.terms if a is axis), 0)

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-
-import networkx as nx
+from typing import TYPE_CHECKING
 
 from . import loops
 from .kernels import Buffer, Kernel, Store, points
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 
 @dataclass
@@ -28,6 +30,8 @@ class Plan:
 
 def order(kernels: Sequence[Kernel]) -> list[Kernel]:
     """The kernels so that values are written before they are read, and variables overwritten after their readers."""
+    import networkx as nx
+
     graph = nx.DiGraph()
     graph.add_nodes_from(range(len(kernels)))
     writer = {b: i for i, k in enumerate(kernels) for b in k.writes()}
@@ -54,6 +58,8 @@ def order(kernels: Sequence[Kernel]) -> list[Kernel]:
 def _soonest(graph: nx.DiGraph) -> list[tuple[int, int]]:
     """Where each kernel wants to stand: in the given order, except that what serves one last kernel alone, as a
     weight's gradient serves its update, comes as soon as the rest of what it reads is there, to let go of that."""
+    import networkx as nx
+
     serves: dict[int, int | None] = {}
     for i in reversed(list(nx.topological_sort(graph))):
         ends = {serves[j] for j in graph.successors(i)}

@@ -12,12 +12,16 @@ from itertools import pairwise
 from . import loops
 from .kernels import Kernel, Store
 from .loops import Axis, Expr, Index
+from .phases import by_phases
+from .transforms import mapped
 
 
 def normalize(kernel: Kernel) -> Kernel:
     """The kernel with every axis split at the divisors its indices use, where they form a mixed radix."""
     divisors: dict[Axis, set[int]] = {}
     kernel = _without_single_trips(kernel)
+    if mapped(kernel) is None:  # a map of tiles wants every pixel's own condition
+        kernel = by_phases(kernel)
     for index in _indices(kernel):
         _collect(index, divisors)
     table: dict[Axis, Index] = {}

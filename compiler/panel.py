@@ -51,7 +51,7 @@ def make_panel(a: Expr, conditions: Sequence[loops.Condition], row: Axis, summed
         if form:
             forms[form] = None
     axes = [x for form in forms for x, _ in form]
-    if row not in axes or len(set(axes)) != len(axes) or any(isinstance(c, loops.Divides) for c in conditions):
+    if row not in axes or len(set(axes)) != len(axes):
         return None
     order = {x: i for i, x in enumerate(summed)}
     ordered = sorted(forms, key=lambda form: max(order.get(x, -1) for x, _ in form))

@@ -5,17 +5,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+import gc
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from .. import runtime
-from . import config, layout, memory
+from . import config, layout, memory, saved
 from .arguments import check_arrays, check_program, check_shapes
 from .assemble import KernelInfo, assemble, checks, size_checks
-from .codegen import reference
+from .codegen import reference, workers
+from .codegen.target import target
 from .errors import CompileError
 from .fuse import Fusion, fuse
 from .graph import name_of, toposort
@@ -23,6 +26,7 @@ from .kernels import Buffer, Kernel
 from .lower import lower
 from .merge import merged
 from .planning import plan
+from .recompute import recompute
 from .rewrite import Report
 from .rules import simplify
 from .shapes import as_index
@@ -30,6 +34,10 @@ from .shapes import typical as typical_sizes
 from .tensor import Tensor
 from .verify import verify
 from .winograd import fast_convolutions
+from .wishes import Progress, Wishes
+
+MANY_NODES = 500
+"""Graphs of at least so many nodes have kernels enough for helpers, which are started before the passes."""
 
 DEVICES = ("cpu", "cuda", "reference")
 
@@ -89,15 +97,32 @@ class Native(Compiled):
         updates: Mapping[Tensor, Tensor],
         threads: int,
         sizes: Mapping[str, int],
+        wishes: Wishes,
     ):
         super().__init__(inputs, outputs, updates)
-        self.threads = threads
-        with typical_sizes(sizes):
-            self.program, self.kernels, states = build(self.inputs, self.outputs, self.updates)
-        self.executable = runtime.Executable(self.program, states, threads)
+        self.threads, self.target = threads, target()
+        with typical_sizes(sizes), _uncollected():
+            self.program, self.kernels, states = _build_or_load(self.inputs, self.outputs, self.updates, sizes, wishes)
+        self.tuned = wishes.tuned
+        runnable = self.target.runs_here
+        self._executable = runtime.Executable(self.program, states, threads) if runnable else None
+
+    @property
+    def executable(self) -> runtime.Executable:
+        """The loaded program. Raises CompileError where it was compiled for a CPU that this machine is not."""
+        if self._executable is None:
+            raise CompileError(
+                f"this program was compiled for {self.target.cpu} ({self.target.triple}), which this machine is not: "
+                "its kernels can be read, not run. To run it, compile without KERNELWRIGHT_CPU."
+            )
+        return self._executable
 
     def run(self, arrays: Sequence[Any], steps: int = 1, per_step: Sequence[int] = ()) -> list[np.ndarray]:
         return self.executable.run(self._check(arrays), steps, frozenset(per_step))
+
+    def threads_for(self, **sizes: int) -> int:
+        """How many of `threads` run a step at these sizes: one, where it has less work than their meetings cost."""
+        return runtime.threads_for(self.program, sizes, self.threads)
 
     def profile(self, *arrays: Any, repeats: int = 10) -> list[float]:
         """Seconds per kernel, in the order of `kernels`; variables end as they began."""
@@ -116,16 +141,21 @@ def compile(
     device: str = "cpu",
     threads: int | None = None,
     typical: Mapping[str, int] | None = None,
+    schedules: Mapping[str, str] | None = None,
+    tune: bool | Progress = False,
 ) -> Compiled:
     """A program from `inputs` to `outputs` that also leaves `updates[variable]` in each variable.
 
     device: "cpu" (native kernels), "cuda" (the first NVIDIA GPU; "cuda:1" the second) or "reference" (NumPy, for
     checking). threads: worker threads on the CPU, by default one per core. typical: sizes that most runs will have,
     such as {"batch": 32}; layouts and tiles are chosen for them (for 128 where nothing is said), and every other size
-    runs too.
+    runs too. schedules: {name or pattern of kernels: text} in place of what is chosen on the CPU, in the form of
+    `.kernels[i].schedule`: {"conv1*": "outer tile 6x4"}. tune: choose register tiles by timing the best few of each
+    contraction on this machine, once; later programs find the outcome in the cache. A function in its place is called
+    with (kernel's name, kernels done, kernels in all).
 
-    Raises CompileError for a device, inputs or updates that cannot be; without a GPU, its driver or the extra "cuda"
-    the error says what is missing.
+    Raises CompileError for a device, inputs, updates or schedules that cannot be; without a GPU, its driver or the
+    extra "cuda" the error says what is missing.
     """
     inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     wanted = [outputs] if isinstance(outputs, Tensor) else list(outputs)
@@ -136,7 +166,9 @@ def compile(
     if device == "reference":
         return Reference(inputs, wanted, new_values)
     if device == "cpu":
-        return Native(inputs, wanted, new_values, threads or config.threads(), typical or {})
+        threads = threads or config.threads()
+        wishes = Wishes(dict(schedules or {}), threads if tune else 0, tune if callable(tune) else None)
+        return Native(inputs, wanted, new_values, threads, typical or {}, wishes)
     name, _, index = device.partition(":")
     if name == "cuda" and (index.isdigit() or device == name):
         from .codegen.cuda.compiled import Cuda
@@ -172,17 +204,59 @@ def lowered(
     results, new_values = simplified[: len(outputs)], dict(zip(updates, simplified[len(outputs) :]))
     fusion = fuse(simplified)
     buffers, stored, targets, returned = _allocate(inputs, results, new_values, fusion)
-    return Lowered(lower(fusion, stored, targets), buffers, returned, limits, rooms)
+    kernels = recompute(lower(fusion, stored, targets))
+    return Lowered(kernels, buffers, returned, limits, rooms)
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without Python's search for cycles, which would walk over all nodes and expressions again and again."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+def _build_or_load(
+    inputs: Sequence[Tensor],
+    outputs: Sequence[Tensor],
+    updates: Mapping[Tensor, Tensor],
+    sizes: Mapping[str, int],
+    wishes: Wishes,
+) -> tuple[runtime.Program, Sequence[KernelInfo], list[Any]]:
+    """`build`, or what it gave for this graph before (unless values are to be compared between passes, or the user
+    wishes other schedules)."""
+    plain = config.verify_level() < 2 and not wishes.schedules and not wishes.tune
+    identity = saved.identify(inputs, outputs, updates, sizes) if plain else None
+    if identity is None:
+        return build(inputs, outputs, updates, wishes)
+    found = saved.load(identity)
+    if found is None:
+        program, infos, states = build(inputs, outputs, updates, wishes)
+        saved.keep(identity, program, infos, states)
+        return program, infos, states
+    program, listing, states = found
+    required = [*outputs, *updates.values()]
+    return replace(program, checks=checks(required, inputs), size_checks=size_checks(required)), listing, states
 
 
 def build(
-    inputs: Sequence[Tensor], outputs: Sequence[Tensor], updates: Mapping[Tensor, Tensor]
+    inputs: Sequence[Tensor],
+    outputs: Sequence[Tensor],
+    updates: Mapping[Tensor, Tensor],
+    wishes: Wishes,
 ) -> tuple[runtime.Program, list[KernelInfo], list[Any]]:
-    """The passes, in order."""
+    """The passes, in order. What the user wishes of schedules comes after what they choose."""
+    if len(toposort([*outputs, *updates.values()])) >= MANY_NODES:
+        workers.start(config.helpers())
     program = lowered(inputs, outputs, updates, CPU_PASSES)
     kernels = layout.assign(program.kernels)
     kernels = memory.order(kernels)
     scheduled = [_scheduled(k) for k in kernels]
+    wishes.apply(scheduled)
     assembled, infos, states = assemble("program", memory.plan(scheduled), inputs, program.buffers, program.returned)
     return replace(assembled, checks=program.limits, size_checks=program.rooms), infos, states
 

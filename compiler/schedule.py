@@ -74,6 +74,8 @@ class Tile:
     panel: Panel | None = None
     group: int = 0
     """With a panel: how many columns of tiles are computed from one copy."""
+    across: bool = False
+    """All columns of one row of tiles before the next row: where b fits the second cache, a is read only once."""
 
     @property
     def places(self) -> tuple[Index, Index]:
@@ -85,6 +87,7 @@ class Tile:
             f"{self.kind} tile {self.rows}x{self.columns}: rows {self.row}, columns {self.column}, "
             f"lanes {self.lane}, summing {_names(self.summed)}, outer {_names(self.outer)}"
             + (f", {self.block}" if self.block else "")
+            + (", row by row" if self.across else "")
             + (f", from a panel of {self.panel.size} for {self.group} columns" if self.panel else "")
         )
 

@@ -24,6 +24,7 @@ from .layer import Layer
 from .model import Model
 from .optimizers import Optimizer
 from .precision import LossScale, lowered
+from .progress import Tuning
 from .updating import Updating, accumulated, plain
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -44,10 +45,22 @@ class Graph:
     averages: dict[Tensor, Tensor] = field(default_factory=dict)
     state: list[Tensor] = field(default_factory=list)
 
-    def compile(self, device: str, threads: int | None, batch: int) -> Compiled:
-        """The program for this device, its schedules chosen for batches of about `batch`."""
+    def compile(
+        self,
+        device: str,
+        threads: int | None,
+        batch: int,
+        schedules: Mapping[str, str] | None = None,
+        tune: bool = False,
+        shown: bool = False,
+    ) -> Compiled:
+        """The program for this device, its schedules chosen for batches of about `batch`, as `schedules` says or by
+        measuring, whose progress is `shown`."""
         typical = {"batch": batch}
-        return compile(self.inputs, self.outputs, self.updates, device=device, threads=threads, typical=typical)
+        with Tuning(shown and tune) as report:
+            return compile(
+                self.inputs, self.outputs, self.updates, device, threads, typical, schedules, report if tune else False
+            )
 
 
 def training(

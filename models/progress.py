@@ -1,4 +1,4 @@
-"""What a user sees while a network trains: a bar on a terminal, one line per epoch elsewhere, or nothing.
+"""What a user sees while a network is tuned and trained: a bar on a terminal, a line per epoch elsewhere, or nothing.
 
 Leans on rich, imported when a display opens.
 """
@@ -6,6 +6,7 @@ Leans on rich, imported when a display opens.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 
@@ -57,6 +58,33 @@ class Display:
         """A line of its own."""
         if self.shown:
             self._console.print(text, highlight=False, soft_wrap=True)
+
+
+class Tuning:
+    """A context that shows kernels being tuned, on a terminal; entering it gives what `kw.compile(tune=...)` calls."""
+
+    def __init__(self, shown: bool):
+        self.shown = shown
+        self._bar: Any = None
+        self._task: Any = None
+
+    def __enter__(self) -> Callable[[str, int, int], None]:
+        return self._update
+
+    def __exit__(self, *exception: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def _update(self, kernel: str, done: int, kernels: int) -> None:
+        if not self.shown:
+            return
+        if self._bar is None:
+            from rich.progress import Progress
+
+            self._bar = Progress(transient=True)
+            self._bar.start()
+            self._task = self._bar.add_task("tuning", total=kernels)
+        self._bar.update(self._task, completed=done, description=f"tuning {kernel}")
 
 
 def describe(record: dict[str, Any], epochs: int) -> str:

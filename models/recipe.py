@@ -12,16 +12,17 @@ from typing import Any
 
 from ..compiler.tensor import Tensor
 from . import losses, optimizers
-from .schedules import Constant, Cosine, MultiStep, OneCycle, Polynomial, Schedule, WarmUp
+from .schedules import Constant, Cosine, MultiStep, OneCycle, Polynomial, Schedule, Step, WarmUp
 
-SHAPES = ("constant", "cosine", "one-cycle", "linear", "steps")
+SHAPES = ("constant", "cosine", "one-cycle", "linear", "steps", "exponential")
 
 
 @dataclass(frozen=True)
 class Recipe:
     """optimizer: the name of a class of `kw.optim`; options: its other arguments; schedule: one of SHAPES.
 
-    milestones: the fractions of a run at which the schedule "steps" divides the rate by 10.
+    milestones: the fractions of a run at which the schedule "steps" divides the rate by 10. factor, factor_epochs: what
+    the schedule "exponential" multiplies the rate by, and how often.
     loss: the name of a function of `kw.losses`; loss_options: its arguments after outputs and targets.
     """
 
@@ -29,6 +30,8 @@ class Recipe:
     learning_rate: float = 0.05
     schedule: str = "cosine"
     milestones: tuple[float, ...] = (1 / 2, 3 / 4)
+    factor: float = 0.94
+    factor_epochs: float = 2.0
     warm_up_epochs: float = 0.0
     epochs: int = 10
     batch: int = 128
@@ -61,6 +64,7 @@ class Recipe:
             "cosine": Cosine(self.learning_rate, left),
             "one-cycle": OneCycle(self.learning_rate, left),
             "linear": Polynomial(self.learning_rate, left),
+            "exponential": Step(self.learning_rate, max(round(self.factor_epochs * steps_per_epoch), 1), self.factor),
             "steps": MultiStep(self.learning_rate, tuple(round(at * left) for at in self.milestones)),
         }[self.schedule]
         return kind(WarmUp(warm, rate) if warm else rate, **self.options)

@@ -46,7 +46,8 @@ class Trainer:
     clip_norm, clip_value: limits of the gradients' global norm and of their elements. ema: the decay of a moving
     average of the parameters, which then serves evaluation and prediction. accumulate: batches whose gradients make
     one update, as one batch of that many times the size would. precision: "bfloat16" or "float16" for convolutions and
-    matrix products, over float32 weights. loss_scale: the first factor of the loss, by default 32768 with float16.
+    matrix products, over float32 weights. loss_scale: the first factor of the loss, by default 32768 with
+    float16. tune: measure the step's tiles first (`kw.compile`).
 
     `history` has one dict per finished epoch; `epoch` counts finished epochs, `position` the batches into the next.
     `stopped` says why the last fit ended before its time.
@@ -69,6 +70,7 @@ class Trainer:
         several: bool | None = None,
         precision: str | None = None,
         loss_scale: float | None = None,
+        tune: bool = False,
     ):
         if not isinstance(model, Model):
             raise TypeError(
@@ -79,7 +81,7 @@ class Trainer:
         self.loss = model.recipe.criterion() if loss is None else loss
         self.labels: Labels = SEVERAL if (for_several(self.loss) if several is None else several) else ONE
         self.augment = keeping_shape(augment, model.images())
-        self.device, self.threads, self.seed = device, threads, seed
+        self.device, self.threads, self.seed, self.tune = device, threads, seed, tune
         self.batch = model.recipe.batch if batch is None else batch
         if self.batch < 1 or seed < 0:
             raise ValueError(f"Trainer: batch is at least 1 and seed at least 0, not {self.batch} and {seed}")
@@ -126,6 +128,8 @@ class Trainer:
         self._prepare(batches.steps_in(feed.steps, self.updating.accumulate), goal)
         watchers = Watchers([*callbacks, *([] if best is None else [BestCheckpoint(best)])])
         self._watch(watchers, held is not None)
+        if self.tune:
+            self._program("training", progress)
         with Interrupt() as stop, Display(progress, goal) as display:
             try:
                 while self.epoch < goal and self.stopped is None:
@@ -330,19 +334,18 @@ class Trainer:
         """Each parameter's moving average, once there is a training step that moves it."""
         return {} if self._graph is None else self._graph.averages
 
-    def _program(self, which: str) -> Compiled:
+    def _program(self, which: str, shown: bool = False) -> Compiled:
         averages = self._averages() if which != "training" else {}
         key = (which, bool(averages))
         if key not in self._programs:
-            graph = (
-                self._training()
-                if which == "training"
-                else programs.evaluation(self.model, self.loss, averages, self.labels, self.updating.precision)
-                if which == "evaluation"
-                else programs.prediction(self.model, averages, self.labels, self.updating.precision)
-            )
-            batch = self.batch if which == "training" else max(self.batch, feeds.EVALUATION)
-            self._programs[key] = graph.compile(self.device, self.threads, batch)
+            size, tune = max(self.batch, feeds.EVALUATION), False
+            if which == "training":
+                graph, size, tune = self._training(), self.batch, self.tune
+            elif which == "evaluation":
+                graph = programs.evaluation(self.model, self.loss, averages, self.labels, self.updating.precision)
+            else:
+                graph = programs.prediction(self.model, averages, self.labels, self.updating.precision)
+            self._programs[key] = graph.compile(self.device, self.threads, size, None, tune, shown)
         return self._programs[key]
 
     def _variables(self) -> list[Tensor]:

@@ -5,6 +5,7 @@ runs it without compiling anything.
 """
 
 from .arena import plan
+from .binding import threads_for
 from .cache import CacheEntry, KernelCache, Parts
 from .driver import driver, seconds_per_tick
 from .errors import (
@@ -55,4 +56,5 @@ __all__ = [
     "plan",
     "seconds_per_tick",
     "shared_pool",
+    "threads_for",
 ]

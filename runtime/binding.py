@@ -1,13 +1,14 @@
 """A program resolved for one set of input shapes: sizes evaluated, temporaries placed, tables and job written.
 
 Leans on `sizes` to bind the symbols, `arena` to place temporaries and `driver` for the job's layout. What is left to a
-run is to write the addresses of inputs and outputs into their slots.
+run is to write the addresses of inputs and outputs into their slots. Work that is less than the threads' meetings would
+cost is bound to one thread.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,9 @@ from .program import BufferArg, Program
 from .sizes import Poly, describe, evaluate, single_symbol
 
 Shape = tuple[int, ...]
+
+MEETING = 400.0
+"""Cycles that threads lose at a barrier: for the counter, and for what one wrote and another reads next."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,7 @@ class Binding:
     kernel_list: np.ndarray
     job: np.ndarray
     job_address: int
+    threads: int
     kept: tuple[np.ndarray, ...]
 
 
@@ -122,10 +127,23 @@ def bind(program: Program, shapes: Sequence[Shape], steps: Steps, resources: Res
         ],
         np.int64,
     ).reshape(-1, 3)
-    job = _job(steps.count, kernel_list, bumps, resources)
+    threads = threads_for(program, sizes, resources.threads)
+    job = _job(steps.count, kernel_list, bumps, threads, resources)
     input_slots = tuple(uses[position] for position in program.inputs)
     slots, last = table.data, [-1] * len(input_slots)
-    return Binding(slots, input_slots, last, outputs, kernel_list, job, job.ctypes.data, (table, bumps))
+    return Binding(slots, input_slots, last, outputs, kernel_list, job, job.ctypes.data, threads, (table, bumps))
+
+
+def threads_for(program: Program, sizes: Mapping[str, int], most: int) -> int:
+    """How many threads run a step: one, where sharing its work among `most` saves less than its barriers cost."""
+    cycles = 0.0
+    for kernel in program.kernels:
+        if kernel.cycles is None:
+            return most
+        each, times = kernel.cycles
+        cycles += each * evaluate(times, sizes)
+    meetings = sum(kernel.barrier for kernel in program.kernels[:-1]) + 1
+    return most if cycles * (1 - 1 / most) > meetings * MEETING else 1
 
 
 def _place_temporaries(program: Program, nbytes: list[int], arena: Callable[[int], int]) -> dict[int, int]:
@@ -155,12 +173,12 @@ def _fill_table(
     return np.array(values or [0], np.int64), starts, {position: tuple(slots) for position, slots in uses.items()}
 
 
-def _job(steps: int, kernel_list: np.ndarray, bumps: np.ndarray, resources: Resources) -> np.ndarray:
+def _job(steps: int, kernel_list: np.ndarray, bumps: np.ndarray, threads: int, resources: Resources) -> np.ndarray:
     job = np.zeros(len(Job), np.int64)
     job[Job.STEPS] = steps
     job[Job.KERNEL_COUNT] = len(kernel_list)
     job[Job.KERNELS] = kernel_list.ctypes.data
-    job[Job.THREADS] = resources.threads
+    job[Job.THREADS] = threads
     job[Job.BARRIER] = resources.barrier
     job[Job.BUMP_COUNT] = len(bumps)
     job[Job.BUMPS] = bumps.ctypes.data

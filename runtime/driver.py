@@ -85,7 +85,7 @@ def driver() -> Driver:
     code = _compiled(machine, str(_build(machine.triple)))
     signatures = {"run": (None, 2), "post": (ctypes.c_int64, 3), "finish": (None, 3), "submit": (ctypes.c_int64, 3)}
     signatures |= {"serve": (ctypes.c_int64, 4), "ticks": (ctypes.c_int64, 0)}
-    addresses = link(code, [f"kw_{name}" for name in signatures])
+    addresses = link([code], [f"kw_{name}" for name in signatures])
     return Driver(
         **{
             name: ctypes.CFUNCTYPE(result, *[ctypes.c_int64] * arguments)(addresses[f"kw_{name}"])

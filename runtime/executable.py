@@ -53,7 +53,7 @@ class Executable:
             binding = self._binding(inputs, steps, per_step)
             held = self._give(binding, inputs, per_step)
             outputs = _take(binding)
-            self._pool.run(binding.job_address)
+            self._pool.run(binding.job_address, binding.threads)
             native_run()
             del held
         return [outputs[index] for index in self._returned]
@@ -68,7 +68,7 @@ class Executable:
             ticks = np.zeros(max(len(self.program.kernels), 1), np.int64)
             binding.job[Job.PROFILE] = ticks.ctypes.data
             held = [self._give(binding, inputs, frozenset()), _take(binding)]
-            self._pool.run(binding.job_address)
+            self._pool.run(binding.job_address, binding.threads)
             del held
         for state, value in zip(self.states, before, strict=True):
             state.set(value)
@@ -88,7 +88,8 @@ class Executable:
             if spec.kind == "constant" and spec.data is not None:
                 value, fixed[position] = place(np.asarray(spec.data, spec.dtype), spec.order)
                 self._constants.append(value)
-        functions = tuple(load(kernel.key, program.objects[kernel.key], kernel.symbol) for kernel in program.kernels)
+        loaded = load({(kernel.key, kernel.symbol): program.objects[kernel.key] for kernel in program.kernels})
+        functions = tuple(loaded[kernel.key, kernel.symbol] for kernel in program.kernels)
         return Resources(functions, fixed, self._reserve, self.threads, self._pool.barrier, self._pool.spins)
 
     def _reserve(self, nbytes: int) -> int:

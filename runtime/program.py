@@ -58,7 +58,8 @@ class KernelSpec:
     """One call of `void symbol(int64* table, int64 thread, int64 threads)` with one table slot per argument.
 
     `key` is the content hash of its object code; `barrier` says that threads meet before the next kernel starts
-    (they always meet at the end of a step).
+    (they always meet at the end of a step). `cycles` is what it should cost one core, a factor times a size; None
+    where nobody knows.
     """
 
     name: str
@@ -67,6 +68,7 @@ class KernelSpec:
     args: tuple[Arg, ...]
     barrier: bool = True
     note: str = ""
+    cycles: tuple[float, Poly] | None = None
 
 
 @dataclass(frozen=True)

@@ -51,10 +51,11 @@ class Pool:
         """The address of the counter that a job's barriers use."""
         return self._address + 8 * Control.BARRIER
 
-    def run(self, job: int) -> None:
-        """Run the job at address `job` on all threads; returns when every share is done."""
+    def run(self, job: int, threads: int) -> None:
+        """Run the job at address `job` on all threads, or, where `threads` is 1, on the caller's alone; returns when
+        every share is done."""
         with self.lock:
-            if self.threads == 1:
+            if threads == 1:
                 self._driver.run(job, 0)
                 return
             if not self._workers:

@@ -13,6 +13,15 @@ def pytest_addoption(parser):
     parser.addoption("--update-golden", action="store_true", help="rewrite tests/golden/*.py from today's kernels")
 
 
+@pytest.fixture(autouse=True)
+def all_threads(request, monkeypatch):
+    """Small programs run on all the threads that a test asks for, unless it is marked `chosen_threads`."""
+    if "chosen_threads" not in request.keywords:
+        from kernelwright.runtime import binding
+
+        monkeypatch.setattr(binding, "MEETING", 0.0)
+
+
 @pytest.fixture
 def update_golden(request):
     return request.config.getoption("--update-golden")

@@ -12,12 +12,12 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cached_property
 from time import perf_counter
 
 import llvmlite.binding as llvm
 
-from .target import target
+from .target import chosen, machine, target, targeting
 
 C_MATHEMATICS = """
     exp exp2 expm1 log log2 log10 log1p pow sin cos sincos tan sinh cosh tanh asin acos atan atan2 asinh acosh atanh
@@ -68,35 +68,47 @@ def build(source: str, name: str) -> Built:
     return Built(code, name, readable, perf_counter() - started)
 
 
+@dataclass(frozen=True)
+class For:
+    """`build` for a CPU by name, as something that can be sent to a helper process."""
+
+    cpu: str
+
+    def __call__(self, source: str, name: str) -> Built:
+        with targeting(self.cpu):
+            return build(source, name)
+
+
+def build_for_target() -> For:
+    """`build` for the present target, in whatever process it is called."""
+    return For(chosen())
+
+
 def assembly(text: str) -> str:
     """The assembly of an optimised module."""
     module = llvm.parse_assembly(text)
-    machine = _machine()
-    machine.set_asm_verbosity(True)
-    return machine.emit_assembly(module)
+    generator = _machine()
+    generator.set_asm_verbosity(True)
+    return generator.emit_assembly(module)
 
 
-@cache
 def _machine() -> llvm.TargetMachine:
-    """The code generator for this CPU."""
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
+    """The code generator for the present target."""
     this = target()
-    kind = llvm.Target.from_triple(this.triple)
-    return kind.create_target_machine(this.cpu, this.features, opt=3, reloc="pic", codemodel="small")
+    return machine(this.triple, this.cpu, this.features)
 
 
 def _optimise(module: llvm.ModuleRef) -> None:
     """LLVM's -O3, once."""
-    machine = _machine()
-    module.triple = machine.triple
-    module.data_layout = str(machine.target_data)
+    generator = _machine()
+    module.triple = generator.triple
+    module.data_layout = str(generator.target_data)
     options = llvm.create_pipeline_tuning_options(speed_level=3)
     options.loop_vectorization = True
     options.slp_vectorization = True
     options.loop_interleaving = True
     options.loop_unrolling = True
-    builder = llvm.create_pass_builder(machine, options)
+    builder = llvm.create_pass_builder(generator, options)
     builder.getModulePassManager().run(module, builder)
 
 

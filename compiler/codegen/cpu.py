@@ -41,7 +41,7 @@ class Source:
 def print_kernel(kernel: Kernel) -> Source:
     """The kernel's source under its schedule."""
     names = Names()
-    writer = Writer(names, kernel.values)
+    writer = Writer(names, kernel.values, masks=True)
     if isinstance(kernel.schedule, Tile):
         _tile(kernel, kernel.schedule, writer)
     elif isinstance(kernel.schedule, Transform):
@@ -68,13 +68,13 @@ def _plain(kernel: Kernel, schedule: Plain, w: Writer) -> None:
     if len(order) == 1:
         i = w.bind(order[0], "i")
         n = w.names.size(order[0].extent)
-        with w.nest(f"for {i} in {share(n)}:", order[0]):
+        with w.nest(f"for {i} in {share(n)}:", order[0], trips=order[0].extent):
             write_stores(kernel, w)
         return
     shared, rest = order[:-1], order[-1]
     with parallel(w, [(x, w.names.size(x.extent)) for x in shared]):
         i = w.bind(rest, "i")
-        with w.nest(f"for {i} in range({w.names.size(rest.extent)}):", rest):
+        with w.nest(f"for {i} in range({w.names.size(rest.extent)}):", rest, trips=rest.extent):
             write_stores(kernel, w)
 
 
@@ -122,7 +122,7 @@ def _nested(kernel: Kernel, mapped: Sequence[Axis], w: Writer) -> None:
             _nested(kernel, mapped[1:], w)
         return
     assert w.lane is not None
-    with w.nest(w.lane_header, w.lane):
+    with w.nest(w.lane_header, w.lane, trips=w.lane.extent):
         write_stores(kernel, w)
 
 
@@ -136,7 +136,7 @@ def _tile(kernel: Kernel, t: Tile, w: Writer) -> None:
     if t.column is not None:
         parts.append(("column", blocks(w, t.column.extent, width)))
     if t.row is not None:
-        parts.append(("row", blocks(w, t.row.extent, t.rows)))
+        parts.insert(len(t.outer) if t.across else len(parts), ("row", blocks(w, t.row.extent, t.rows)))
     if t.block is not None:
         _tiles_together(kernel, t, t.block, w, parts, width)
         return
@@ -173,11 +173,28 @@ def _tiles_together(
             with w.nest("for slot in range(slots):", *t.outer):
                 take_apart(w, "base + slot", parts)
                 rows, columns = _sides(t, w, width)
+                _fetch_ahead(t, block, w)
                 _call(t, w, rows, columns, f"offset(acc, slot * {size})")
         with w.nest("for slot in range(slots):", *t.outer):
             take_apart(w, "base + slot", parts)
             _sides(t, w, width)
             _epilogue(kernel, t, w, width, f"slot * {size} + ")
+
+
+def _fetch_ahead(t: Tile, block: Block, w: Writer) -> None:
+    """With every tile of a block, its share of the next block is asked for where that lies in one piece: a tile reads
+    a few elements of each row, and the processor sees no pattern in that."""
+    for load, place in zip((t.a, t.b), t.places):
+        row = place.coefficient(block.axis)
+        dense = any(place.coefficient(x) == 1 and x.extent == row for x in (t.row, t.column) if x is not None)
+        if not dense or place.axes & set(t.outer) or not place.affine_in(place.axes):
+            continue
+        here = [x for x in (t.row, t.column, *t.summed) if x is not None and x not in block.outside]
+        start = w.index(_without(place, here))
+        piece = w.names.size(row * block.size)
+        w.line(f"share = {piece} // slots + 1")
+        w.line(f"ahead = {start} + (block + 1) * {piece} + slot * share")
+        w.line(f"prefetch({w.names.buffer(load.data[0])}, ahead, share)")
 
 
 def _tiles_of_panel(kernel: Kernel, t: Tile, panel: Panel, w: Writer, width: int) -> None:
@@ -362,7 +379,8 @@ def _epilogue(kernel: Kernel, t: Tile, w: Writer, width: int, first: str = "") -
         assert t.column is not None
         w.bind(t.column, "(n + z)")
         fixed = isinstance(t.column.extent, int) and t.column.extent % width == 0
-        with w.nest(f"for z in range({width if fixed else 'columns'}):", *column_axes):
+        trips = width if fixed else t.column.extent
+        with w.nest(f"for z in range({width if fixed else 'columns'}):", *column_axes, trips=trips):
             body()
 
     if not row_axes:

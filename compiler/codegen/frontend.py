@@ -23,7 +23,7 @@ from numba.core.registry import cpu_target
 from numba.core.typed_passes import IRLegalization, NopythonTypeInference, PreLowerStripPhis
 from numba.core.untyped_passes import FixupArgs, IRProcessing, ReconstructSSA, TranslateByteCode
 
-from . import mathlib, memory, tiles, transforms
+from . import masked, mathlib, memory, tiles, transforms
 
 ARGUMENTS = (types.int64, types.int64, types.int64)
 FAST = ("reassoc", "nsz", "arcp", "contract")
@@ -111,6 +111,7 @@ def _flags() -> compiler.Flags:
 def _finish(module: ir.Module) -> ir.Module:
     """Attach alias scopes; allow reassociation wherever an operation does not name flags of its own."""
     memory.attach_scopes(module)
+    masked.mark_loops(module)
     for function in module.functions:
         for block in function.blocks:
             for instruction in block.instructions:
@@ -128,6 +129,7 @@ def namespace(source: str) -> dict[str, Any]:
         **CASTS,
         **LIMITS,
         **memory.NAMES,
+        "masked": masked.masked,
         **mathlib.NAMES,
         **{name: tiles.named(name) for name in sorted(used)},
         **{name: transforms.named(name) for name in sorted(maps)},

@@ -16,7 +16,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from llvmlite import ir
-from numba.core import types
+from numba.core import cgutils, types
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
@@ -232,8 +232,31 @@ def address(typingctx: Any, pointer: Any) -> Any:
     return types.int64(pointer), emit
 
 
+@intrinsic
+def prefetch(typingctx: Any, pointer: Any, first: Any, count: Any) -> Any:
+    """Ask for `count` elements from `first` on to be brought to the second cache. No address is invalid here."""
+    if not isinstance(pointer, Pointer):
+        return None
+    step = CACHE_LINE // pointer.size
+
+    def emit(context: Any, builder: ir.IRBuilder, sig: Any, args: tuple) -> ir.Value:
+        buffer, first, count = args
+        kind = ir.FunctionType(ir.VoidType(), [I8.as_pointer(), I32, I32, I32])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        read, to_second_cache, data = (ir.Constant(I32, each) for each in (0, 2, 1))
+        lines = builder.udiv(builder.add(count, ir.Constant(I64, step - 1)), ir.Constant(I64, step))
+        with cgutils.for_range(builder, lines) as loop:
+            index = builder.add(first, builder.mul(loop.index, ir.Constant(I64, step)))
+            place = builder.bitcast(builder.gep(buffer, [index]), I8.as_pointer())
+            builder.call(function, [place, read, to_second_cache, data])
+        return context.get_dummy_value()
+
+    return types.void(pointer, types.int64, types.int64), emit
+
+
 NAMES: dict[str, Any] = {
     "size_at": size_at,
+    "prefetch": prefetch,
     "offset": offset,
     "address": address,
     **{f"{dtype}_at": _at(dtype) for dtype in ELEMENTS},

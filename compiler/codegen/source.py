@@ -22,6 +22,8 @@ from ..loops import Axis, Expr, Index
 from ..shapes import Dim, Size, nominal
 
 LITERAL_SIZE = 16
+FEW_TRIPS = 32
+"""Up to here, the scalar rest of a vector loop takes longer than masks in all of it."""
 LINE = 100
 
 OPERATORS = {
@@ -100,8 +102,9 @@ class Level:
 class Writer:
     """Writes nested loops and the expressions in them."""
 
-    def __init__(self, names: Names, roots: Sequence[Expr]):
+    def __init__(self, names: Names, roots: Sequence[Expr], masks: bool = False):
         self.names = names
+        self.masks = masks
         self.axis_names: dict[Axis, str] = {}
         self.levels: list[Level] = [Level(None, frozenset())]
         self.uses = _uses(roots)
@@ -119,14 +122,19 @@ class Writer:
         self.levels[-1].lines.append(text)
 
     @contextmanager
-    def nest(self, header: str, *axes: Axis, conditional: bool = False) -> Iterator[Level]:
-        """A level inside the present one; its text is placed in its parent when it closes."""
+    def nest(self, header: str, *axes: Axis, conditional: bool = False, trips: Dim | None = None) -> Iterator[Level]:
+        """A level inside the present one; its text is placed in its parent when it closes.
+
+        trips: of a loop that LLVM may vectorise, how many it has; where they are few, its last vector is masked.
+        """
         level = Level(header, frozenset(axes), conditional)
         self.levels.append(level)
         yield level
         assert self.levels.pop() is level
         if level.lines:
-            self.levels[-1].lines += [header, *("    " + text for text in level.lines)]
+            short = self.masks and trips is not None and _short(trips)
+            lines = ["masked()", *level.lines] if short else level.lines
+            self.levels[-1].lines += [header, *("    " + text for text in lines)]
 
     def bind(self, axis: Axis, name: str) -> str:
         self.axis_names[axis] = name
@@ -307,13 +315,13 @@ class Writer:
         lane, header = self.lane, self.lane_header
         acc = self._scratch("int32" if kind == "argmax" else dtype)
         best = self._scratch(dtype) if kind == "argmax" else ""
-        with self.nest(header, lane):
+        with self.nest(header, lane, trips=lane.extent):
             if best:
                 self.line(f"{best}[lane] = {initial('max', dtype)}")
             self.line(f"{acc}[lane] = {'0' if best else initial(kind, dtype)}")
 
         def body() -> None:
-            with self.nest(header, lane):
+            with self.nest(header, lane, trips=lane.extent):
                 self._accumulate(e, f"{acc}[lane]", f"{best}[lane]" if best else "")
 
         self._loops(axes, conditions, body)
@@ -336,7 +344,7 @@ class Writer:
         if inside:
             first, last, step = self.bounds(axis, inside)
             header = f"for {name} in range({first}, {last}{f', {step}' if step > 1 else ''}):"
-        with self.nest(header, axis):
+        with self.nest(header, axis, trips=None if axes[1:] else axis.extent):
             self._loops(axes[1:], conditions, body)
 
     def bounds(self, x: Axis, conditions: Sequence[loops.Condition]) -> tuple[str, str, int]:
@@ -363,6 +371,12 @@ class Writer:
         return first, last, step
 
 
+def _short(trips: Dim) -> bool:
+    """Is a loop of so many trips spent in the rest after its whole vectors? What stands in the text is unrolled."""
+    unrolled = isinstance(trips, int) and (trips <= LITERAL_SIZE or trips % LITERAL_SIZE == 0)
+    return nominal(trips) <= FEW_TRIPS and not unrolled
+
+
 def _uses(roots: Sequence[Expr]) -> Counter[Expr]:
     uses: Counter[Expr] = Counter(roots)
     for e in loops.postorder(roots):
@@ -385,7 +399,7 @@ def _is_identity(kind: str, otherwise: Expr) -> bool:
 def _cuts_loop(c: loops.Condition, axes: Sequence[Axis]) -> bool:
     """Is the condition a bound (or a stride) for exactly one of the axes?"""
     inside = [a for a in axes if a in c.index.axes]
-    if len(inside) != 1 or not c.index.is_affine:
+    if len(inside) != 1 or not c.index.affine_in(inside):
         return False
     k = c.index.coefficient(inside[0])
     return isinstance(k, int) and (abs(k) == 1 or isinstance(c, loops.Within))

@@ -67,11 +67,6 @@ class Tile:
         return (*first, *loops)
 
 
-def register_budget() -> int:
-    """How many vector registers a tile may count on: accumulators, B vectors and one spare for a broadcast."""
-    return target().vector_registers
-
-
 def outer_tile(
     dtype: str, rows: int, vectors: int, loops: int, *, masked: bool = True, accumulate: bool = False
 ) -> Any:
@@ -142,7 +137,10 @@ class Emitter:
         return cgutils.get_or_insert_function(self.builder.module, ir.FunctionType(result, args), name)
 
     def fma(self, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
-        function = self.function(f"llvm.fma.{self.suffix}", self.vector, *[self.vector] * 3)
+        """a * b + c, rounded once where the target has an instruction for that."""
+        function = self.function(
+            f"llvm.{'fma' if target().fma else 'fmuladd'}.{self.suffix}", self.vector, *[self.vector] * 3
+        )
         return self.builder.call(function, [a, b, c])
 
     def at(self, name: str, index: ir.Value, vector: bool = False) -> ir.Value:
@@ -247,11 +245,42 @@ class _Outer(_Tile):
         places = [m * width + v * self.lanes for m in range(tile.rows) for v in range(tile.columns)]
         start = [self.load("acc", ir.Constant(I64, at), True) if tile.add else self.zero for at in places]
         self.rows = self.offsets("a0", "row_count", "a_row", tile.rows)
-        if not tile.full:
-            self.masks = [self.mask(self.values["lane_count"], v * self.lanes) for v in range(tile.columns)]
-        zero = ir.Constant(I64, 0)
-        for at, value in zip(places, self.nest(self.body, start, 0, zero, zero)):
+        self.masks: Values = []
+        if tile.full:
+            sums = self.sums(start)
+        elif target().masks:
+            sums = self.masked_sums(start)
+        else:
+            sums = self.mostly_whole(start, width)
+        for at, value in zip(places, sums):
             self.store(value, at, vector=True)
+
+    def sums(self, start: Values) -> Values:
+        zero = ir.Constant(I64, 0)
+        return self.nest(self.body, start, 0, zero, zero)
+
+    def masked_sums(self, start: Values) -> Values:
+        counted = self.values["lane_count"]
+        self.masks = [self.mask(counted, v * self.lanes) for v in range(self.tile.columns)]
+        return self.sums(start)
+
+    def mostly_whole(self, start: Values, width: int) -> Values:
+        """Loops of their own for tiles whose lanes are all valid: without registers for masks, a mask is a vector
+        register, or even a branch for each lane."""
+        b = self.builder
+        whole = b.icmp_signed(">=", self.values["lane_count"], ir.Constant(I64, width))
+        with b.if_else(whole) as (then, otherwise):
+            with then:
+                full = self.sums(start)
+                full_end = b.block
+            with otherwise:
+                cut = self.masked_sums(start)
+                cut_end = b.block
+        merged = [b.phi(self.vector) for _ in start]
+        for phi, one, other in zip(merged, full, cut):
+            phi.add_incoming(one, full_end)
+            phi.add_incoming(other, cut_end)
+        return merged
 
     def body(self, a: ir.Value, b: ir.Value, acc: Values) -> Values:
         """One step: a column of A by a row of B."""
@@ -266,7 +295,7 @@ class _Outer(_Tile):
     def b_vector(self, b: ir.Value, v: int) -> ir.Value:
         first = self.builder.add(self.values["b0"], b)
         index = self.builder.add(first, ir.Constant(I64, v * self.lanes))
-        if self.tile.full:
+        if not self.masks:
             return self.load("b", index, vector=True)
         return self.masked_load("b", index, self.masks[v])
 

@@ -9,6 +9,7 @@ how it is built is the caller's: `build` for the CPU's kernels, by default. Lean
 from __future__ import annotations
 
 import atexit
+import gc
 import pickle
 import struct
 import subprocess
@@ -42,6 +43,11 @@ def build_all(
     for thread in threads:
         thread.join()
     _work(queue, done, builder)
+
+
+def start(helpers: int) -> None:
+    """Start helpers ahead of need: they import Numba while this process plans what they will build."""
+    _ready(helpers)
 
 
 def _work(queue: deque[tuple[str, Any]], done: Callable[[str, Any], None], builder: Builder) -> None:
@@ -110,6 +116,8 @@ def serve() -> None:
     """The helper's side: compile what comes in on standard input until it ends."""
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     from . import frontend  # noqa: F401  (importing Numba takes most of a second: do it before the first kernel)
+
+    gc.freeze()  # the search for cycles need not walk over Numba's modules for every kernel
 
     while True:
         try:

@@ -6,7 +6,11 @@ A new network is a decorated function in one of these files, imported below by n
 from __future__ import annotations
 
 from .alexnet import alexnet
+from .bn_inception import bn_inception
 from .googlenet import googlenet
+from .inception_resnet import inception_resnet_v1, inception_resnet_v2
+from .inception_v3 import inception_v3
+from .inception_v4 import inception_v4
 from .lenet import lenet5, lenet5_1998
 from .maxout import maxout_cifar, maxout_conv, maxout_mlp
 from .perceptrons import mlp, mlp1986, perceptron, playground, rosenblatt

@@ -1,11 +1,15 @@
-"""Deep networks: no recursion anywhere, and as many distinct kernels at any depth."""
+"""Deep networks: no recursion anywhere, as many distinct kernels at any depth, passes that grow linearly with it."""
 
+import cProfile
+import pstats
 import sys
 
 import numpy as np
 import pytest
 
 import kernelwright as kw
+from kernelwright.compiler import pipeline
+from kernelwright.compiler.wishes import Wishes
 
 
 def chain(depth, residual):
@@ -37,6 +41,38 @@ def test_kernels_are_shared_between_layers(residual):
     assert {k.key for k in many.kernels} == {k.key for k in few.kernels}
     per_layer = (len(many.kernels) - len(few.kernels)) / 40
     assert per_layer <= 5
+
+
+def calls(depth, residual):
+    """How many functions the passes call."""
+    inputs, loss, updates = chain(depth, residual)
+    profile = cProfile.Profile()
+    profile.runcall(pipeline.build, inputs, [loss], updates, Wishes())
+    return pstats.Stats(profile).total_calls
+
+
+@pytest.mark.parametrize("residual", [False, True])
+def test_passes_grow_linearly_with_depth(residual):
+    compiled(20, residual)  # its kernels are those of the others
+    few, more, many = (calls(depth, residual) for depth in (20, 40, 80))
+    assert many - more < 2.2 * (more - few)
+
+
+@pytest.mark.slow
+def test_a_network_of_1202_layers_takes_a_step_with_the_kernels_of_a_shallow_one():
+    def step(name):
+        model = kw.models.build(name)
+        images, labels = model.images(), kw.input("labels", (None,), "int32")
+        loss = kw.cross_entropy(model(images, training=True), labels)
+        parameters = model.parameters()
+        updates = kw.optim.SGD(0.01, momentum=0.9).updates(parameters, kw.grad(loss, parameters))
+        updates = {**model.net.updates(), **updates}
+        program = kw.compile([images, labels], loss, updates, typical={"batch": 2})
+        return program, program(np.ones((2, 3, 32, 32), "float32"), np.zeros(2, "int32"))
+
+    (few, _), (many, loss) = step("resnet20"), step("resnet1202")
+    assert np.isfinite(loss)
+    assert len({k.key for k in many.kernels}) <= len({k.key for k in few.kernels}) + 2
 
 
 @pytest.mark.slow

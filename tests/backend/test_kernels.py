@@ -172,6 +172,22 @@ def test_same_seed_and_threads_give_the_same_bits(threads):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.chosen_threads
+def test_little_work_runs_on_one_thread_and_much_on_all():
+    inputs, loss, updates, parameters = dense_step()
+    program = kw.compile(inputs, loss, updates, threads=3)
+    assert program.threads_for(batch=2) == 1
+    assert program.threads_for(batch=1 << 16) == 3
+    before = [kw.get_value(p) for p in parameters]
+    data, results = batch(2), []
+    for executable in (program, kw.compile(inputs, loss, updates, threads=1)):
+        for p, value in zip(parameters, before):
+            kw.set_value(p, value)
+        results.append([executable(*data), *(kw.get_value(p) for p in parameters)])
+    for one, other in zip(*results):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_nan_survives():
     x = kw.input("x", (None, 40))
     values = f32(3, 40)

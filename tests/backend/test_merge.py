@@ -49,3 +49,11 @@ def test_rows_of_a_product_run_over_whole_images():
     np.testing.assert_allclose(program(place), np.tanh(np.ones((4, 35, 16))) @ place, rtol=1e-5)
     tiles = [k for k in program.kernels if "tile" in str(k.schedule)]
     assert len(tiles) == 1 and "outer none" in tiles[0].schedule
+
+
+def test_a_product_whose_filters_fit_the_cache_goes_row_by_row():
+    a, b, c = kw.input("a", (6400, 64)), kw.input("b", (64, 256)), kw.input("c", (6400, 256))
+    program = kw.compile([a, b, c], kw.relu(a @ b + c))
+    assert "row by row" in program.kernels[-1].schedule
+    values = [np.random.default_rng(0).standard_normal(x.shape).astype("float32") for x in (a, b, c)]
+    np.testing.assert_allclose(program(*values), np.maximum(values[0] @ values[1] + values[2], 0), rtol=1e-4, atol=1e-4)

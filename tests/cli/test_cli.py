@@ -46,8 +46,7 @@ def test_train_options_reach_the_trainer(tmp_path):
     run("train", "perceptron", "--epochs", 1, "-q", "--log", log, "--checkpoint", saved, *options)
     assert json.loads(log.read_text())["epoch"] == 1
     updating = checkpoint.load(saved)[1]["updating"]
-    given = {"clip_norm": 1.0, "clip_value": None, "ema": 0.9, "accumulate": 2}
-    assert updating == {**given, "precision": None, "loss_scale": None}
+    assert {k: v for k, v in updating.items() if v is not None} == {"clip_norm": 1.0, "ema": 0.9, "accumulate": 2}
     assert "between 0 and 1" in run("train", "perceptron", "--ema", 2, code=2).stderr
     assert ".jsonl" in run("train", "perceptron", "--log", "run.txt", code=2).stderr
 

@@ -23,6 +23,7 @@ from kernelwright.runtime import (
     State,
     describe,
     evaluate,
+    threads_for,
 )
 
 THREADS = [1, 2, 4, 8]
@@ -35,6 +36,16 @@ def test_share_of_each_thread(threads: int) -> None:
         x = np.arange(n, dtype=np.float64)
         (y,) = executable.run([x])
         np.testing.assert_array_equal(y, 2 * x)
+
+
+@pytest.mark.chosen_threads
+def test_work_is_shared_where_it_is_more_than_the_barriers_cost() -> None:
+    program = chain(9)
+    assert threads_for(program, {"n": 1}, 4) == 4  # nobody knows what its kernels cost
+    known = replace(program, kernels=tuple(replace(each, cycles=(1.5, N)) for each in program.kernels))
+    assert [threads_for(known, {"n": n}, 4) for n in (0, 1, 200, 2000)] == [1, 1, 1, 4]
+    x = np.arange(20.0)
+    np.testing.assert_allclose(Executable(known, threads=4).run([x])[0], chain_expected(x, 9))
 
 
 @pytest.mark.parametrize("threads", THREADS)

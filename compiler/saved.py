@@ -1,0 +1,196 @@
+"""Finished compilations on disk: a program whose graph was compiled before is read instead of being compiled again.
+
+The key is a canonical text of all that decides the result: every node with its op, attributes, inputs, name and scope,
+the orders of the variables, the typical sizes, the compiler's own source, and the machine. A line of the user's is a
+number there (which nodes share it), so that moving code in a file changes no key; what is stored names lines by these
+numbers too. Kernels are stored by their own keys and shared; a program that misses one of them is compiled again.
+Leans on `assemble` for the kernel cache and on the runtime's `Program`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+
+from .. import runtime
+from .assemble import KernelInfo, environment, kernel_cache
+from .codegen.target import target
+from .graph import location, name_of, toposort, user_location
+from .ops.registry import Op
+from .shapes import Size
+from .tensor import ArrayConstant, Tensor
+
+HARMLESS = frozenset(["CACHE", "DATA", "HELPERS", "THREADS", "VERIFY"])
+"""Settings (`config`) that do not change what a graph compiles to."""
+
+Built = tuple[runtime.Program, Sequence[KernelInfo], list[Any]]
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A graph's key, and what a stored program refers to by position: states, arrays and the user's lines."""
+
+    key: str
+    states: list[Any]
+    arrays: list[np.ndarray]
+    lines: list[str]
+
+
+class _Unknown(Exception):
+    """An attribute or an op whose content cannot be told."""
+
+
+def identify(
+    inputs: Sequence[Tensor], outputs: Sequence[Tensor], updates: Mapping[Tensor, Tensor], sizes: Mapping[str, int]
+) -> Identity | None:
+    """The identity of a compilation; None where the graph holds an op or an attribute from outside the compiler."""
+    roots = [*inputs, *outputs, *updates, *updates.values()]
+    nodes = toposort(roots)
+    number = {node: i for i, node in enumerate(nodes)}
+    lines: dict[str, int] = {}
+    known: dict[Any, str] = {}  # by op's name or by attributes
+    text = [f"{compiler()} {target()} {settings()} {sorted(sizes.items())} {len(inputs)} {len(outputs)}"]
+    try:
+        for node in nodes:
+            if node.op.name not in known:
+                known[node.op.name] = _op(node.op)
+            if node.attrs not in known:
+                known[node.attrs] = _text(tuple(node.attrs.items()))
+            where = location(node)
+            line = lines.setdefault(str(where), len(lines))
+            feeds = [number[i] for i in node.inputs]
+            text.append(
+                f"{known[node.op.name]}{feeds}{node.dtype}|{known[node.attrs]}|{name_of(node)}|{where.scope}|{line}"
+            )
+    except _Unknown:
+        return None
+    lines.setdefault(str(user_location()), len(lines))  # constants that rewriting makes are said to be from here
+    text.append(str([number[y] for y in roots]))
+    key = "program-" + hashlib.sha256("\n".join(text).encode()).hexdigest()[:40]
+    states = [n.attrs.state for n in nodes if n.op.name == "variable"]
+    arrays = [n.attrs.value.array for n in nodes if n.op.name == "array"]
+    return Identity(key, states, arrays, list(lines))
+
+
+def load(identity: Identity) -> Built | None:
+    """The program stored under this identity (its checks are left out), its kernels for reading, and its states.
+
+    None where it, or the code of one of its kernels, is not in the cache.
+    """
+    stored = kernel_cache().load(identity.key)
+    if stored is None:
+        return None
+    program, states, arrays, infos = stored
+    objects: dict[str, bytes] = {}
+    for key in dict.fromkeys(kernel.key for kernel in program.kernels):
+        parts = kernel_cache().get(key)
+        if parts is None:
+            return None
+        objects[key] = bytes(parts["object"])  # type: ignore[arg-type]
+    buffers = list(program.buffers)
+    for position, array in arrays.items():
+        buffers[position] = replace(buffers[position], data=identity.arrays[array])
+    program = replace(program, buffers=tuple(buffers), objects=objects)
+    return program, Listing(infos, identity.lines), [identity.states[i] for i in states]
+
+
+def keep(identity: Identity, program: runtime.Program, infos: Sequence[KernelInfo], states: Sequence[Any]) -> None:
+    """Store what `load` gives. Arrays of the graph are stored as their positions in it."""
+    place = {id(array): i for i, array in enumerate(identity.arrays)}
+    arrays = {i: place[id(b.data)] for i, b in enumerate(program.buffers) if id(b.data) in place}
+    buffers = tuple(replace(b, data=None) if i in arrays else b for i, b in enumerate(program.buffers))
+    bare = replace(program, buffers=buffers, objects={}, checks=(), size_checks=())
+    line = {text: i for i, text in enumerate(identity.lines)}
+    numbered = [replace(info, lines=tuple(line.get(x, x) for x in info.lines)) for info in infos]  # type: ignore[misc]
+    packed = zlib.compress(pickle.dumps(numbered, pickle.HIGHEST_PROTOCOL), 1)
+    index = {id(state): i for i, state in enumerate(identity.states)}
+    kernel_cache().store(identity.key, (bare, [index[id(s)] for s in states], arrays, packed))
+
+
+class Listing(Sequence[KernelInfo]):
+    """The kernels of a stored program, unpacked when they are first looked at."""
+
+    def __init__(self, packed: bytes, lines: Sequence[str]) -> None:
+        self._packed = packed
+        self._lines = lines
+        self._infos: list[KernelInfo] | None = None
+
+    def _all(self) -> list[KernelInfo]:
+        if self._infos is None:
+            numbered = pickle.loads(zlib.decompress(self._packed))
+            lines = self._lines
+            self._infos = [
+                replace(info, lines=tuple(lines[x] if isinstance(x, int) else x for x in info.lines))
+                for info in numbered
+            ]
+        return self._infos
+
+    @overload
+    def __getitem__(self, index: int) -> KernelInfo: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[KernelInfo]: ...
+
+    def __getitem__(self, index: int | slice) -> KernelInfo | Sequence[KernelInfo]:
+        return self._all()[index]
+
+    def __iter__(self) -> Iterator[KernelInfo]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def __repr__(self) -> str:
+        return repr(self._all())
+
+
+@cache
+def compiler() -> str:
+    """What decides a program besides its graph and settings: the source of the compiler and of the runtime, whose
+    format it has, and the machine."""
+    own = hashlib.sha256()
+    here = Path(__file__).parent
+    for path in sorted([*here.rglob("*.py"), *here.parent.glob("runtime/*.py")]):
+        own.update(path.read_bytes())
+    return f"{own.hexdigest()} {environment()}"
+
+
+def settings() -> list[tuple[str, str]]:
+    """The settings that may change what a graph compiles to."""
+    ours = [(k.removeprefix("KERNELWRIGHT_"), v) for k, v in os.environ.items() if k.startswith("KERNELWRIGHT_")]
+    return sorted((k, v) for k, v in ours if k not in HARMLESS)
+
+
+def _op(op: Op) -> str:
+    """The op's name, where its row is the compiler's own."""
+    ours = __name__.rpartition(".")[0] + "."
+    if not all(f is None or f.__module__.startswith(ours) for f in (op.infer, op.reference, op.lower, op.vjp)):
+        raise _Unknown(op.name)
+    return op.name
+
+
+def _text(item: Any) -> str:
+    """An attribute as text that is equal for equal values and for no others."""
+    if item is None or isinstance(item, (bool, int, float, str)):
+        return repr(item)
+    if isinstance(item, tuple):
+        return "(" + ",".join(map(_text, item)) + ")"
+    if isinstance(item, Size):
+        return f"Size{item.terms}"
+    if isinstance(item, runtime.State):
+        return f"state{item.shape}{item.dtype.str}{item.order if item.claimed else 'free'}"
+    if isinstance(item, ArrayConstant):
+        array = item.array
+        return f"array{array.dtype.str}{array.shape}{hashlib.sha256(array.tobytes()).hexdigest()}"
+    if is_dataclass(item) and not isinstance(item, type):
+        return type(item).__name__ + _text(tuple(getattr(item, f.name) for f in fields(item)))
+    raise _Unknown(type(item).__name__)
