@@ -191,9 +191,9 @@ def imagenet(runs: Sequence[dict[str, Any]]) -> str:
     run = runs[-1]
     about = (
         f"Training steps on crops of {len(run['photographs'])} photographs through the image folder reader, from "
-        f"random weights, with the recipe's loss and SGD with momentum {run['momentum']}; VGG, which has no norms, "
-        "takes a tenth of the rate, since its losses jump about at that of the others. Every step has a new batch, "
-        "so that losses are noisy. The first step includes compiling; the time is the median of the others. "
+        f"random weights, with the recipe's loss and SGD with momentum {run['momentum']}; networks whose losses jump "
+        "about at the rate of the others take a tenth of it. Every step has a new batch, so that losses are noisy. The "
+        "first step includes compiling; the time is the median of the others, beside other work on the machine. "
         f"{run['date']}, {run['machine']['cpu']}, {threads(run)}; `{run['command']}`"
     )
     return "\n".join(["## ImageNet networks on photographs", "", table(head, rows), about, ""])

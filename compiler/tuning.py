@@ -12,7 +12,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 
@@ -39,16 +39,19 @@ ROUNDS, SECONDS, REPEATS = 30, 0.004, 100
 """Measurements of a kernel, of which the fastest counts; how long one should take; runs in one at most. Many short
 ones find a stretch without other work on the machine."""
 GAIN = 0.97
-"""A candidate takes the place of the model's choice when it needs less than this part of its time."""
+"""A candidate takes the place of the model's choice when its fastest run needs less than this part of the choice's
+fastest, and it was faster in most measurements, too."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One candidate: its text, the cycles that the model predicts for one core, the seconds that a run took."""
+    """One candidate: its text, the cycles that the model predicts for one core, the seconds of its fastest run, and
+    the median of its time over that of the model's choice in the same measurement."""
 
     schedule: str
     cycles: float
     seconds: float
+    ratio: float
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,9 @@ class Tuned:
     @property
     def best(self) -> Trial:
         """The trial that was chosen."""
-        fastest = min(self.trials, key=lambda t: t.seconds)
-        return fastest if fastest.seconds < GAIN * self.trials[0].seconds else self.trials[0]
+        first = self.trials[0]
+        better = [t for t in self.trials if t.seconds < GAIN * first.seconds and t.ratio < 1]
+        return min(better, key=lambda t: t.seconds, default=first)
 
     @property
     def gain(self) -> float:
@@ -95,7 +99,7 @@ def tune(kernels: Sequence[Kernel], threads: int, report: Progress | None = None
             report(same[0].name, done, len(alike))
         trials = known[key] or _measured(variants[key], sources[key], objects, threads)
         if known[key] is None:
-            kernel_cache().put(key, {"trials": json.dumps([(t.schedule, t.cycles, t.seconds) for t in trials])})
+            kernel_cache().put(key, {"trials": json.dumps([astuple(t) for t in trials])})
         tuned = Tuned(tuple(k.name for k in same), trials)
         for kernel in same:
             tile = parse(tuned.best.schedule, kernel)
@@ -137,7 +141,7 @@ def _key(kernel: Kernel, found: Iterable[Tile], threads: int) -> str:
     spaces = [nominal(a.extent) for e in kernel.expressions if e.kind == "reduce" for a in e.data[1]]
     parts = [environment(), text, held, [nominal(a.extent) for a in kernel.axes], spaces, threads]
     parts += [show(t, kernel) for t in found]
-    return "tile-" + hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:40]
+    return "tuned-" + hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:40]
 
 
 def _remembered(key: str) -> tuple[Trial, ...] | None:
@@ -152,12 +156,17 @@ def _measured(
     executable = runtime.Executable(_program(variants, sources, objects), (), threads)
     once = min(sum(executable.profile((), 1)) for _ in range(3))
     repeats = min(max(int(SECONDS / max(once, 1e-7)), 1), REPEATS)
-    times = np.array([executable.profile((), repeats) for _ in range(ROUNDS)]).min(axis=0)
-    return tuple(Trial(show(v.schedule, v), v.schedule.cost, float(s)) for v, s in zip(variants, times))
+    rounds = np.array([executable.profile((), repeats)[1:] for _ in range(ROUNDS)])
+    fastest = rounds.min(axis=0)
+    ratios = np.median(rounds / np.maximum(rounds[:, :1], 1e-9), axis=0)
+    return tuple(
+        Trial(show(v.schedule, v), v.schedule.cost, float(s), float(r)) for v, s, r in zip(variants, fastest, ratios)
+    )
 
 
 def _program(variants: Sequence[Kernel], sources: Sequence[Source], objects: dict[str, bytes]) -> runtime.Program:
-    """The variants of a kernel one after the other, on the same buffers: what is only read is a constant."""
+    """The variants of a kernel one after the other, on the same buffers: what is only read is a constant. The first
+    stands at the head once more, which wakes the threads and is not counted."""
     written = set(variants[0].writes())
     buffers = list(dict.fromkeys(b for source in sources for b in source.names.buffers))
     number = {b: i for i, b in enumerate(buffers)}
@@ -167,7 +176,7 @@ def _program(variants: Sequence[Kernel], sources: Sequence[Source], objects: dic
         data = None if b in written else _values(b, count)
         kind = "temp" if b in written else "constant"
         specs.append(runtime.BufferSpec(b.name, b.dtype, (poly(count),), (0,), kind, 0, len(variants), data))  # type: ignore[arg-type]
-    for variant, source in zip(variants, sources):
+    for variant, source in zip((variants[0], *variants), (sources[0], *sources)):
         key = kernel_key(source.text)
         sizes = [runtime.SizeArg(poly(nominal(d))) for d in source.names.sizes]
         places = [runtime.BufferArg(number[b]) for b in source.names.buffers]

@@ -33,12 +33,12 @@ def arrays():
     return rng.random((37, 24), np.float32), rng.random((24, 40), np.float32)
 
 
-def times(monkeypatch, fastest: int) -> None:
-    """Measurements in which the candidate of that number is twice as fast as the others."""
+def times(monkeypatch, fastest: int, ratio: float = 0.5) -> None:
+    """Measurements in which the candidate of that number is once twice as fast as the others, `ratio` in the median."""
 
     def measured(variants, sources, objects, threads):
         return tuple(
-            tuning.Trial(tuning.show(v.schedule, v), v.schedule.cost, 0.5 if i == fastest else 1.0)
+            tuning.Trial(tuning.show(v.schedule, v), v.schedule.cost, *((0.5, ratio) if i == fastest else (1.0, 1.0)))
             for i, v in enumerate(variants)
         )
 
@@ -64,6 +64,12 @@ def test_the_models_choice_stays_where_nothing_is_clearly_faster(monkeypatch):
     tuned = kw.compile(*product(), tune=True)
     assert tuned.tuned[0].best is tuned.tuned[0].trials[0] and tuned.tuned[0].gain == 1.0
     assert "0 of 1 contractions changed" in tuning_table(tuned)
+
+
+def test_one_lucky_measurement_changes_nothing(monkeypatch):
+    times(monkeypatch, fastest=1, ratio=1.02)
+    tuned = kw.compile(*product(), tune=True)
+    assert tuned.tuned[0].best is tuned.tuned[0].trials[0]
 
 
 def test_what_was_measured_is_remembered_for_kernels_alike(monkeypatch):
