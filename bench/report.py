@@ -28,7 +28,8 @@ Only ratios within a race mean something where a machine is shared.
 
 A training step is forward, backward and SGD with momentum, running averages included; dropout is off, so that all
 compute the same numbers. GFLOP/s count the multiply-adds of dense and convolutional layers, and are compared with the
-peak measured at the start: independent vector multiply-adds in registers. "First call" is from the start of a new
+peak measured at the start: independent vector multiply-adds in registers. Convolutions count as direct sums, whoever
+needs fewer products for them, so that more than 100% is possible. "First call" is from the start of a new
 process to the end of the first call, less the time to make the network and read its weights; "cold" with nothing
 compiled before, "warm" with the framework's own cache on disk. Memory is the most a process has held (start and
 imports included), with what was held after the imports in brackets.
