@@ -373,7 +373,7 @@ class Writer:
 
 def _short(trips: Dim) -> bool:
     """Is a loop of so many trips spent in the rest after its whole vectors? What stands in the text is unrolled."""
-    unrolled = isinstance(trips, int) and (trips <= LITERAL_SIZE or trips % LITERAL_SIZE == 0)
+    unrolled = isinstance(trips, int) and (trips < 8 or (trips > LITERAL_SIZE and trips % LITERAL_SIZE == 0))
     return nominal(trips) <= FEW_TRIPS and not unrolled
 
 
