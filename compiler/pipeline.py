@@ -26,6 +26,7 @@ from .kernels import Buffer, Kernel
 from .lower import lower
 from .merge import merged
 from .normalize import normalize
+from .partial_sums import in_parts
 from .phases import by_phases
 from .planning import plan
 from .recompute import recompute
@@ -257,7 +258,7 @@ def build(
         workers.start(config.helpers())
     program = lowered(inputs, outputs, updates, CPU_PASSES)
     kernels = layout.assign([_phased(k) for k in program.kernels])
-    kernels = memory.order(kernels)
+    kernels = memory.order([part for k in kernels for part in in_parts(k)])
     scheduled = [_scheduled(k) for k in kernels]
     wishes.apply(scheduled)
     assembled, infos, states = assemble("program", memory.plan(scheduled), inputs, program.buffers, program.returned)

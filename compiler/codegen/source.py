@@ -132,7 +132,8 @@ class Writer:
         yield level
         assert self.levels.pop() is level
         if level.lines:
-            short = self.masks and trips is not None and _short(trips)
+            inner = not any(line.lstrip().startswith("for ") for line in level.lines)
+            short = self.masks and inner and trips is not None and _short(trips)
             lines = ["masked()", *level.lines] if short else level.lines
             self.levels[-1].lines += [header, *("    " + text for text in lines)]
 
