@@ -235,7 +235,7 @@ def _fill(panel: Panel, w: Writer) -> None:
         if outside:
             nest.enter_context(w.nest(f"if {' and '.join(outside)}:", conditional=True))
         for header, x in headers:
-            nest.enter_context(w.nest(header, x))
+            nest.enter_context(w.nest(header, x, trips=x.extent))
         w.line(f"panel[{w.index(place)}] = {w.value(panel.value)}")
 
 
