@@ -16,7 +16,7 @@ from .. import loops
 from ..kernels import Kernel
 from ..loops import Axis, Index
 from ..panel import Panel
-from ..schedule import BLOCK, CHUNK, SLOTS, Block, Blocked, Chunked, Plain, Tile, Transform
+from ..schedule import BLOCK, SLOTS, Block, Blocked, Chunked, Plain, Tile, Transform
 from ..shapes import Dim
 from .shares import blocks, parallel, product, share, take_apart, write_stores
 from .source import Names, Writer
@@ -105,13 +105,14 @@ def _chunked(kernel: Kernel, schedule: Chunked, w: Writer) -> None:
     needed = {x for e in reduced for x in e.axes}
     outer = [x for x in schedule.order if x in needed]
     mapped = [x for x in schedule.order if x not in needed]
-    chunks = f"({n} + {CHUNK - 1}) // {CHUNK}"
+    chunks = f"({n} + {schedule.size - 1}) // {schedule.size}"
     parts: list[tuple[Axis | str, str]] = [(x, w.names.size(x.extent)) for x in outer]
     with parallel(w, [*parts, ("chunk", chunks)]):
-        w.line(f"first = chunk * {CHUNK}")
-        w.line(f"count = min({CHUNK}, {n} - first)")
+        w.line(f"first = chunk * {schedule.size}")
+        w.line(f"count = min({schedule.size}, {n} - first)")
         w.bind(lane, "(first + lane)")
         w.lane, w.lane_header, w.chunk_depth = lane, "for lane in range(count):", len(w.levels) - 1
+        w.chunk_size = schedule.size
         _nested(kernel, mapped, w)
 
 
