@@ -74,6 +74,7 @@ def _plain(kernel: Kernel, schedule: Plain, w: Writer) -> None:
     shared, rest = order[:-1], order[-1]
     with parallel(w, [(x, w.names.size(x.extent)) for x in shared]):
         i = w.bind(rest, "i")
+        w.along = rest
         with w.nest(f"for {i} in range({w.names.size(rest.extent)}):", rest, trips=rest.extent):
             write_stores(kernel, w)
 

@@ -19,11 +19,12 @@ from typing import Any
 from .. import dtypes, loops
 from ..kernels import Buffer
 from ..loops import Axis, Expr, Index
-from ..shapes import Dim, Size, nominal
+from ..shapes import Dim, Size, nominal, product
 
 LITERAL_SIZE = 16
 FEW_TRIPS = 32
 """Up to here, the scalar rest of a vector loop takes longer than masks in all of it."""
+FEW_TAPS = 16
 LINE = 100
 
 OPERATORS = {
@@ -265,6 +266,8 @@ class Writer:
         self.levels += inner
         return name
 
+    along: Axis | None = None
+    """The innermost loop, which LLVM is to vectorise: a short sum inside keeps all its trips there, behind masks."""
     chunk_depth = 0
     chunk_size = 0
 
@@ -287,7 +290,9 @@ class Writer:
         body = e.args[0]
         taken: list[loops.Condition] = []
         if body.kind == "guard" and _is_identity(kind, body.args[1]):
-            taken = [c for c in body.data if _cuts_loop(c, axes) and self.lane not in c.index.axes]
+            few = all(isinstance(a.extent, int) for a in axes) and nominal(product(a.extent for a in axes)) <= FEW_TAPS
+            within = {self.lane, self.along} if few else {self.lane}
+            taken = [c for c in body.data if _cuts_loop(c, axes) and not within & c.index.axes]
             kept = [c for c in body.data if c not in taken]
             body = loops.guard(kept, *body.args)
         order = axes if kind == "argmax" else _memory_order(axes, body)
