@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 import re
-from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from numba.core.typed_passes import IRLegalization, NopythonTypeInference, PreLo
 from numba.core.untyped_passes import FixupArgs, IRProcessing, ReconstructSSA, TranslateByteCode
 
 from . import masked, mathlib, memory, tiles, transforms
+from .translate import Unsupported, translate
 
 ARGUMENTS = (types.int64, types.int64, types.int64)
 FAST = ("reassoc", "nsz", "arcp", "contract")
@@ -136,21 +136,23 @@ def namespace(source: str) -> dict[str, Any]:
     }
 
 
-def python_function(source: str, name: str) -> FunctionType:
-    """The kernel as a Python function."""
-    names = namespace(source)
-    if name in names:
-        raise ValueError(f"a kernel may not be called {name!r}: that is one of the functions it can use")
-    exec(compile(source, f"<kernel {name}>", "exec"), names)
-    function = names[name]
-    function.__module__ = "kernel"
-    return function
-
-
 @global_compiler_lock
 def lower(source: str, name: str) -> tuple[str, list[str]]:
     """The LLVM module of a kernel as text, unoptimised, and the modules to link into it."""
-    function = python_function(source, name)
+    names = namespace(source)
+    if name in names:
+        raise ValueError(f"a kernel may not be called {name!r}: that is one of the functions it can use")
+    try:
+        return str(_finish(translate(source, name, names))), []
+    except Unsupported:
+        return lower_by_numba(source, name, names)
+
+
+def lower_by_numba(source: str, name: str, names: dict[str, Any]) -> tuple[str, list[str]]:
+    """The same by Numba's whole front end, for source that printed kernels are unlike."""
+    exec(compile(source, f"<kernel {name}>", "exec"), names)
+    function = names[name]
+    function.__module__ = "kernel"
     descriptor = cpu_target
     driver = KernelCompiler(
         descriptor.typing_context, descriptor.target_context, None, ARGUMENTS, types.none, _flags(), {}
