@@ -23,7 +23,8 @@ from numba.core.typed_passes import IRLegalization, NopythonTypeInference, PreLo
 from numba.core.untyped_passes import FixupArgs, IRProcessing, ReconstructSSA, TranslateByteCode
 
 from . import masked, mathlib, memory, tiles, transforms
-from .translate import Unsupported, translate
+from .operations import Unsupported
+from .translate import translate
 
 ARGUMENTS = (types.int64, types.int64, types.int64)
 FAST = ("reassoc", "nsz", "arcp", "contract")
