@@ -13,11 +13,11 @@ from .errors import ShapeError
 from .graph import user_location
 from .ops.elementwise import clip, erf, exp, log, log1p, maximum, rsqrt, stop_gradient, where
 from .ops.indexing import hits, one_hot
-from .ops.movement import pad
+from .ops.movement import expand_dims, pad
 from .ops.reduce import mean, sum_
 from .ops.window import sum_pool
 from .shapes import show
-from .tensor import Like, Tensor, as_tensor
+from .tensor import Like, Tensor, as_tensor, normalize_axes
 
 
 def softmax(x: Like, axis: int = -1) -> Tensor:
@@ -109,10 +109,10 @@ def batch_norm(x: Tensor, scale: Tensor, shift: Tensor, mean_: Tensor, var: Tens
 
 def moments(x: Tensor, axes: Any, keepdims: bool = False) -> tuple[Tensor, Tensor]:
     """(mean, biased variance) over `axes`."""
-    m = x.mean(axes, keepdims=True)
-    d = x - m
-    v = (d * d).mean(axes, keepdims=keepdims)
-    return (m if keepdims else x.mean(axes)), v
+    m = x.mean(axes)
+    row = expand_dims(m, normalize_axes("moments", axes, x))
+    d = x - row
+    return (row if keepdims else m), (d * d).mean(axes, keepdims=keepdims)
 
 
 def layer_norm(x: Tensor, scale: Tensor, shift: Tensor, eps: float = 1e-5) -> Tensor:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from . import loops
 from .kernels import Kernel, Store
 from .loops import Axis, Divides, Expr, Index, Within
+from .shapes import Dim
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class _Split:
     condition `exact` goes, those in `left` take its place."""
 
     axis: Axis
-    parts: tuple[Axis, Axis]
+    parts: tuple[Axis, ...]
     tap: Axis | None
     quotient: tuple[Axis, ...]
     table: Mapping[Axis, Index]
@@ -62,29 +63,42 @@ def _find(kernel: Kernel) -> tuple[Expr, _Split] | None:
 
 
 def _split(kernel: Kernel, summed: tuple[Axis, ...], c: Divides) -> _Split | None:
-    """The split that makes `c` hold for all terms, or a condition on the phase alone where no tap is left to choose."""
-    places, taps = ([x for x in axes if x in c.index.axes] for axes in (kernel.axes, summed))
-    if not c.index.affine_in(c.index.axes) or len(places) != 1 or len(taps) > 1 or len(c.index.terms) > 1 + len(taps):
+    """The split that makes `c` hold for all terms, or a condition on the phase alone where no tap is left to choose.
+
+    Axes whose factor the stride divides say nothing about the remainder. An axis with one place per phase is not split.
+    """
+    by = c.by
+    if not c.index.affine_in(c.index.axes):
         return None
-    (place,), tap, by = places, (taps[0] if taps else None), c.by
+    matter = [x for x in c.index.axes if not _multiple(c.index.coefficient(x), by)]
+    places, taps = ([x for x in axes if x in matter] for axes in (kernel.axes, summed))
+    if len(places) != 1 or len(taps) > 1 or len(matter) > 1 + len(taps):
+        return None
+    (place,), tap = places, (taps[0] if taps else None)
     factor, const = c.index.coefficient(place), c.index.const
     by_tap = c.index.coefficient(tap) if tap is not None else 0
     if not (isinstance(factor, int) and isinstance(const, int) and isinstance(by_tap, int)):
         return None
-    if not isinstance(place.extent, int) or place.extent % by or place.extent == by:
+    if not isinstance(place.extent, int) or place.extent % by or (place.extent == by and tap is None):
         return None
-    quotient, phase = Axis(place.extent // by, place.hint), Axis(by, place.hint)
-    table = {place: loops.at(quotient) * by + loops.at(phase)}
-    if tap is None or by_tap % by == 0:
+    phase, parts, table = place, (place,), dict[Axis, Index]()
+    if place.extent > by:
+        quotient, phase = Axis(place.extent // by, place.hint), Axis(by, place.hint)
+        parts, table = (quotient, phase), {place: loops.at(quotient) * by + loops.at(phase)}
+    if tap is None:
         left = Divides(loops.at(phase) * factor + const, by)
-        return _Split(place, (quotient, phase), None, (), table, c, (left,))
+        return _Split(place, parts, None, (), table, c, (left,))
     if not isinstance(tap.extent, int) or math.gcd(by_tap, by) != 1:
         return None
     trips = math.ceil(tap.extent / by)
     new = (Axis(trips, tap.hint),) if trips > 1 else ()
     first = ((loops.at(phase) * factor + const) * (-pow(by_tap, -1, by) % by)) % by
     table[tap] = (loops.at(new[0]) * by if new else Index()) + first
-    return _Split(place, (quotient, phase), tap, new, table, c, (Within(table[tap], tap.extent),))
+    return _Split(place, parts, tap, new, table, c, (Within(table[tap], tap.extent),))
+
+
+def _multiple(factor: Dim, by: int) -> bool:
+    return isinstance(factor, int) and factor % by == 0
 
 
 def _apply(root: Expr, reduction: Expr, split: _Split) -> Expr:

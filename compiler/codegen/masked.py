@@ -51,9 +51,12 @@ def mark_loops(module: ir.Module) -> None:
 
 def _predicated(module: ir.Module) -> ir.MDValue:
     """A loop's own metadata node, which asks for masks."""
-    wish = module.add_metadata(["llvm.loop.vectorize.predicate.enable", ir.Constant(ir.IntType(1), 1)])
-    node = module.add_metadata([f"loop {len(module.metadata)}", wish])
-    node.operands = (node, wish)  # LLVM tells loops apart by a first operand that is the node itself
+    wishes = (
+        module.add_metadata(["llvm.loop.vectorize.predicate.enable", ir.Constant(ir.IntType(1), 1)]),
+        module.add_metadata(["llvm.loop.unroll.disable"]),
+    )
+    node = module.add_metadata([f"loop {len(module.metadata)}", *wishes])
+    node.operands = (node, *wishes)  # LLVM tells loops apart by a first operand that is the node itself
     return node
 
 

@@ -132,7 +132,8 @@ class Writer:
         yield level
         assert self.levels.pop() is level
         if level.lines:
-            short = self.masks and trips is not None and _short(trips)
+            inner = not any(line.lstrip().startswith("for ") for line in level.lines)
+            short = self.masks and inner and trips is not None and _short(trips)
             lines = ["masked()", *level.lines] if short else level.lines
             self.levels[-1].lines += [header, *("    " + text for text in lines)]
 
@@ -265,6 +266,7 @@ class Writer:
         return name
 
     chunk_depth = 0
+    chunk_size = 0
 
     def _reduce_scalar(self, e: Expr) -> str:
         kind, axes, conditions, e = self._cut(e)
@@ -327,9 +329,9 @@ class Writer:
         self._loops(axes, conditions, body)
         return f"{acc}[lane]"
 
-    def _scratch(self, dtype: str, count: int = 64) -> str:
+    def _scratch(self, dtype: str) -> str:
         name = self.fresh("sum")
-        self.scratch.append(f"{name} = {dtype}_scratch({count})")
+        self.scratch.append(f"{name} = {dtype}_scratch({self.chunk_size})")
         return name
 
     def _loops(self, axes: Sequence[Axis], conditions: Sequence[loops.Condition], body: Any) -> None:
@@ -373,7 +375,7 @@ class Writer:
 
 def _short(trips: Dim) -> bool:
     """Is a loop of so many trips spent in the rest after its whole vectors? What stands in the text is unrolled."""
-    unrolled = isinstance(trips, int) and (trips <= LITERAL_SIZE or trips % LITERAL_SIZE == 0)
+    unrolled = isinstance(trips, int) and (trips < 8 or (trips > LITERAL_SIZE and trips % LITERAL_SIZE == 0))
     return nominal(trips) <= FEW_TRIPS and not unrolled
 
 

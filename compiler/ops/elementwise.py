@@ -81,6 +81,7 @@ def _op(
     zero: bool = False,
     flops: int = 1,
     dtypes_: tuple[str | None, ...] | None = None,
+    lower: Callable[..., Any] | None = None,
 ) -> Op:
     shapes = [(3, 5), (1, 1), (7,), (), (0, 3)]
     strict = tuple(d or dtypes.FLOAT32 for d in dtypes_) if dtypes_ else None
@@ -90,7 +91,7 @@ def _op(
             "elementwise",
             infer,
             lambda node, env, *arrays: np.asarray(numpy(*arrays)).astype(node.dtype, copy=False),
-            _lower(name),
+            lower or _lower(name),
             vjp=gradient or ((lambda node, g: [None] * arity) if zero else None),
             zero_gradient=zero,
             samples=tuple(Sample((s,) * arity, domain=domain, away_from=away_from, dtypes=dtypes_) for s in shapes),
@@ -138,8 +139,8 @@ def clip(x: Like, low: Like, high: Like) -> Tensor:
 
 
 def relu(x: Like) -> Tensor:
-    """max(x, 0); NaN stays NaN."""
-    return maximum(x, 0)
+    """max(x, 0); NaN stays NaN. The gradient at 0 is 0."""
+    return elementwise("relu", x)
 
 
 def _pow_gradient(node: Tensor, g: Tensor) -> Sequence[Any]:
@@ -155,6 +156,10 @@ def _split_ties(node: Tensor, g: Tensor) -> Sequence[Any]:
     x, y = node.inputs
     first = where(equal(x, y), 0.5, where(equal(node, x), 1.0, 0.0)).astype(g.dtype)
     return g * first, g * (1 - first)
+
+
+def _lower_relu(node: Tensor, index: Any, read: Any, axis: Any) -> Any:
+    return loops.call("maximum", [read(0, index), loops.const(0, node.dtype)], node.dtype)
 
 
 def _erf(x: np.ndarray) -> np.ndarray:
@@ -181,6 +186,14 @@ _op("neg", np.negative, lambda n, g: (-g,), _numeric)
 _op("pow", np.power, _pow_gradient, arity=2, domain=(0.3, 2.0), flops=20)
 _op("maximum", np.maximum, _split_ties, _numeric, arity=2)
 _op("minimum", np.minimum, _split_ties, _numeric, arity=2)
+_op(
+    "relu",
+    lambda x: np.maximum(x, 0),
+    lambda n, g: (where(n <= 0, 0, g),),  # of the result, which the next layer keeps anyway
+    _numeric,
+    away_from=(0.0,),
+    lower=_lower_relu,
+)
 _op("abs", np.abs, lambda n, g: (g * sign(n.inputs[0]),), _numeric, away_from=(0.0,))
 _op("sign", np.sign, infer=_numeric, zero=True, away_from=(0.0,))
 _op("floor", np.floor, zero=True, away_from=(-2.0, -1.0, 0.0, 1.0, 2.0))

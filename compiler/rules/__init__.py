@@ -9,9 +9,16 @@ from collections.abc import Sequence
 
 from ..rewrite import Report, Table, rewrite
 from ..tensor import Tensor
-from . import algebra, folding, gradients, movement, stability
+from . import algebra, folding, gradients, movement, stability, sums
 
-TABLES: tuple[Table, ...] = (folding.TABLE, stability.TABLE, gradients.TABLE, movement.TABLE, algebra.TABLE)
+TABLES: tuple[Table, ...] = (
+    folding.TABLE,
+    stability.TABLE,
+    gradients.TABLE,
+    movement.TABLE,
+    sums.TABLE,
+    algebra.TABLE,
+)
 _ALL = Table("simplify", [rule for table in TABLES for rule in table.rules])
 
 

@@ -7,6 +7,7 @@ import pytest
 
 import kernelwright as kw
 from kernelwright.compiler.codegen.reference import evaluate
+from kernelwright.compiler.functions import batch_norm, moments
 from kernelwright.compiler.graph import toposort
 from kernelwright.compiler.rules import TABLES, simplify
 from kernelwright.compiler.tensor import apply, elementwise, full
@@ -68,6 +69,11 @@ EXAMPLES = {
     "y / sqrt(x)": Y / kw.sqrt(POSITIVE),
     "log(x) of y ** c": kw.log(POSITIVE**3),
     "cast(cast(x))": X.astype("float32").astype("float64").astype("float32"),
+    "sum(x * repeated)": (X * POSITIVE.max(0)).sum(0),
+    "sum(x / repeated)": (X / POSITIVE.max(0)).sum(0),
+    "sum(x + x)": (X + X).sum(0),
+    "sum(x - mean(x))": (X - X.mean(1, keepdims=True)).sum(1),
+    "sum(y + repeated * (x - mean(x)))": (Y + (X - X.mean(0)) * POSITIVE.max(0)).sum(0),
     "sum(x * c)": (X * 3).sum(0),
     "sum(-x)": (-X).sum(0),
     "sum(number)": apply("sum", (number(2.0),), axes=(0,)),
@@ -228,3 +234,12 @@ def test_a_long_chain_needs_no_recursion():
     finally:
         sys.setrecursionlimit(limit)
     assert report.hits["x + 0"] >= 1499 and 3000 < len(toposort([result])) < 30000
+
+
+@pytest.mark.parametrize("batch", [None, 8])
+def test_batch_normalisation_and_its_gradient_take_four_sums(batch):
+    x, g = kw.input("image", (batch, 4, 6, 6)), kw.input("gradient", (batch, 4, 6, 6))
+    scale, shift = (kw.variable(name, np.ones(4, "float32")) for name in ("scale", "shift"))
+    y = batch_norm(x, scale, shift, *moments(x, (0, 2, 3)))
+    outputs, _ = simplify([y, *kw.grad((y * g).sum(), [x, scale, shift])])
+    assert sum(node.op.name == "sum" for node in toposort(outputs)) == 4
