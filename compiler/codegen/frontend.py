@@ -1,7 +1,9 @@
-"""From the Python source of a kernel to an LLVM module in textual form, through Numba's front end.
+"""From the Python source of a kernel to an LLVM module in textual form.
 
-Only the passes that a kernel needs are run, and nothing of Numba's run-time reaches the module: no reference
-counts, no exceptions, no environment. The function becomes `void name(i64 table, i64 thread, i64 threads)`.
+A printed kernel is translated in one walk over its syntax tree (`translate.py`). Source that goes beyond what printed
+kernels are made of, such as a kernel written by hand, goes through Numba's whole front end instead, of which only the
+passes that a kernel needs are run. Either way nothing of Numba's run-time reaches the module: no reference counts, no
+exceptions, no environment. The function becomes `void name(i64 table, i64 thread, i64 threads)`.
 Floating-point operations may be reassociated and contracted unless they name flags of their own, which is how
 `mathlib.py` keeps its error terms. Leans on Numba; imported by `build.py` when a kernel is built, not before.
 """

@@ -100,13 +100,14 @@ class Operations:
             return Value(base.type.dtype, self.builder.extract_value(base.llvm, index.llvm.constant))
         if not isinstance(base.type, Pointer) or not isinstance(index.type, types.Integer):
             raise Unsupported("an element of anything but a buffer")
-        sig = signature(base.type.element, base.type, index.type)
-        return Value(base.type.element, memory.load_element(cpu(), self.builder, sig, (base.llvm, index.llvm)))
+        element: Any = base.type.element
+        sig = signature(element, base.type, index.type)
+        return Value(element, memory.load_element(cpu(), self.builder, sig, (base.llvm, index.llvm)))
 
     def store(self, base: Value, index: Value, value: Value) -> None:
         if not isinstance(base.type, Pointer) or not isinstance(index.type, types.Integer):
             raise Unsupported("an assignment to an element of anything but a buffer")
-        element = base.type.element
+        element: Any = base.type.element
         sig = signature(types.none, base.type, index.type, element)
         memory.store_element(cpu(), self.builder, sig, (base.llvm, index.llvm, self.cast(value, element)))
 
