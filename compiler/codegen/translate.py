@@ -2,7 +2,7 @@
 
 Printed kernels are a small part of Python: assignments to names and elements, `for` over `range`, `if`, arithmetic,
 comparisons, calls of what a kernel may name. Control flow is thereby visible in the text, a name has one type, and
-neither has to be inferred, which is most of what Numba's own front end does in ten times the time. What an operation
+neither has to be inferred, which is most of what Numba's own front end does in eight times the time. What an operation
 means is still Numba's to say (`operations.py`).
 
 Whatever goes beyond that part of Python raises Unsupported, and `frontend` gives the kernel to Numba whole.
