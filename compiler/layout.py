@@ -40,13 +40,18 @@ class Costs:
 
     def of(self, kernel: Kernel) -> float:
         text, buffers = self.signature(kernel)
-        key = (text, tuple(b.order for b in buffers))
+        key = (text, tuple(_order_in_memory(b) for b in buffers))
         if key not in self._known:
             self._known[key] = 0.0 if _idle_copy(kernel) else plan(merged(kernel))[1]
         return self._known[key]
 
     def total(self, kernels: Sequence[Kernel]) -> float:
         return sum(self.of(k) for k in kernels)
+
+
+def _order_in_memory(b: Buffer) -> Order:
+    """The order without axes of size 1, which have no place in memory."""
+    return tuple(i for i in b.order if b.shape[i] != 1) if 1 in b.shape else b.order
 
 
 def signature(kernel: Kernel) -> tuple[str, tuple[Buffer, ...]]:

@@ -66,19 +66,24 @@ Atom = Axis | Div | Mod | Dynamic
 class Index:
     """An affine expression: the sum of coefficient times atom, plus a constant."""
 
-    __slots__ = ("_hash", "const", "terms")
+    __slots__ = ("_axes", "_hash", "const", "terms")
 
     def __init__(self, terms: Mapping[Atom, Dim] | Iterable[tuple[Atom, Dim]] = (), const: Dim = 0):
         items = terms.items() if isinstance(terms, Mapping) else terms
         self.terms: tuple[tuple[Atom, Dim], ...] = tuple((a, c) for a, c in items if c != 0)
         self.const = const
-        self._hash = hash((frozenset(self.terms), const))
+        self._hash: int | None = None
+        self._axes: frozenset[Axis] | None = None
 
     def __hash__(self) -> int:
+        if self._hash is None:
+            self._hash = hash((frozenset(self.terms), self.const))
         return self._hash
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Index) or self._hash != other._hash:
+        if self is other:
+            return True
+        if not isinstance(other, Index) or hash(self) != hash(other):
             return False
         return self.const == other.const and dict(self.terms) == dict(other.terms)
 
@@ -166,15 +171,17 @@ class Index:
 
     @property
     def axes(self) -> frozenset[Axis]:
-        out: set[Axis] = set()
-        for atom, _ in self.terms:
-            if isinstance(atom, Axis):
-                out.add(atom)
-            elif isinstance(atom, Dynamic):
-                out |= atom.value.axes
-            else:
-                out |= atom.index.axes
-        return frozenset(out)
+        if self._axes is None:
+            out: set[Axis] = set()
+            for atom, _ in self.terms:
+                if isinstance(atom, Axis):
+                    out.add(atom)
+                elif isinstance(atom, Dynamic):
+                    out |= atom.value.axes
+                else:
+                    out |= atom.index.axes
+            self._axes = frozenset(out)
+        return self._axes
 
     def affine_in(self, axes: Iterable[Axis]) -> bool:
         """Do these axes stand in no division, remainder or index read from data?"""
@@ -182,7 +189,10 @@ class Index:
         return within.isdisjoint(axes)
 
     def coefficient(self, axis: Axis) -> Dim:
-        return next((c for a, c in self.terms if a is axis), 0)
+        for atom, c in self.terms:
+            if atom is axis:
+                return c
+        return 0
 
     def substitute(self, table: Mapping[Axis, Index]) -> Index:
         if not any(a in table for a in self.axes):

@@ -8,31 +8,48 @@ condition or a division looks at stays as it is. Leans on `loops`, whose address
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from weakref import WeakKeyDictionary
 
 from . import loops
 from .kernels import Kernel, Store
 from .loops import Axis, Expr, Index
 from .shapes import product
 
+Chains = tuple[tuple[Axis, ...], ...]
+
+_tied_axes: WeakKeyDictionary[Kernel, set[Axis]] = WeakKeyDictionary()
+_merged: WeakKeyDictionary[Kernel, dict[Chains, Kernel]] = WeakKeyDictionary()
+"""What was found before: `layout` asks for the same kernel under many orders, of which few differ in what merges."""
+
 
 def merged(kernel: Kernel) -> Kernel:
     """The kernel with such axes merged, under the present orders of its buffers."""
     places = [e.data[0].address(e.data[1]) for e in kernel.loads]
     places += [s.buffer.address(s.index) for s in kernel.stores]
-    tied = _tied(kernel)
+    if kernel not in _tied_axes:
+        _tied_axes[kernel] = _tied(kernel)
+    tied = _tied_axes[kernel]
+    chains = tuple(chain for axes in _spaces(kernel) for chain in _chains([a for a in axes if a not in tied], places))
+    if not chains:
+        return kernel
+    known = _merged.setdefault(kernel, {})
+    if chains not in known:
+        known[chains] = _with_merged(kernel, chains)
+    return known[chains]
+
+
+def _with_merged(kernel: Kernel, chains: Chains) -> Kernel:
+    """The kernel with each chain as one axis."""
     table: dict[Axis, Index] = {}
     groups: dict[Axis, tuple[Axis, ...]] = {}
-    for axes in _spaces(kernel):
-        for chain in _chains([a for a in axes if a not in tied], places):
-            whole = Axis(product(a.extent for a in chain), chain[-1].hint)
-            groups |= {chain[0]: (whole,), **dict.fromkeys(chain[1:], ())}
-            rest = loops.at(whole)
-            for axis in reversed(chain[1:]):
-                table[axis] = rest % axis.extent
-                rest = rest // axis.extent
-            table[chain[0]] = rest
-    if not table:
-        return kernel
+    for chain in chains:
+        whole = Axis(product(a.extent for a in chain), chain[-1].hint)
+        groups |= {chain[0]: (whole,), **dict.fromkeys(chain[1:], ())}
+        rest = loops.at(whole)
+        for axis in reversed(chain[1:]):
+            table[axis] = rest % axis.extent
+            rest = rest // axis.extent
+        table[chain[0]] = rest
 
     def change(e: Expr) -> Expr:
         if e.kind != "reduce":
@@ -86,7 +103,7 @@ def _inside(index: Index) -> set[Axis]:
     return {a for atom, _ in index.terms if not isinstance(atom, Axis) for a in Index([(atom, 1)]).axes}
 
 
-def _chains(axes: Sequence[Axis], places: Sequence[Index]) -> list[list[Axis]]:
+def _chains(axes: Sequence[Axis], places: Sequence[Index]) -> list[tuple[Axis, ...]]:
     """Axes of which each goes on where the next one ends, outermost first."""
     steps = {a: [place.coefficient(a) for place in places] for a in axes}
     after: dict[Axis, Axis] = {}
@@ -105,5 +122,5 @@ def _chains(axes: Sequence[Axis], places: Sequence[Index]) -> list[list[Axis]]:
             chain = [first]
             while chain[-1] in after:
                 chain.append(after[chain[-1]])
-            chains.append(chain)
+            chains.append(tuple(chain))
     return chains

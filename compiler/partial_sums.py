@@ -1,9 +1,9 @@
 """Long sums with few results in two kernels: per image first, then over the images.
 
-Threads share the results of a kernel, and the sums of a batch normalisation have as many results as channels: one chunk
-of lanes, so one thread. Where results are few and sums are long, the outermost summed axis becomes an axis of the result
-of a first kernel, and a second one sums over it. The parts do not depend on the number of threads, nor do the bits of
-the sums. Leans on `planning` for how a kernel would run undivided.
+Threads share the results of a kernel, and the sums of a batch normalisation have as many results as channels: one
+chunk of lanes, so one thread. Where results are few and sums are long, the outermost summed axis becomes an axis of the
+result of a first kernel, and a second one sums over it. The parts do not depend on the number of threads, nor do the
+bits of the sums. Leans on `planning` for how a kernel would run undivided.
 """
 
 from __future__ import annotations
@@ -77,7 +77,5 @@ def _split(kernel: Kernel, sums: Sequence[Expr], axis: Axis) -> list[Kernel]:
         table[e] = loops.reduction(kind, [axis], loops.load(parts, index, e.dtype), e.dtype)
     reason = "few results of long sums: summed within each part of the outermost axis, then over the parts"
     first = Kernel(f"{kernel.name}_parts", (axis, *kept), tuple(stores), kernel.nodes, (*kernel.reasons, reason))
-    whole = tuple(
-        Store(s.buffer, s.index, loops.transform(s.value, lambda e: table.get(e, e))) for s in kernel.stores
-    )
+    whole = tuple(Store(s.buffer, s.index, loops.transform(s.value, lambda e: table.get(e, e))) for s in kernel.stores)
     return [first, Kernel(kernel.name, kernel.axes, whole, kernel.nodes, kernel.reasons)]

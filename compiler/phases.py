@@ -81,7 +81,8 @@ def _split(kernel: Kernel, summed: tuple[Axis, ...], c: Divides) -> _Split | Non
         return None
     if not isinstance(place.extent, int) or place.extent % by or (place.extent == by and tap is None):
         return None
-    phase, parts, table = place, (place,), dict[Axis, Index]()
+    phase, table = place, dict[Axis, Index]()
+    parts: tuple[Axis, ...] = (place,)
     if place.extent > by:
         quotient, phase = Axis(place.extent // by, place.hint), Axis(by, place.hint)
         parts, table = (quotient, phase), {place: loops.at(quotient) * by + loops.at(phase)}

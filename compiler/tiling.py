@@ -96,8 +96,7 @@ def fitting(kernel: Kernel) -> list[Tile]:
     for c in conditions:
         guarded |= c.index.axes
     cut = all(_cuts_loops(c, red) for c in conditions)
-    shared = [e for v in kernel.values for e in loops.postorder([v]) if e.kind == "reduce" and e is not reduction]
-    if shared:
+    if any(e.kind == "reduce" and e is not reduction for e in kernel.expressions):
         return []
     found: list[Tile] = []
     for a, b, wa, wb in ((load_a, load_b, *where), (load_b, load_a, where[1], where[0])):
@@ -189,6 +188,8 @@ def _outer(
         n = math.ceil(nominal(lane.extent) / (v * width))
         compute = max(r * v + VECTOR_LOAD * v + SPLAT * r, 4.0)
         unsteady = 1.05 if (unsure and m < FEW_TILES) or stride >= PAGE else 1.0
+        if outer * m * n * (depth * compute + (TILE_CALL + 2 * r * v) + EPILOGUE * r * v) * unsteady >= best[0]:
+            continue  # dearer even if it waited for nothing
         for blocked, across in itertools.product((False, True), repeat=2):
             if across and (m == 1 or n == 1):
                 continue
@@ -325,8 +326,11 @@ def _dot(
             continue
         m = math.ceil(nominal(row.extent) / r) if row is not None else 1
         n = math.ceil(nominal(column.extent) / c) if column is not None else 1
+        compute = max(r * c + DOT_LOAD * (r + c), 4.0)
+        if outer * m * n * (depth * vectors * compute + TILE_CALL + (HORIZONTAL + EPILOGUE) * r * c) >= best[0]:
+            continue  # dearer even if it waited for nothing
         fed = (feed.of_a(r, m) + feed.of_b(c, n, m)) * width
-        per_step = overlapped(max(r * c + DOT_LOAD * (r + c), 4.0), fed)
+        per_step = overlapped(compute, fed)
         each = depth * vectors * per_step + TILE_CALL + (HORIZONTAL + EPILOGUE) * r * c
         best = min(best, (outer * m * n * each, r, c), key=lambda t: t[0])
     order = tuple(x for x in kernel.axes if x is not row and x is not column)

@@ -1,7 +1,9 @@
-"""From the Python source of a kernel to an LLVM module in textual form, through Numba's front end.
+"""From the Python source of a kernel to an LLVM module in textual form.
 
-Only the passes that a kernel needs are run, and nothing of Numba's run-time reaches the module: no reference
-counts, no exceptions, no environment. The function becomes `void name(i64 table, i64 thread, i64 threads)`.
+A printed kernel is translated in one walk over its syntax tree (`translate.py`). Source that goes beyond what printed
+kernels are made of, such as a kernel written by hand, goes through Numba's whole front end instead, of which only the
+passes that a kernel needs are run. Either way nothing of Numba's run-time reaches the module: no reference counts, no
+exceptions, no environment. The function becomes `void name(i64 table, i64 thread, i64 threads)`.
 Floating-point operations may be reassociated and contracted unless they name flags of their own, which is how
 `mathlib.py` keeps its error terms. Leans on Numba; imported by `build.py` when a kernel is built, not before.
 """
@@ -10,7 +12,6 @@ from __future__ import annotations
 
 import math
 import re
-from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ from numba.core.typed_passes import IRLegalization, NopythonTypeInference, PreLo
 from numba.core.untyped_passes import FixupArgs, IRProcessing, ReconstructSSA, TranslateByteCode
 
 from . import masked, mathlib, memory, tiles, transforms
+from .operations import Unsupported
+from .translate import translate
 
 ARGUMENTS = (types.int64, types.int64, types.int64)
 FAST = ("reassoc", "nsz", "arcp", "contract")
@@ -136,21 +139,23 @@ def namespace(source: str) -> dict[str, Any]:
     }
 
 
-def python_function(source: str, name: str) -> FunctionType:
-    """The kernel as a Python function."""
-    names = namespace(source)
-    if name in names:
-        raise ValueError(f"a kernel may not be called {name!r}: that is one of the functions it can use")
-    exec(compile(source, f"<kernel {name}>", "exec"), names)
-    function = names[name]
-    function.__module__ = "kernel"
-    return function
-
-
 @global_compiler_lock
 def lower(source: str, name: str) -> tuple[str, list[str]]:
     """The LLVM module of a kernel as text, unoptimised, and the modules to link into it."""
-    function = python_function(source, name)
+    names = namespace(source)
+    if name in names:
+        raise ValueError(f"a kernel may not be called {name!r}: that is one of the functions it can use")
+    try:
+        return str(_finish(translate(source, name, names))), []
+    except Unsupported:
+        return lower_by_numba(source, name, names)
+
+
+def lower_by_numba(source: str, name: str, names: dict[str, Any]) -> tuple[str, list[str]]:
+    """The same by Numba's whole front end, for source that printed kernels are unlike."""
+    exec(compile(source, f"<kernel {name}>", "exec"), names)
+    function = names[name]
+    function.__module__ = "kernel"
     descriptor = cpu_target
     driver = KernelCompiler(
         descriptor.typing_context, descriptor.target_context, None, ARGUMENTS, types.none, _flags(), {}

@@ -131,7 +131,7 @@ class Emitter:
         self.lanes = target().lanes(dtype)
         self.vector = ir.VectorType(self.scalar, self.lanes)
         self.suffix = f"v{self.lanes}{'f32' if dtype == 'float32' else 'f64'}"
-        self.zero = ir.Constant(self.vector, [0.0] * self.lanes)
+        self.zero = ir.Constant(self.vector, None)
 
     def function(self, name: str, result: ir.Type, *args: ir.Type) -> ir.Function:
         return cgutils.get_or_insert_function(self.builder.module, ir.FunctionType(result, args), name)

@@ -115,8 +115,9 @@ def stop() -> None:
 def serve() -> None:
     """The helper's side: compile what comes in on standard input until it ends."""
     source, sink = sys.stdin.buffer, sys.stdout.buffer
-    from . import frontend  # noqa: F401  (importing Numba takes most of a second: do it before the first kernel)
+    from . import frontend, operations  # noqa: F401  (importing Numba takes a while: do it before the first kernel)
 
+    operations.cpu()
     gc.freeze()  # the search for cycles need not walk over Numba's modules for every kernel
 
     while True:
