@@ -22,6 +22,7 @@ from . import lockstep
 from .build import Arch, Code, compile_kernel
 from .printer import Source, print_kernel
 from .schedule import Launch, Schedule, plan
+from .tensor_cores import check_precision
 from .writer import storage
 
 
@@ -50,9 +51,9 @@ class CudaKernel:
         return self.source.pretty(self.name)
 
 
-def cuda_kernel(kernel: Kernel) -> CudaKernel:
+def cuda_kernel(kernel: Kernel, precision: str = "float32") -> CudaKernel:
     """A kernel scheduled and printed for the GPU."""
-    schedule = plan(kernel)
+    schedule = plan(kernel, precision)
     return CudaKernel(kernel, schedule, print_kernel(kernel, schedule))
 
 
@@ -99,15 +100,21 @@ class CudaProgram:
         return tuple(dict.fromkeys([*self.inputs, *self.outputs, *used]))
 
 
-def build(inputs: Sequence[Tensor], outputs: Sequence[Tensor], updates: Mapping[Tensor, Tensor]) -> CudaProgram:
-    """The passes, in order."""
+def build(
+    inputs: Sequence[Tensor],
+    outputs: Sequence[Tensor],
+    updates: Mapping[Tensor, Tensor],
+    precision: str = "float32",
+) -> CudaProgram:
+    """The passes, in order. Raises CompileError for a precision that is none."""
+    check_precision(precision)
     from ... import memory
     from ...pipeline import lowered
 
     program = lowered(inputs, outputs, updates)
     kernels = memory.order(program.kernels)
     return CudaProgram(
-        tuple(map(cuda_kernel, kernels)),
+        tuple(cuda_kernel(k, precision) for k in kernels),
         tuple(program.buffers[x] for x in inputs),
         tuple(program.returned),
         program.limits,

@@ -1,7 +1,8 @@
 """How a kernel is spread over a GPU: which axes become threads, how reductions are shared, how large a tile is.
 
 A schedule is a small frozen value chosen from the kernel's addresses, as on the CPU. `Launch` says how many blocks a
-run starts. Nothing is timed. Leans on `kernels` and on `contraction` for the tiles.
+run starts. Nothing is timed. Leans on `kernels`, and on `contraction` and
+`tensor_cores` for the tiles.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from ...kernels import Kernel
 from ...loops import Axis, Expr, Index
 from ...schedule import address
 from ...shapes import Dim, divide, nominal, product
-from .contraction import Tiled, plan_tile
+from .contraction import Tiled, matrices, plan_tile
+from .tensor_cores import Tensor, plan_tensor
 
 THREADS = 256
 WARP = 32
@@ -56,7 +58,7 @@ class PerGroup:
         return f"{what} per point of {_names(self.outer)}: reductions shared{inner}"
 
 
-Schedule = PerThread | PerGroup | Tiled
+Schedule = PerThread | PerGroup | Tiled | Tensor
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,13 @@ def launch(s: Schedule) -> Launch:
     return Launch(
         s.tile.threads,
         (*((x.extent, 1) for x in s.batch), *((product(x.extent for x in axes), size) for axes, size in sides)),
-        1 if s.tile.high * s.tile.wide >= MANY_SUMS else 2,
+        1 if _sums(s) >= MANY_SUMS else 2,
     )
+
+
+def _sums(s: Tiled | Tensor) -> int:
+    """Sums in a thread's registers."""
+    return s.tile.sums if isinstance(s, Tensor) else s.tile.high * s.tile.wide
 
 
 def _names(axes: Iterable[Axis]) -> str:
@@ -94,9 +101,10 @@ def _runs(runs: Sequence[Sequence[Axis]]) -> str:
 # ---------------------------------------------------------------- the choice
 
 
-def plan(kernel: Kernel) -> Schedule:
-    """The schedule for a kernel under its buffers' orders."""
-    tiled = plan_tile(kernel)
+def plan(kernel: Kernel, precision: str = "float32") -> Schedule:
+    """The schedule for a kernel under its buffers' orders, its products of matrices in `precision`."""
+    found = matrices(kernel)
+    tiled = (plan_tensor(found, precision) or plan_tile(found)) if found else None
     if tiled is not None:
         return tiled
     order = _by_stride(kernel)

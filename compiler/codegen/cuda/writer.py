@@ -8,7 +8,8 @@ by a group of threads: each sums its part, and the parts are combined in an orde
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from ... import dtypes, loops
 from ...kernels import Buffer, Kernel
@@ -55,6 +56,13 @@ class CudaWriter(Writer):
     def bind_outermost(self, *axes: Axis) -> None:
         """Declare axes that have their values from the kernel's first line on."""
         self.levels[0] = Level(None, self.levels[0].bound | frozenset(axes), False, self.levels[0].lines)
+
+    @contextmanager
+    def bound(self, *axes: Axis) -> Iterator[None]:
+        """Where the lines inside bind these axes, without a loop or a condition."""
+        self.levels.append(Level(None, frozenset(axes), False, self.levels[-1].lines))
+        yield
+        self.levels.pop()
 
     # ------------------------------------------------------------ indices
     def index(self, index: Index) -> str:
