@@ -15,15 +15,15 @@ from . import loops
 from .kernels import Buffer, Kernel, Store
 from .loops import Axis, Expr
 from .planning import plan
-from .schedule import CHUNK, Chunked, Plain
+from .schedule import Chunked, Plain
 from .shapes import nominal
 from .transforms import mapped
 
 LONG = 1 << 16
 """Fewer points than this are summed before other threads have woken up."""
-FEW = 16
+FEW = 32
 """Shares of work from which on the results themselves keep every thread busy."""
-EACH = 64
+EACH = 32
 """Points per part at least, so that the parts are little to write and read again."""
 
 
@@ -59,7 +59,7 @@ def _outermost(kernel: Kernel, sums: Sequence[Expr]) -> Axis | None:
 
 def _shares(schedule: Plain | Chunked) -> int:
     """How many shares of work threads can take."""
-    chunks = math.ceil(nominal(schedule.lane.extent) / CHUNK) if isinstance(schedule, Chunked) else 1
+    chunks = math.ceil(nominal(schedule.lane.extent) / schedule.size) if isinstance(schedule, Chunked) else 1
     return chunks * math.prod(nominal(x.extent) for x in schedule.order)
 
 
@@ -77,5 +77,7 @@ def _split(kernel: Kernel, sums: Sequence[Expr], axis: Axis) -> list[Kernel]:
         table[e] = loops.reduction(kind, [axis], loops.load(parts, index, e.dtype), e.dtype)
     reason = "few results of long sums: summed within each part of the outermost axis, then over the parts"
     first = Kernel(f"{kernel.name}_parts", (axis, *kept), tuple(stores), kernel.nodes, (*kernel.reasons, reason))
-    whole = tuple(Store(s.buffer, s.index, loops.transform(s.value, lambda e: table.get(e, e))) for s in kernel.stores)
+    whole = tuple(
+        Store(s.buffer, s.index, loops.transform(s.value, lambda e: table.get(e, e))) for s in kernel.stores
+    )
     return [first, Kernel(kernel.name, kernel.axes, whole, kernel.nodes, kernel.reasons)]

@@ -22,6 +22,7 @@ from .tile_printer import place_block
 from .writer import CudaWriter
 
 ALIGNMENT = 16
+UNROLLED = 32  # sums in one loop of the epilogue
 
 
 def print_tensor(s: Tensor, w: CudaWriter) -> None:
@@ -165,13 +166,16 @@ def _rounded(s: Tensor, side: Side, row: str, half: int) -> str:
 
 
 def _epilogue(s: Tensor, w: CudaWriter, m: str, n: str) -> None:
-    """What is made of the sums: a lane has two neighbouring columns in two rows of each fragment."""
-    down, along = s.tile.high // FRAGMENT_ROWS, s.tile.wide // FRAGMENT_COLUMNS
-    with w.nest(f"for y in range({2 * down}):"), w.nest(f"for z in range({2 * along}):"):
-        w.line(f"m = m0 + down + group + y * {FRAGMENT_ROWS // 2}")
-        w.line(f"n = n0 + along + quad * 2 + z // 2 * {FRAGMENT_COLUMNS} + z % 2")
-        with w.nest(f"if m < {m} and n < {n}:", *s.rows, *s.columns, conditional=True) as level:
-            w.decode("m", s.rows, "im")
-            w.decode("n", s.columns, "in")
-            level.values[s.reduction] = f"acc[(y // 2 * {along} + z // 2) * 4 + y % 2 * 2 + z % 2]"
-            w.stores()
+    """What is made of the sums: a lane has two neighbouring columns in two rows of each fragment. A loop over more
+    than some of them would not be unrolled, and the sums would leave the registers."""
+    down, along = 2 * s.tile.high // FRAGMENT_ROWS, 2 * s.tile.wide // FRAGMENT_COLUMNS
+    each = max(1, UNROLLED // along)
+    for first in range(0, down, each):
+        with w.nest(f"for y in range({first}, {min(first + each, down)}):"), w.nest(f"for z in range({along}):"):
+            w.line(f"m = m0 + down + group + y * {FRAGMENT_ROWS // 2}")
+            w.line(f"n = n0 + along + quad * 2 + z // 2 * {FRAGMENT_COLUMNS} + z % 2")
+            with w.nest(f"if m < {m} and n < {n}:", *s.rows, *s.columns, conditional=True) as level:
+                w.decode("m", s.rows, "im")
+                w.decode("n", s.columns, "in")
+                level.values[s.reduction] = f"acc[(y // 2 * {along // 2} + z // 2) * 4 + y % 2 * 2 + z % 2]"
+                w.stores()
