@@ -17,7 +17,8 @@ from .shapes import Dim, Shape, product
 class Buffer:
     """A tensor in memory. `order` lists its axes from the slowest to the fastest varying.
 
-    kind: input, output, state, constant or temp. `node` is the tensor it holds (for a state, the variable).
+    kind: input, output, state, constant or temp. `node` is the tensor it holds (for a state, the variable). gap: so
+    many elements lie unused after what each place of the first `planes` axes of the order holds; of temps only.
     """
 
     name: str
@@ -26,6 +27,8 @@ class Buffer:
     kind: str
     node: Any = None
     order: tuple[int, ...] = ()
+    planes: int = 0
+    gap: int = 0
     _addresses: dict[tuple[Any, ...], loops.Index] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -37,14 +40,21 @@ class Buffer:
         """The distance in elements between neighbours along each axis."""
         out: list[Dim] = [0] * len(self.shape)
         step: Dim = 1
-        for axis in reversed(self.order):
+        for position, axis in reversed(list(enumerate(self.order))):
+            if self.gap and position == self.planes - 1:
+                step = step + self.gap
             out[axis] = step
             step = step * self.shape[axis]
         return tuple(out)
 
+    @property
+    def slack(self) -> Dim:
+        """How many elements the gaps are."""
+        return product(self.shape[axis] for axis in self.order[: self.planes]) * self.gap
+
     def address(self, index: tuple[loops.Index, ...]) -> loops.Index:
         """The position of an element, in elements from the start."""
-        key = (self.order, index)
+        key = (self.order, self.gap, index)
         if key not in self._addresses:
             place = loops.Index()
             for i, stride, dim in zip(index, self.strides, self.shape):

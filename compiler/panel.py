@@ -34,6 +34,24 @@ class Panel:
     def size(self) -> int:
         return math.prod(map(extent, self.axes))
 
+    def pieces(self) -> tuple[list[tuple[Axis, Axis, int]], Expr]:
+        """Loops that fill the panel, and the value in terms of their axes: (axis, axis of the panel that bounds it,
+        places of this axis per place of that one). The last axes are joined where their values lie in one piece."""
+        axes, value = list(self.axes), self.value
+        bounded = {x for c in self.conditions for x in c.index.axes}
+        of = {x: (x, 1) for x in axes}
+        while len(axes) > 1 and of[axes[-1]][0] not in bounded:
+            outer, inner = axes[-2:]
+            place = value.data[0].address(value.data[1])
+            if place.coefficient(outer) != place.coefficient(inner) * inner.extent:
+                break
+            joined = Axis(extent(outer) * extent(inner))
+            table = {outer: loops.at(joined) // inner.extent, inner: loops.at(joined) % inner.extent}
+            value = loops.substitute(value, table)
+            of[joined] = (outer, extent(inner))
+            axes[-2:] = [joined]
+        return [(x, *of[x]) for x in axes], value
+
 
 def make_panel(a: Expr, conditions: Sequence[loops.Condition], row: Axis, summed: Sequence[Axis]) -> Panel | None:
     """The panel of the load `a` under `conditions` for tiles with rows along `row`; None where there is none.

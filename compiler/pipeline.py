@@ -28,6 +28,7 @@ from .merge import merged
 from .normalize import normalize
 from .partial_sums import in_parts
 from .phases import by_phases
+from .planes import apart
 from .planning import plan
 from .recompute import recompute
 from .rewrite import Report
@@ -258,7 +259,7 @@ def build(
         workers.start(config.helpers())
     program = lowered(inputs, outputs, updates, CPU_PASSES)
     kernels = layout.assign([_phased(k) for k in program.kernels])
-    kernels = memory.order([part for k in kernels for part in in_parts(k)])
+    kernels = memory.order([part for k in apart(kernels) for part in in_parts(k)])
     scheduled = [_scheduled(k) for k in kernels]
     wishes.apply(scheduled)
     assembled, infos, states = assemble("program", memory.plan(scheduled), inputs, program.buffers, program.returned)

@@ -12,10 +12,13 @@ import math
 from . import loops
 from .kernels import Kernel
 from .loops import Axis, Expr, Index
-from .schedule import BLOCK, Blocked, Chunked, Plain, Schedule, address
+from .schedule import BLOCK, CHUNK, LONGEST_CHUNK, Blocked, Chunked, Plain, Schedule, address
 from .shapes import nominal
 from .tiling import FAR, NEAR, plan_tile, whole
 from .transforms import plan_transform
+
+ENOUGH = 8
+"""Shares of work from which on threads find enough to do."""
 
 
 def plan(kernel: Kernel) -> tuple[Schedule, float]:
@@ -30,11 +33,21 @@ def plan(kernel: Kernel) -> tuple[Schedule, float]:
     lane = _lane(kernel, order)
     cost = _plain_cost(kernel, order[-1] if order else None, lane)
     if lane is not None:
-        return Chunked(tuple(x for x in order if x is not lane), lane), cost
+        return _chunked(kernel, tuple(x for x in order if x is not lane), lane), cost
     across = _crossing(kernel, order)
     if across is not None:
         return Blocked(tuple(x for x in order[:-1] if x is not across), order[-1], across), cost
     return Plain(order), cost
+
+
+def _chunked(kernel: Kernel, order: tuple[Axis, ...], lane: Axis) -> Chunked:
+    """Chunks as long as a row of memory where the loops around them are enough work to share; else short ones."""
+    around = {x for e in kernel.expressions if e.kind == "reduce" and lane in e.axes for x in e.axes}
+    shares = math.prod(nominal(x.extent) for x in order if x in around)
+    if shares < ENOUGH or not isinstance(lane.extent, int):
+        return Chunked(order, lane)
+    whole_row = CHUNK << max(0, math.ceil(math.log2(lane.extent / CHUNK)))
+    return Chunked(order, lane, min(whole_row, LONGEST_CHUNK))
 
 
 def _crossing(kernel: Kernel, order: tuple[Axis, ...]) -> Axis | None:

@@ -13,7 +13,7 @@ from . import loops
 from .loops import Axis, Expr, Index
 from .panel import Panel
 
-CHUNK = 64
+CHUNK, LONGEST_CHUNK = 64, 1024
 BLOCK = 32
 SLOTS = 64
 
@@ -30,13 +30,14 @@ class Plain:
 
 @dataclass(frozen=True)
 class Chunked:
-    """Lanes run along an output axis in chunks, inside the reductions: `acc[lane] += ...`."""
+    """Lanes run along an output axis in chunks of `size`, inside the reductions: `acc[lane] += ...`."""
 
     order: tuple[Axis, ...]
     lane: Axis
+    size: int = CHUNK
 
     def __str__(self) -> str:
-        return f"loops {_names(self.order)}, lanes along {self.lane} in chunks of {CHUNK}"
+        return f"loops {_names(self.order)}, lanes along {self.lane} in chunks of {self.size}"
 
 
 @dataclass(frozen=True)

@@ -17,14 +17,14 @@ from . import loops
 from .errors import CompileError
 from .kernels import Kernel
 from .loops import Axis
-from .schedule import Block, Blocked, Chunked, Plain, Schedule, Tile
+from .schedule import LONGEST_CHUNK, Block, Blocked, Chunked, Plain, Schedule, Tile
 from .tile_shapes import only
 from .tiling import fitting
 from .transforms import plan_transform
 
 AXES = r"[ir]\d+(?: [ir]\d+)*|none"
 PLAIN = re.compile(rf"loops ({AXES})")
-CHUNKED = re.compile(rf"loops ({AXES}), lanes along (\w+) in chunks of \d+")
+CHUNKED = re.compile(rf"loops ({AXES}), lanes along (\w+) in chunks of (\d+)")
 BLOCKED = re.compile(rf"loops ({AXES}), then \d+x\d+ blocks of (\w+) and (\w+)")
 TRANSFORM = re.compile(rf"(?:image from )?tiles of .* matrix: lanes (\w+), outer ({AXES})")
 TILE = re.compile(r"(outer|dot) tile ([1-9]\d?)x([1-9]\d?)(?:: (.*))?")
@@ -110,12 +110,14 @@ class _Reader:
         self.cover(axes, self.kernel.axes, "the loops")
         return Plain(axes)
 
-    def chunked(self, order: str, lane: str) -> Chunked:
+    def chunked(self, order: str, lane: str, size: str) -> Chunked:
         axes, along = self.all(order), self.axis(lane)
         self.cover((*axes, along), self.kernel.axes, "the loops with the lanes' axis")
         if not any(along in e.axes for e in self.kernel.expressions if e.kind == "reduce"):
             raise self.fail(f"no sum varies along {lane}")
-        return Chunked(axes, along)
+        if not 0 < int(size) <= LONGEST_CHUNK:
+            raise self.fail(f"chunks have 1 to {LONGEST_CHUNK} lanes")
+        return Chunked(axes, along, int(size))
 
     def blocked(self, order: str, load: str, store: str) -> Blocked:
         axes = (*self.all(order), self.axis(load), self.axis(store))

@@ -100,7 +100,8 @@ def bind(program: Program, shapes: Sequence[Shape], steps: Steps, resources: Res
     sizes = bind_sizes(program, shapes)
     concrete = [tuple(evaluate(poly, sizes) for poly in buffer.shape) for buffer in program.buffers]
     dtypes = [np.dtype(buffer.dtype) for buffer in program.buffers]
-    nbytes = [math.prod(shape) * dtype.itemsize for shape, dtype in zip(concrete, dtypes)]
+    slack = [evaluate(buffer.slack, sizes) for buffer in program.buffers]
+    nbytes = [(math.prod(shape) + more) * dtype.itemsize for shape, more, dtype in zip(concrete, slack, dtypes)]
     addresses = resources.fixed | _place_temporaries(program, nbytes, resources.arena)
     table, starts, uses = _fill_table(program, sizes, addresses)
     base = table.ctypes.data

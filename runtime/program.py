@@ -23,7 +23,7 @@ class BufferSpec:
 
     `order` lists the logical axes from outermost to innermost in memory; inputs and outputs keep the logical order.
     `first` and `last` are the first and last kernel that use it: temps share memory when these do not overlap.
-    `data` is a constant's logical value.
+    `data` is a constant's logical value. A temp takes `slack` elements more than its shape has.
     """
 
     name: str
@@ -34,6 +34,7 @@ class BufferSpec:
     first: int = 0
     last: int = 0
     data: np.ndarray | None = None
+    slack: Poly = ()
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from .. import loops
 from ..kernels import Kernel
 from ..loops import Axis, Index
 from ..panel import Panel
-from ..schedule import BLOCK, CHUNK, SLOTS, Block, Blocked, Chunked, Plain, Tile, Transform
+from ..schedule import BLOCK, SLOTS, Block, Blocked, Chunked, Plain, Tile, Transform
 from ..shapes import Dim
 from .shares import blocks, parallel, product, share, take_apart, write_stores
 from .source import Names, Writer
@@ -105,13 +105,14 @@ def _chunked(kernel: Kernel, schedule: Chunked, w: Writer) -> None:
     needed = {x for e in reduced for x in e.axes}
     outer = [x for x in schedule.order if x in needed]
     mapped = [x for x in schedule.order if x not in needed]
-    chunks = f"({n} + {CHUNK - 1}) // {CHUNK}"
+    chunks = f"({n} + {schedule.size - 1}) // {schedule.size}"
     parts: list[tuple[Axis | str, str]] = [(x, w.names.size(x.extent)) for x in outer]
     with parallel(w, [*parts, ("chunk", chunks)]):
-        w.line(f"first = chunk * {CHUNK}")
-        w.line(f"count = min({CHUNK}, {n} - first)")
+        w.line(f"first = chunk * {schedule.size}")
+        w.line(f"count = min({schedule.size}, {n} - first)")
         w.bind(lane, "(first + lane)")
         w.lane, w.lane_header, w.chunk_depth = lane, "for lane in range(count):", len(w.levels) - 1
+        w.chunk_size = schedule.size
         _nested(kernel, mapped, w)
 
 
@@ -205,6 +206,8 @@ def _tiles_of_panel(kernel: Kernel, t: Tile, panel: Panel, w: Writer, width: int
     columns = blocks(w, t.column.extent, width)
     groups = blocks(w, t.column.extent, width * t.group)
     parts: list[tuple[Axis | str, str]] = [("group", groups), *((x, w.names.size(x.extent)) for x in t.outer)]
+    if panel.conditions:
+        _clear(panel, w)
     with parallel(w, parts):
         _fill(panel, w)
         several = f"range(group * {t.group}, min({columns}, group * {t.group} + {t.group}))"
@@ -218,25 +221,36 @@ def _tiles_of_panel(kernel: Kernel, t: Tile, panel: Panel, w: Writer, width: int
 
 
 def _fill(panel: Panel, w: Writer) -> None:
-    """Zeros, then the values where the conditions hold."""
+    """The values where the conditions hold. Elsewhere zeros stay, which are written again only where the conditions cut
+    off what they do not cut off everywhere."""
+    pieces, value = panel.pieces()
     place = Index()
-    for x in panel.axes:
+    for x, _, _ in pieces:
         place = place * x.extent + loops.at(x)
-    if panel.conditions:
-        with w.nest(f"for z in range({w.names.size(panel.size)}):"):
-            w.line(f"panel[z] = {panel.value.dtype}(0)")
-    headers = []
-    for x in panel.axes:
-        inside = [c for c in panel.conditions if x in c.index.axes]
-        first, last = w.bounds(x, inside)[:2] if inside else ("0", w.names.size(x.extent))
+    headers, cut = [], []
+    for x, whole, each in pieces:
+        inside = [c for c in panel.conditions if whole in c.index.axes]
+        first, last = w.bounds(whole, inside)[:2] if inside else ("0", w.names.size(whole.extent))
+        if not all(c.index.axes <= set(panel.axes) for c in inside):
+            cut.append(f"{first} > 0 or {last} < {w.names.size(whole.extent)}")
+        if each > 1:
+            first, last = (f"{side} * {w.names.size(each)}" if side != "0" else side for side in (first, last))
         headers.append((f"for {w.bind(x, w.fresh('p'))} in range({first}, {last}):", x))
     outside = [w.condition(c) for c in panel.conditions if not c.index.axes & set(panel.axes)]
+    if cut or outside:
+        with w.nest(f"if {' or '.join([*(f'not {c}' for c in outside), *cut])}:", conditional=True):
+            _clear(panel, w)
     with ExitStack() as nest:
         if outside:
             nest.enter_context(w.nest(f"if {' and '.join(outside)}:", conditional=True))
         for header, x in headers:
             nest.enter_context(w.nest(header, x, trips=x.extent))
-        w.line(f"panel[{w.index(place)}] = {w.value(panel.value)}")
+        w.line(f"panel[{w.index(place)}] = {w.value(value)}")
+
+
+def _clear(panel: Panel, w: Writer) -> None:
+    with w.nest(f"for z in range({w.names.size(panel.size)}):"):
+        w.line(f"panel[z] = {panel.value.dtype}(0)")
 
 
 def _block(w: Writer, name: str, axis: Axis | None, size: int) -> str:

@@ -266,6 +266,7 @@ class Writer:
         return name
 
     chunk_depth = 0
+    chunk_size = 0
 
     def _reduce_scalar(self, e: Expr) -> str:
         kind, axes, conditions, e = self._cut(e)
@@ -328,9 +329,9 @@ class Writer:
         self._loops(axes, conditions, body)
         return f"{acc}[lane]"
 
-    def _scratch(self, dtype: str, count: int = 64) -> str:
+    def _scratch(self, dtype: str) -> str:
         name = self.fresh("sum")
-        self.scratch.append(f"{name} = {dtype}_scratch({count})")
+        self.scratch.append(f"{name} = {dtype}_scratch({self.chunk_size})")
         return name
 
     def _loops(self, axes: Sequence[Axis], conditions: Sequence[loops.Condition], body: Any) -> None:

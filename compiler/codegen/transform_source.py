@@ -136,6 +136,6 @@ def _call(t: Transform, w: Writer, name: str, place: Index, steps: list[str], li
 def _stores(kernel: Kernel, t: Transform, w: Writer, pitch: int, width: int) -> None:
     w.bind(t.lane, "(n + z)")
     fixed = isinstance(t.lane.extent, int) and t.lane.extent % width == 0
-    with w.nest(f"for z in range({width if fixed else 'lanes'}):", t.lane):
+    with w.nest(f"for z in range({width if fixed else 'lanes'}):", t.lane, trips=width):
         w.levels[-1].values[t.reduction] = f"acc[(y * {pitch} + x) * {width} + z]"
         write_stores(kernel, w)
