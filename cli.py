@@ -122,6 +122,7 @@ def kernels(
     threads: Threads = None,
     device: Annotated[str, typer.Option(help="cpu, or cuda: to read, without a GPU.")] = "cpu",
     arch: Annotated[str, typer.Option(help="The GPU's architecture, with --device cuda.")] = "sm_90",
+    precision: Annotated[str, typer.Option(help="float32, tf32 or bfloat16, with --device cuda.")] = "float32",
     json_file: Json = None,
 ) -> None:
     """List a network's kernels, or show one of them: `kernelwright kernels lenet5 3 --as asm`."""
@@ -137,7 +138,7 @@ def kernels(
     if device == "cuda":
         from .compiler.codegen.cuda.compiled import Listing
 
-        program = Listing(graph.inputs, graph.outputs, graph.updates, arch, {"batch": batch})
+        program = Listing(graph.inputs, graph.outputs, graph.updates, arch, {"batch": batch}, precision)
     else:
         with targeting(cpu) if cpu != "native" else nullcontext():
             program = graph.compile("cpu", threads, batch, _schedules(schedules), tune, shown=True)

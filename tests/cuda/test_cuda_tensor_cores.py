@@ -75,7 +75,7 @@ def test_rows_of_no_fixed_number():
 def test_operands_that_are_computed_are_stored_by_threads():
     x, w, c = kw.input("x", (40, 24)), kw.input("w", (24, 32)), kw.input("c", (24,))
     values = [np.random.default_rng(0).integers(-3, 4, size=i.shape).astype("float32") for i in (x, w, c)]
-    built, (got,) = run([x, w, c], [(x * c) @ w], values, "tf32")
+    _, (got,) = run([x, w, c], [(x * c) @ w], values, "tf32")
     np.testing.assert_array_equal(got, (values[0] * values[2]) @ values[1])
 
 
@@ -103,10 +103,9 @@ def test_neighbours_are_copied_16_bytes_at_a_time_where_they_lie_so():
 @pytest.mark.parametrize("along_terms", [True, False])
 def test_a_fragment_is_read_from_32_banks(tile, along_terms):
     """The 32 lanes of a warp read 8 rows by 4 terms of 4 bytes; shared memory has 32 banks of 4 bytes."""
-    lanes = np.arange(32)
     for size in {tile.rows, tile.columns}:
         panel = Panel(None, (), along_terms, 4)
-        place = eval(panel.place(size, tile.depth, "lanes // 4", "lanes % 4"))
+        place = eval(panel.place(size, tile.depth, "lanes // 4", "lanes % 4"), {"lanes": np.arange(32)})
         assert len(set(place % 32)) == 32
         assert panel.pitch(size, tile.depth) % 4 == 0 and panel.room(size, tile.depth) % 4 == 0
 
@@ -182,3 +181,20 @@ def test_a_precision_that_is_none_is_one_error():
     x = kw.input("x", (2, 2))
     with pytest.raises(kw.CompileError, match="there is no precision 'half'"):
         program.build([x], [x @ x], {}, "half")
+
+
+def test_precisions_are_of_the_gpu():
+    x = kw.input("x", (2, 2))
+    with pytest.raises(kw.CompileError, match="precision 'tf32' is of device 'cuda'"):
+        kw.compile([x], [x @ x], precision="tf32")
+    with pytest.raises(kw.CompileError, match="there is no precision 'half'"):
+        kw.compile([x], [x @ x], device="cuda", precision="half")
+
+
+def test_the_trainer_leaves_the_graph_in_float32_on_a_gpu():
+    trainer = kw.Trainer(kw.models.lenet5(), device="cuda", precision="bfloat16")
+    assert trainer.updating.precision is None
+    with pytest.raises(kw.CompileError, match="device 'cuda' needs"):
+        trainer.predict(np.zeros((1, 1, 28, 28), "float32"))
+    with pytest.raises(ValueError, match="tf32 is of the tensor cores"):
+        kw.Trainer(kw.models.lenet5(), precision="tf32")

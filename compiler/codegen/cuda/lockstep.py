@@ -3,8 +3,9 @@
 The source that numba-cuda compiles is rewritten (`divergence.py`) so that a condition which differs between threads
 becomes a mask, and executed with a `cuda` of vectors. It computes what the kernel computes, and refuses what a GPU
 would do wrong without a word: accesses outside a buffer, a barrier that not all threads reach, a shuffle with absent
-lanes, two threads at one element without a barrier in between, an element used while a copy to it is under way. Time, 32-bit overflow of sizes and the order of
-memory between blocks are not modelled. Leans on NumPy and on `intrinsics.TWINS`.
+lanes, two threads at one element without a barrier in between, an element used while a copy to it is under way. Time,
+32-bit overflow of sizes and the order of memory between blocks are not modelled. Leans on NumPy and on
+`intrinsics.TWINS`.
 """
 
 from __future__ import annotations

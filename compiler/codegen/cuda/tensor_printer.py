@@ -138,8 +138,8 @@ def _whole(extent: Dim, size: int) -> bool:
 
 
 def _multiply(s: Tensor, sides: tuple[Side, Side], w: CudaWriter) -> None:
-    """Fragments of one stage, and their products. The order of terms is the same in both operands, and any will do:
-    a word of two bfloat16 has the terms quad and quad + 4, so that a warp's loads are in 32 banks in either precision."""
+    """Fragments of one stage, and their products. Any order of terms will do that both operands share: a word of two
+    bfloat16 has the terms quad and quad + 4, so that a warp's loads are in 32 banks in either precision."""
     t, terms = s.tile, TERMS[s.precision]
     down, along = t.high // FRAGMENT_ROWS, t.wide // FRAGMENT_COLUMNS
     a, b = sides
