@@ -162,12 +162,12 @@ class Listing:
             raise CompileError(f"an architecture is written sm_80 or sm_90, not {arch!r}")
         self._arch = int(found[1]), int(found[2])
         with typical_sizes(typical):
-            self._built = program.build(inputs, outputs, updates, precision).kernels
-        self.kernels = [_info(k, kernel_key(k, self._arch)) for k in self._built]
+            self.built = program.build(inputs, outputs, updates, precision).kernels
+        self.kernels = [_info(k, kernel_key(k, self._arch)) for k in self.built]
 
     def compile(self, info: CudaKernelInfo) -> None:
         """Make a kernel's PTX, for `asm` and `resources`. Raises CompileError without the extra."""
-        cubins([self._built[self.kernels.index(info)]], self._arch)
+        cubins([self.built[self.kernels.index(info)]], self._arch)
 
     def __str__(self) -> str:
         from ...inspect import table
