@@ -1,6 +1,6 @@
 """Kernels for NVIDIA GPUs: the schedule of a kernel printed as Python source that numba-cuda compiles.
 
-A form per schedule: a thread per point and a warp or a block per reduction stand here, products of matrices in
+A form per schedule: a thread per point, a group of threads per reduction and a strip of points stand here, products of matrices in
 `tile_printer` and `tensor_printer`. The source is one flat function of sizes and pointers, with literal tile sizes and
 without calls to other kernels. The same source runs in the lockstep executor. Leans on `writer` for expressions.
 """
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ...kernels import Kernel
 from ...shapes import Dim, product
 from .contraction import Tiled
-from .schedule import Launch, PerGroup, PerThread, Schedule, launch, shared_reductions
+from .schedule import WARP, Launch, PerGroup, PerStrip, PerThread, Schedule, launch, shared_reductions
 from .tensor_cores import Tensor
 from .tensor_printer import print_tensor
 from .tile_printer import print_tiled
@@ -41,6 +41,8 @@ def print_kernel(kernel: Kernel, schedule: Schedule) -> Source:
         print_tiled(schedule, w)
     elif isinstance(schedule, Tensor):
         print_tensor(schedule, w)
+    elif isinstance(schedule, PerStrip):
+        _per_strip(schedule, w)
     elif isinstance(schedule, PerGroup):
         _per_group(schedule, w)
     else:
@@ -105,3 +107,22 @@ def _per_group(s: PerGroup, w: CudaWriter) -> None:
         with w.nest(f"for j in range(lane, {count}, {s.group}):", *s.inner, conditional=True):
             w.decode("j", s.inner, "i")
             w.stores()
+
+
+# ---------------------------------------------------------------- a block per strip of neighbouring points
+
+
+def _per_strip(s: PerStrip, w: CudaWriter) -> None:
+    """Lanes past the last point work on the last one, since all threads must meet, and store nothing."""
+    n = w.names.size(product(x.extent for x in s.axes))
+    w.bind_outermost(*s.axes)
+    w.line(f"lane = cuda.threadIdx.x % {WARP}")
+    w.line(f"warp = cuda.threadIdx.x // {WARP}")
+    w.line(f"point = cuda.blockIdx.x * {WARP} + lane")
+    w.line("wanted = point")
+    w.line(f"point = min(point, {n} - 1)")
+    w.decode("point", s.axes, "o")
+    for e in shared_reductions(w.kernel.values):
+        w.share_in_columns(e, s.threads // WARP)
+    with w.nest(f"if warp == 0 and wanted < {n}:", conditional=True):
+        w.stores()

@@ -1,6 +1,6 @@
 """From a graph to CUDA kernels in order: the CPU's passes up to the loop form, then this folder's schedules.
 
-Every buffer keeps the order of axes that it has on the CPU (the search for orders is not done for the GPU).
+Orders of axes are searched for as on the CPU, by what kernels would cost the GPU.
 `run_program` runs one without a GPU. Leans on the pipeline's passes.
 """
 
@@ -15,11 +15,14 @@ import numpy as np
 
 from ....runtime.sizes import evaluate
 from ...kernels import Buffer, Kernel
+from ...normalize import normalize
 from ...shapes import poly, product, value
 from ...tensor import Tensor
 from ..reference import bind
 from . import lockstep
 from .build import Arch, Code, compile_kernel
+from .costs import seconds
+from .parts import divided
 from .printer import Source, print_kernel
 from .schedule import Launch, Schedule, plan
 from .tensor_cores import check_precision
@@ -108,11 +111,12 @@ def build(
 ) -> CudaProgram:
     """The passes, in order. Raises CompileError for a precision that is none."""
     check_precision(precision)
-    from ... import memory
+    from ... import layout, memory
     from ...pipeline import lowered
 
     program = lowered(inputs, outputs, updates)
-    kernels = memory.order(program.kernels)
+    kernels = layout.assign([normalize(k) for k in program.kernels], lambda k: seconds(k, precision))
+    kernels = memory.order([part for k in kernels for part in divided(k, precision)])
     return CudaProgram(
         tuple(cuda_kernel(k, precision) for k in kernels),
         tuple(program.buffers[x] for x in inputs),
