@@ -56,7 +56,7 @@ def _reduced_along(kernel: Kernel) -> dict[Expr, Axis]:
     for e in kernel.expressions:
         if e.kind == "reduce":
             last = _memory_order(e.data[1], e.args[0])[-1]
-            found |= {load: last for load in loops.loads(e.args)}
+            found |= dict.fromkeys(loops.loads(e.args), last)
     return found
 
 

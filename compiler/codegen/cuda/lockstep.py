@@ -335,8 +335,9 @@ def run(text: str, block_size: int, blocks: int, arguments: Sequence[Any], check
     for first in range(0, blocks * block_size, at_once):
         ids = np.arange(first, min(first + at_once, blocks * block_size))
         threads = Threads(block_size, ids, checks=checks)
+        device = Device(threads)
         names = {
-            "cuda": Device(threads),
+            "cuda": device,
             "masks": Masks(threads),
             "both": np.logical_and,
             "either": np.logical_or,
@@ -348,7 +349,7 @@ def run(text: str, block_size: int, blocks: int, arguments: Sequence[Any], check
             **TWINS,
             **{name: Cast(name) for name in CASTS},
         }
-        names |= _copies(names["cuda"], threads)
+        names |= _copies(device, threads)
         given: list[Global | int] = []
         for i, argument in enumerate(arguments):
             if isinstance(argument, np.ndarray):

@@ -1,7 +1,7 @@
 """Long sums divided among more blocks than they have results: parts along the outermost summed axis, then their sums.
 
-A gradient of small weights, or the mean of a channel, has fewer results than a GPU has room for blocks. The parts do not
-depend on the GPU, nor do the bits of the sums. Leans on `partial_sums`, which does the same for a CPU's threads.
+A gradient of small weights, or the mean of a channel, has fewer results than a GPU has room for blocks. The parts do
+not depend on the GPU, nor do the bits of the sums. Leans on `partial_sums`, which does the same for a CPU's threads.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Kernels for NVIDIA GPUs: the schedule of a kernel printed as Python source that numba-cuda compiles.
 
-A form per schedule: a thread per point, a group of threads per reduction and a strip of points stand here, products of matrices in
-`tile_printer` and `tensor_printer`. The source is one flat function of sizes and pointers, with literal tile sizes and
-without calls to other kernels. The same source runs in the lockstep executor. Leans on `writer` for expressions.
+A form per schedule: a thread per point, a group of threads per reduction and a strip of points stand here, products of
+matrices in `tile_printer` and `tensor_printer`. The source is one flat function of sizes and pointers, with literal
+sizes of tiles and without calls to other kernels. The same source runs in the lockstep executor. Leans on `writer` for
+expressions.
 """
 
 from __future__ import annotations
