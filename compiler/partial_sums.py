@@ -2,8 +2,8 @@
 
 Threads share the results of a kernel, and the sums of a batch normalisation have as many results as channels: one
 chunk of lanes, so one thread. Where results are few and sums are long, the outermost summed axis becomes an axis of the
-result of a first kernel, and a second one sums over it. The parts do not depend on the number of threads, nor do the bits of
-the sums. Leans on `planning` for how a kernel would run undivided.
+result of a first kernel, and a second one sums over it. The parts do not depend on the number of threads, nor do the
+bits of the sums. Leans on `planning` for how a kernel would run undivided.
 """
 
 from __future__ import annotations

@@ -160,14 +160,15 @@ class Listing:
         found = re.fullmatch(r"sm_(\d+)(\d)", arch)
         if found is None:
             raise CompileError(f"an architecture is written sm_80 or sm_90, not {arch!r}")
-        self._arch = int(found[1]), int(found[2])
+        self.arch = int(found[1]), int(found[2])
         with typical_sizes(typical):
             self.built = program.build(inputs, outputs, updates, precision).kernels
-        self.kernels = [_info(k, kernel_key(k, self._arch)) for k in self.built]
+        self.kernels = [_info(k, kernel_key(k, self.arch)) for k in self.built]
 
-    def compile(self, info: CudaKernelInfo) -> None:
-        """Make a kernel's PTX, for `asm` and `resources`. Raises CompileError without the extra."""
-        cubins([self.built[self.kernels.index(info)]], self._arch)
+    def compile(self, *infos: CudaKernelInfo) -> None:
+        """Make kernels' PTX, for `asm` and `resources`. Raises CompileError without the extra."""
+        number = {id(k): i for i, k in enumerate(self.kernels)}
+        cubins([self.built[number[id(info)]] for info in infos], self.arch)
 
     def __str__(self) -> str:
         from ...inspect import table
