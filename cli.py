@@ -122,6 +122,10 @@ def kernels(
     threads: Threads = None,
     device: Annotated[str, typer.Option(help="cpu, or cuda: to read, without a GPU.")] = "cpu",
     arch: Annotated[str, typer.Option(help="The GPU's architecture, with --device cuda.")] = "sm_90",
+    precision: Annotated[str, typer.Option(help="float32, tf32 or bfloat16, with --device cuda.")] = "float32",
+    resources: Annotated[
+        bool, typer.Option("--resources", help="Registers, spills and occupancy of CUDA kernels; compiles them.")
+    ] = False,
     json_file: Json = None,
 ) -> None:
     """List a network's kernels, or show one of them: `kernelwright kernels lenet5 3 --as asm`."""
@@ -132,12 +136,14 @@ def kernels(
         raise typer.BadParameter(
             f"kernels are {'measured' if profile else 'listed'} for cpu{'' if profile else ' or cuda'}"
         )
+    if resources and device != "cuda":
+        raise typer.BadParameter("--resources are those of a GPU: add --device cuda")
     graph, arrays = _graph(network, training, batch)
     program: Any
     if device == "cuda":
         from .compiler.codegen.cuda.compiled import Listing
 
-        program = Listing(graph.inputs, graph.outputs, graph.updates, arch, {"batch": batch})
+        program = Listing(graph.inputs, graph.outputs, graph.updates, arch, {"batch": batch}, precision)
     else:
         with targeting(cpu) if cpu != "native" else nullcontext():
             program = graph.compile("cpu", threads, batch, _schedules(schedules), tune, shown=True)
@@ -159,6 +165,13 @@ def kernels(
                 "reasons": list(kernel.reasons),
             },
         )
+        return
+    if resources:
+        from .compiler.codegen.cuda.resources import resource_rows, resource_table
+
+        used = resource_rows(program, **sizes)
+        print(resource_table(used))
+        _write(json_file, {"network": network, "batch": batch, "arch": arch, "kernels": used})
         return
     if form == "schedules":
         print(inspect.schedules(program))

@@ -8,7 +8,7 @@ order that an earlier program fixed. Leans on `schedule` for costs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from . import loops
 from .kernels import Buffer, Kernel, Store, points
@@ -26,9 +26,10 @@ COPY_GAIN = 0.9
 
 
 class Costs:
-    """Predicted cycles per kernel, remembered by the kernel's structure and its buffers' orders."""
+    """Predicted time per kernel (`price`), remembered by the kernel's structure and its buffers' orders."""
 
-    def __init__(self) -> None:
+    def __init__(self, price: Callable[[Kernel], float]) -> None:
+        self.price = price
         self._known: dict[tuple[str, tuple[Order, ...]], float] = {}
         self._signature: dict[Kernel, tuple[str, tuple[Buffer, ...]]] = {}
 
@@ -42,7 +43,7 @@ class Costs:
         text, buffers = self.signature(kernel)
         key = (text, tuple(_order_in_memory(b) for b in buffers))
         if key not in self._known:
-            self._known[key] = 0.0 if _idle_copy(kernel) else plan(merged(kernel))[1]
+            self._known[key] = 0.0 if _idle_copy(kernel) else self.price(kernel)
         return self._known[key]
 
     def total(self, kernels: Sequence[Kernel]) -> float:
@@ -98,9 +99,17 @@ def signature(kernel: Kernel) -> tuple[str, tuple[Buffer, ...]]:
     return "\n".join(lines), tuple(buffers)
 
 
-def assign(kernels: Sequence[Kernel]) -> list[Kernel]:
-    """Orders for all free buffers (set in place), and the kernels with copies added where they pay."""
-    costs = Costs()
+def cycles(kernel: Kernel) -> float:
+    """What a kernel costs the CPU."""
+    return plan(merged(kernel))[1]
+
+
+def assign(kernels: Sequence[Kernel], price: Callable[[Kernel], float] = cycles) -> list[Kernel]:
+    """Orders for all free buffers (set in place), and the kernels with copies added where they pay.
+
+    price: what a kernel costs the device under the present orders.
+    """
+    costs = Costs(price)
     with_copies, copies = _copy_fixed_operands(kernels)
     touching: dict[Buffer, list[Kernel]] = {}
     for kernel in with_copies:

@@ -30,16 +30,16 @@ EACH = 32
 def in_parts(kernel: Kernel) -> list[Kernel]:
     """The kernel, or two kernels in its place."""
     sums = [e for e in kernel.expressions if e.kind == "reduce"]
-    axis = _outermost(kernel, sums)
+    axis = outermost(kernel, sums)
     if axis is None or mapped(kernel) is not None:
         return [kernel]
     schedule, _ = plan(kernel)
     if not isinstance(schedule, Plain | Chunked) or _shares(schedule) >= FEW:
         return [kernel]
-    return _split(kernel, sums, axis)
+    return split(kernel, sums, axis)
 
 
-def _outermost(kernel: Kernel, sums: Sequence[Expr]) -> Axis | None:
+def outermost(kernel: Kernel, sums: Sequence[Expr]) -> Axis | None:
     """The axis with the longest steps through memory that all sums have in common, if they are long enough."""
     if not sums or len({e.axes for e in sums}) > 1:
         return None
@@ -63,7 +63,8 @@ def _shares(schedule: Plain | Chunked) -> int:
     return chunks * math.prod(nominal(x.extent) for x in schedule.order)
 
 
-def _split(kernel: Kernel, sums: Sequence[Expr], axis: Axis) -> list[Kernel]:
+def split(kernel: Kernel, sums: Sequence[Expr], axis: Axis) -> list[Kernel]:
+    """The sums of each place along `axis`, and the kernel with sums over those in their place."""
     kept = tuple(x for x in kernel.axes if x in sums[0].axes)
     index = tuple(map(loops.at, (axis, *kept)))
     stores: list[Store] = []

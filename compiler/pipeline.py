@@ -148,6 +148,7 @@ def compile(
     typical: Mapping[str, int] | None = None,
     schedules: Mapping[str, str] | None = None,
     tune: bool | Progress = False,
+    precision: str = "float32",
 ) -> Compiled:
     """A program from `inputs` to `outputs` that also leaves `updates[variable]` in each variable.
 
@@ -157,7 +158,8 @@ def compile(
     runs too. schedules: {name or pattern of kernels: text} in place of what is chosen on the CPU, in the form of
     `.kernels[i].schedule`: {"conv1*": "outer tile 6x4"}. tune: choose register tiles by timing the best few of each
     contraction on this machine, once; later programs find the outcome in the cache. A function in its place is called
-    with (kernel's name, kernels done, kernels in all).
+    with (kernel's name, kernels done, kernels in all). precision: of contractions on the GPU, whose tensor cores round
+    float32 operands to "tf32" (10 bits of mantissa) or "bfloat16" (7 bits) and sum in float32; else "float32".
 
     Raises CompileError for a device, inputs, updates or schedules that cannot be; without a GPU, its driver or the
     extra "cuda" the error says what is missing.
@@ -168,6 +170,8 @@ def compile(
     check_program(inputs, wanted, new_values)
     if threads is not None and (as_index(threads) is None or threads < 1):
         raise CompileError(f"compile: threads must be an integer of at least 1, not {threads!r}")
+    if precision != "float32" and device.partition(":")[0] != "cuda":
+        raise CompileError(f"compile: precision {precision!r} is of device 'cuda'; {device!r} has float32 alone")
     if device == "reference":
         return Reference(inputs, wanted, new_values)
     if device == "cpu":
@@ -178,7 +182,7 @@ def compile(
     if name == "cuda" and (index.isdigit() or device == name):
         from .codegen.cuda.compiled import Cuda
 
-        return Cuda(inputs, wanted, new_values, int(index or 0), typical or {})
+        return Cuda(inputs, wanted, new_values, int(index or 0), typical or {}, precision=precision)
     raise CompileError(f"compile: there is no device {device!r}; use one of {', '.join(DEVICES)}")
 
 

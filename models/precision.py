@@ -23,6 +23,7 @@ from ..compiler.variable import variable
 from .optimizers import Updates
 
 NARROW = ("bfloat16", "float16")
+TENSOR_CORES = ("tf32", "bfloat16")
 SCALE = 2.0**15
 """The first factor of the loss with float16; PyTorch's scaler starts at twice this."""
 GROWTH_STEPS = 2000
@@ -39,6 +40,19 @@ def check(precision: Any) -> None:
         dtypes.check(precision)
     except DTypeError:
         raise ValueError(f"precision: the compiler has no {precision} yet; None computes in float32") from None
+
+
+def of_device(device: str, precision: Any) -> tuple[Any, str]:
+    """(precision of the graph, precision of the device's contractions).
+
+    On a GPU, "tf32" and "bfloat16" are what tensor cores round the operands of contractions to: everything in memory
+    stays float32, and the graph as it is. Raises ValueError for tf32 elsewhere.
+    """
+    if device.partition(":")[0] == "cuda" and precision in TENSOR_CORES:
+        return None, precision
+    if precision == "tf32":
+        raise ValueError(f"precision: tf32 is of the tensor cores of device 'cuda'; {device!r} has {', '.join(NARROW)}")
+    return precision, dtypes.FLOAT32
 
 
 def scale_for(precision: str | None, given: float | None) -> float | None:

@@ -53,13 +53,15 @@ class Graph:
         schedules: Mapping[str, str] | None = None,
         tune: bool = False,
         shown: bool = False,
+        precision: str = "float32",
     ) -> Compiled:
         """The program for this device, its schedules chosen for batches of about `batch`, as `schedules` says or by
-        measuring, whose progress is `shown`."""
+        measuring, whose progress is `shown`. precision: of contractions on a GPU."""
         typical = {"batch": batch}
         with Tuning(shown and tune) as report:
+            measured = report if tune else False
             return compile(
-                self.inputs, self.outputs, self.updates, device, threads, typical, schedules, report if tune else False
+                self.inputs, self.outputs, self.updates, device, threads, typical, schedules, measured, precision
             )
 
 

@@ -31,6 +31,7 @@ from .losses import CrossEntropy, cross_entropy, for_several
 from .model import Model
 from .monitor import Monitor
 from .optimizers import Optimizer
+from .precision import of_device
 from .progress import Display
 from .running import Running
 from .updating import Updating
@@ -46,8 +47,8 @@ class Trainer:
     clip_norm, clip_value: limits of the gradients' global norm and of their elements. ema: the decay of a moving
     average of the parameters, which then serves evaluation and prediction. accumulate: batches whose gradients make
     one update, as one batch of that many times the size would. precision: "bfloat16" or "float16" for convolutions and
-    matrix products, over float32 weights. loss_scale: the first factor of the loss, by default 32768 with
-    float16. tune: measure the step's tiles first (`kw.compile`).
+    matrix products, over float32 weights; on a GPU, "tf32" or "bfloat16" of its tensor cores. loss_scale: the first
+    factor of the loss, by default 32768 with float16. tune: measure the step's tiles first (`kw.compile`).
 
     `history` has one dict per finished epoch; `epoch` counts finished epochs, `position` the batches into the next.
     `stopped` says why the last fit ended before its time.
@@ -85,7 +86,8 @@ class Trainer:
         self.batch = model.recipe.batch if batch is None else batch
         if self.batch < 1 or seed < 0:
             raise ValueError(f"Trainer: batch is at least 1 and seed at least 0, not {self.batch} and {seed}")
-        self.updating = Updating(clip_norm, clip_value, ema, accumulate, precision, loss_scale)
+        in_graph, self._precision = of_device(device, precision)
+        self.updating = Updating(clip_norm, clip_value, ema, accumulate, in_graph, loss_scale)
         self.history: list[dict[str, Any]] = []
         self.epoch = self.position = 0
         self.stopped: str | None = None
@@ -345,7 +347,7 @@ class Trainer:
                 graph = programs.evaluation(self.model, self.loss, averages, self.labels, self.updating.precision)
             else:
                 graph = programs.prediction(self.model, averages, self.labels, self.updating.precision)
-            self._programs[key] = graph.compile(self.device, self.threads, size, None, tune, shown)
+            self._programs[key] = graph.compile(self.device, self.threads, size, None, tune, shown, self._precision)
         return self._programs[key]
 
     def _variables(self) -> list[Tensor]:

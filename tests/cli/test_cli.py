@@ -56,6 +56,8 @@ def test_cuda_kernels_can_be_read_without_a_gpu():
     assert "cuda.syncthreads()" in run("kernels", "lenet5", "conv1_contract_tanh", "--device", "cuda").stdout
     assert "sm_80" in run("kernels", "lenet5", "--device", "cuda", "--arch", "ninety", code=1).stderr
     run("kernels", "lenet5", "--device", "cuda", "--profile", code=2)
+    run("kernels", "lenet5", "--resources", code=2)
+    assert "tf32 tensor cores" in run("kernels", "lenet5", "--device", "cuda", "--precision", "tf32").stdout
     shown = subprocess.run(
         [*COMMAND, "kernels", "lenet5", "1", "--device", "cuda", "--arch", "sm_80", "--as", "asm"],
         capture_output=True,

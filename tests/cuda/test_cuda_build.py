@@ -3,7 +3,7 @@
 import pytest
 
 import kernelwright as kw
-from kernelwright.compiler.codegen.cuda import build, intrinsics
+from kernelwright.compiler.codegen.cuda import build, intrinsics, mma
 
 ADD = """def kernel(n, x, y, o):
     i = (cuda.blockIdx.x * 128 + cuda.threadIdx.x) * 4
@@ -34,7 +34,7 @@ def test_every_function_of_the_executor_is_one_of_the_compiler(toolkit):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_every_scalar_function_compiles(toolkit, dtype):
     arity = {"maximum": 2, "minimum": 2, "pow": 2, "where": 3}
-    skipped = {"quotient", "remainder", "random_bits", "bits_to_uniform"}
+    skipped = {"quotient", "remainder", "random_bits", "bits_to_uniform", *mma.TWINS}
     lines = []
     for i, name in enumerate(sorted(set(intrinsics.TWINS) - skipped)):
         args = ["x[0] < x[1]", "x[0]", "x[1]"] if name == "where" else ["x[0]", "x[1]"][: arity.get(name, 1)]

@@ -27,6 +27,7 @@ from ...tensor import Tensor
 from ..workers import build_all
 from . import build, program
 from .build import Arch
+from .tensor_cores import check_precision
 
 
 def require(index: int = 0) -> None:
@@ -120,13 +121,15 @@ class Cuda(Compiled):
         index: int = 0,
         typical: Mapping[str, int] = MappingProxyType({}),
         device: Driver | None = None,
+        precision: str = "float32",
     ):
+        check_precision(precision)
         super().__init__(inputs, outputs, updates)
         if device is None:
             require(index)
             device = driver(index)
         with typical_sizes(typical):
-            built = program.build(self.inputs, self.outputs, self.updates)
+            built = program.build(self.inputs, self.outputs, self.updates, precision)
         self.program = assemble(built, device.arch)
         self.kernels = [_info(k, spec.key) for k, spec in zip(built.kernels, self.program.kernels)]
         states = [b.node.attrs.state for b in built.buffers if b.kind == "state"]
@@ -152,18 +155,20 @@ class Listing:
         updates: Mapping[Tensor, Tensor],
         arch: str = "sm_90",
         typical: Mapping[str, int] = MappingProxyType({}),
+        precision: str = "float32",
     ):
         found = re.fullmatch(r"sm_(\d+)(\d)", arch)
         if found is None:
             raise CompileError(f"an architecture is written sm_80 or sm_90, not {arch!r}")
-        self._arch = int(found[1]), int(found[2])
+        self.arch = int(found[1]), int(found[2])
         with typical_sizes(typical):
-            self._built = program.build(inputs, outputs, updates).kernels
-        self.kernels = [_info(k, kernel_key(k, self._arch)) for k in self._built]
+            self.built = program.build(inputs, outputs, updates, precision).kernels
+        self.kernels = [_info(k, kernel_key(k, self.arch)) for k in self.built]
 
-    def compile(self, info: CudaKernelInfo) -> None:
-        """Make a kernel's PTX, for `asm` and `resources`. Raises CompileError without the extra."""
-        cubins([self._built[self.kernels.index(info)]], self._arch)
+    def compile(self, *infos: CudaKernelInfo) -> None:
+        """Make kernels' PTX, for `asm` and `resources`. Raises CompileError without the extra."""
+        number = {id(k): i for i, k in enumerate(self.kernels)}
+        cubins([self.built[number[id(info)]] for info in infos], self.arch)
 
     def __str__(self) -> str:
         from ...inspect import table

@@ -51,29 +51,49 @@ SHAPES = tuple(
 
 
 @dataclass(frozen=True)
-class Tiled:
-    """A block for every tile of rows and columns of every point of `batch`. `a` has the rows, `b` the columns."""
+class Product:
+    """A kernel's sum of products as one of matrices, for every point of `batch`: `a` has the rows, `b` the columns."""
 
     batch: tuple[Axis, ...]
     rows: tuple[Axis, ...]
     columns: tuple[Axis, ...]
     summed: tuple[Axis, ...]
-    tile: Shape
     reduction: Expr
     a: Expr
     b: Expr
 
+    def sizes(self) -> tuple[int, int, int, int]:
+        """Points of the batch, rows, columns and terms, with symbols at their nominal size."""
+        points, m, n, k = (
+            math.prod(nominal(x.extent) for x in axes) for axes in (self.batch, self.rows, self.columns, self.summed)
+        )
+        return points, m, n, k
+
+    def axes_text(self) -> str:
+        """The axes' names, for reading."""
+        names = [" ".join(map(str, axes)) or "none" for axes in (self.rows, self.columns, self.summed, self.batch)]
+        return f"rows {names[0]}, columns {names[1]}, summing {names[2]}, batch {names[3]}"
+
+
+@dataclass(frozen=True)
+class Tiled(Product):
+    """A block for every tile of rows and columns of every point of `batch`."""
+
+    tile: Shape
+
     def __str__(self) -> str:
         t = self.tile
-        names = [" ".join(map(str, axes)) or "none" for axes in (self.rows, self.columns, self.summed, self.batch)]
-        return (
-            f"tile {t.rows}x{t.columns}x{t.depth} in shared memory, {t.high}x{t.wide} per thread: "
-            f"rows {names[0]}, columns {names[1]}, summing {names[2]}, batch {names[3]}"
-        )
+        return f"tile {t.rows}x{t.columns}x{t.depth} in shared memory, {t.high}x{t.wide} per thread: {self.axes_text()}"
 
 
-def plan_tile(kernel: Kernel) -> Tiled | None:
-    """The tile for a kernel with exactly one reduction, a sum of products with rows and columns; None without."""
+def plan_tile(product: Product) -> Tiled | None:
+    """The product in tiles; None where other forms are faster."""
+    tile = _shape(*product.sizes())
+    return Tiled(**vars(product), tile=tile) if tile else None
+
+
+def matrices(kernel: Kernel) -> Product | None:
+    """The matrices of a kernel with exactly one reduction, a sum of products with rows and columns; None without."""
     reductions = [e for e in kernel.expressions if e.kind == "reduce"]
     if len(reductions) != 1 or reductions[0].data[0] != "sum" or not dtypes.is_float(reductions[0].dtype):
         return None
@@ -95,9 +115,8 @@ def plan_tile(kernel: Kernel) -> Tiled | None:
     def by_stride(axes: Sequence[Axis]) -> tuple[Axis, ...]:
         return tuple(sorted(axes, key=lambda x: -nominal(place.coefficient(x))))
 
-    summed = tuple(sorted(reduction.data[1], key=lambda x: -_step(b, x)))
-    tile = _shape(batch, rows, columns, summed)
-    return Tiled(batch, by_stride(rows), by_stride(columns), summed, tile, reduction, a, b) if tile else None
+    summed = tuple(sorted(reduction.data[1], key=lambda x: -step(b, x)))
+    return Product(batch, by_stride(rows), by_stride(columns), summed, reduction, a, b)
 
 
 def _above(kernel: Kernel) -> Iterable[Expr]:
@@ -108,7 +127,7 @@ def _operands(reduction: Expr) -> tuple[Expr, Expr] | None:
     """The two factors of the product, each under those conditions that speak of it alone."""
     conditions: list[loops.Condition] = []
     body = reduction.args[0]
-    while body.kind == "guard" and _is_zero(body.args[1]):
+    while body.kind == "guard" and is_zero(body.args[1]):
         conditions += body.data
         body = body.args[0]
     if body.kind != "call" or body.data != "mul":
@@ -124,21 +143,18 @@ def _operands(reduction: Expr) -> tuple[Expr, Expr] | None:
     return loops.guard(of_a, a, zero), loops.guard(of_b, b, zero)
 
 
-def _is_zero(e: Expr) -> bool:
+def is_zero(e: Expr) -> bool:
     return e.kind == "const" and loops.const_value(e) == 0
 
 
-def _step(e: Expr, x: Axis) -> int:
+def step(e: Expr, x: Axis) -> int:
     """The longest step through memory of what `e` loads, along x."""
     return max((nominal(b.address(i).coefficient(x)) for b, i in (load.data for load in loops.loads([e]))), default=0)
 
 
-def _shape(
-    batch: Sequence[Axis], rows: Sequence[Axis], columns: Sequence[Axis], summed: Sequence[Axis]
-) -> Shape | None:
+def _shape(points: int, m: int, n: int, k: int) -> Shape | None:
     """The cheapest tile; None where sums are long and tiles few. What a tile costs is its multiply-adds, padding
     included, by how many loads from shared memory each needs, and by how much of the GPU stays idle."""
-    points, m, n, k = (math.prod(nominal(x.extent) for x in axes) for axes in (batch, rows, columns, summed))
 
     def blocks(s: Shape) -> int:
         return points * math.ceil(m / s.rows) * math.ceil(n / s.columns)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 from llvmlite import ir
 
 from ..mathref import PHILOX_MULTIPLIERS, PHILOX_ROUNDS, PHILOX_WEYL, philox_reference, uniform_reference
+from . import mma
 
 F32, F64 = ir.FloatType(), ir.DoubleType()
 I32, I64 = ir.IntType(32), ir.IntType(64)
@@ -71,6 +72,7 @@ TWINS: dict[str, Callable[..., Any]] = {
     "remainder": np.remainder,
     "random_bits": _random_bits,
     "bits_to_uniform": lambda bits: uniform_reference(np.asarray(bits)),
+    **mma.TWINS,
 }
 
 
@@ -202,6 +204,7 @@ def namespace() -> dict[str, Any]:
         "random_bits": fixed("random_bits", "uint32", ("int64",) * 4, _emit_random_bits),
         "bits_to_uniform": fixed("bits_to_uniform", "float32", ("uint32",), _emit_uniform),
         "where": _named(intrinsic, "where", where, 3),
+        **mma.namespace(partial(_named, intrinsic)),
     }
 
 
@@ -212,27 +215,20 @@ def _implement(signature: Any, emit: Callable[..., Any], signed: bool) -> Any:
     return signature, generate
 
 
+BY_ARITY: dict[int, Callable[..., Any]] = {
+    0: lambda typed: lambda typingctx: typed(typingctx),
+    1: lambda typed: lambda typingctx, a: typed(typingctx, a),
+    2: lambda typed: lambda typingctx, a, b: typed(typingctx, a, b),
+    3: lambda typed: lambda typingctx, a, b, c: typed(typingctx, a, b, c),
+    4: lambda typed: lambda typingctx, a, b, c, d: typed(typingctx, a, b, c, d),
+    5: lambda typed: lambda typingctx, a, b, c, d, e: typed(typingctx, a, b, c, d, e),
+    6: lambda typed: lambda typingctx, a, b, c, d, e, f: typed(typingctx, a, b, c, d, e, f),
+}
+"""A typing function by its number of arguments, which numba-cuda reads from the function's own signature."""
+
+
 def _named(intrinsic: Any, name: str, typed: Callable[..., Any], arity: int) -> Any:
-    """An intrinsic of `arity` arguments: numba-cuda reads their number from the function's own signature."""
-    if arity == 1:
-
-        def definition(typingctx: Any, a: Any) -> Any:
-            return typed(typingctx, a)
-
-    elif arity == 2:
-
-        def definition(typingctx: Any, a: Any, b: Any) -> Any:  # type: ignore[misc]
-            return typed(typingctx, a, b)
-
-    elif arity == 3:
-
-        def definition(typingctx: Any, a: Any, b: Any, c: Any) -> Any:  # type: ignore[misc]
-            return typed(typingctx, a, b, c)
-
-    else:
-
-        def definition(typingctx: Any, a: Any, b: Any, c: Any, d: Any) -> Any:  # type: ignore[misc]
-            return typed(typingctx, a, b, c, d)
-
+    """An intrinsic of `arity` arguments."""
+    definition = BY_ARITY[arity](typed)
     definition.__name__ = definition.__qualname__ = name
     return intrinsic(definition)

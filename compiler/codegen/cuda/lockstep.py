@@ -3,14 +3,16 @@
 The source that numba-cuda compiles is rewritten (`divergence.py`) so that a condition which differs between threads
 becomes a mask, and executed with a `cuda` of vectors. It computes what the kernel computes, and refuses what a GPU
 would do wrong without a word: accesses outside a buffer, a barrier that not all threads reach, a shuffle with absent
-lanes, two threads at one element without a barrier in between. Time, 32-bit overflow of sizes and the order of
-memory between blocks are not modelled. Leans on NumPy and on `intrinsics.TWINS`.
+lanes, two threads at one element without a barrier in between, an element used while a copy to it is under way. Time,
+32-bit overflow of sizes and the order of memory between blocks are not modelled. Leans on NumPy and on
+`intrinsics.TWINS`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,6 +21,7 @@ import numpy as np
 from ...errors import CompileError
 from . import divergence
 from .intrinsics import CASTS, TWINS
+from .mma import WAITS
 
 AT_ONCE = 1 << 16
 """So many threads are held in one vector; grids of more run block by block, some blocks at a time."""
@@ -40,6 +43,7 @@ class Threads:
     mask: np.ndarray | None = None
     epoch: int = 0
     checks: bool = True
+    groups: list[list[Copy]] = field(default_factory=lambda: [[]])
 
     @property
     def blocks(self) -> np.ndarray:
@@ -52,6 +56,27 @@ class Threads:
     def active(self) -> np.ndarray:
         return np.ones(self.ids.shape, bool) if self.mask is None else self.mask
 
+    def converged(self, what: str) -> None:
+        """Raises LockstepError where a thread is not active."""
+        if not self.active().all():
+            raise LockstepError(f"{what} that not all threads take part in")
+
+    def land(self, under_way: int) -> None:
+        """Bring the copies of all but the latest `under_way` groups; the last group is the one not yet closed."""
+        while len(self.groups) - 1 > under_way:
+            for copy in self.groups.pop(0):
+                copy.access.bring(copy)
+
+
+@dataclass
+class Copy:
+    """Values on their way to places of an array, each brought by the thread that asked for it."""
+
+    access: Access
+    places: np.ndarray
+    values: np.ndarray
+    threads: np.ndarray
+
 
 class Access:
     """Checked loads and stores of one array by many threads. `owner` and `reader` are the last thread at each element
@@ -61,6 +86,7 @@ class Access:
         self.threads, self.name, self.flat, self.shared = threads, name, flat, shared
         self.writer = np.full(flat.size, NOBODY, np.int64)
         self.reader = np.full(flat.size, NOBODY, np.int64)
+        self.under_way = np.zeros(flat.size if shared else 0, bool)
         self.epoch = threads.epoch
 
     def _renew(self) -> None:
@@ -88,6 +114,7 @@ class Access:
         if self.threads.checks:
             self._renew()
             at, me = place[active], self.threads.ids[active]
+            self._arrived(at, "reads")
             self._race((self.writer[at] != NOBODY) & (self.writer[at] != me), at, me, "reads what another wrote")
             self.reader[at] = np.where(self.reader[at] == NOBODY, me, np.where(self.reader[at] == me, me, MANY))
             first = np.full(self.flat.size, NOBODY, np.int64)
@@ -101,6 +128,7 @@ class Access:
         me = self.threads.ids[active]
         if self.threads.checks and place.size:
             self._renew()
+            self._arrived(place, "writes")
             other = (self.writer[place] != NOBODY) & (self.writer[place] != me)
             self._race(other, place, me, "writes what another wrote")
             other = (self.reader[place] != NOBODY) & (self.reader[place] != me)
@@ -108,6 +136,24 @@ class Access:
             self.writer[place] = me
             self._race(self.writer[place] != me, place, me, "writes what another writes")
         self.flat[place] = value[active]
+
+    def send(self, place: np.ndarray, values: np.ndarray) -> None:
+        """Begin to copy `values` to places that nobody may use until they have been brought."""
+        active = self.threads.active()
+        self.store(place, _garbage(place.size, self.flat.dtype))
+        self.under_way[place[active]] = True
+        self.threads.groups[-1].append(Copy(self, place[active], values[active], self.threads.ids[active]))
+
+    def bring(self, copy: Copy) -> None:
+        """The values arrive: the thread that asked for them sees them now, others after a barrier."""
+        self._renew()
+        self.under_way[copy.places] = False
+        self.flat[copy.places] = copy.values
+        self.writer[copy.places] = copy.threads
+
+    def _arrived(self, place: np.ndarray, what: str) -> None:
+        if self.shared and self.under_way[place].any():
+            raise LockstepError(f"a thread {what} an element of {self.name} that a copy has not brought yet")
 
     def _race(self, wrong: np.ndarray, place: np.ndarray, me: np.ndarray, what: str) -> None:
         if wrong.any():
@@ -139,7 +185,7 @@ class Shared(Global):
         blocks = int(threads.blocks.max()) - self.first + 1
         super().__init__(Access(threads, "shared array", _garbage(blocks * count, dtype), True))
 
-    def _within(self, place: Any) -> np.ndarray:
+    def within(self, place: Any) -> np.ndarray:
         threads = self.access.threads
         local = threads.spread(place)
         outside = threads.active() & ((local < 0) | (local >= self.count))
@@ -148,10 +194,10 @@ class Shared(Global):
         return local + (threads.blocks - self.first) * self.count
 
     def __getitem__(self, place: Any) -> np.ndarray:
-        return super().__getitem__(self._within(place))
+        return super().__getitem__(self.within(place))
 
     def __setitem__(self, place: Any, value: Any) -> None:
-        super().__setitem__(self._within(place), value)
+        super().__setitem__(self.within(place), value)
 
 
 class Local:
@@ -201,13 +247,31 @@ class Device:
     def __post_init__(self) -> None:
         self.threadIdx = SimpleNamespace(x=self.threads.ids % self.threads.block_size)
         self.blockIdx = SimpleNamespace(x=self.threads.blocks)
-        self.shared = SimpleNamespace(array=lambda n, kind: Shared(self.threads, n, kind.dtype))
+        self.shared = SimpleNamespace(array=lambda n, kind, alignment=0: Shared(self.threads, n, kind.dtype))
         self.local = SimpleNamespace(array=lambda n, kind: Local(self.threads, n, kind.dtype))
 
     def syncthreads(self) -> None:
         if not self.threads.active().all():
             raise LockstepError("a barrier that not all threads of the block reach")
         self.threads.epoch += 1
+
+    def copy_async(self, nbytes: int, tile: Shared, place: Any, source: Global, index: Any, valid: Any) -> None:
+        """Elements that arrive with their group; zeros where not `valid`, and then nothing is read."""
+        threads, count = self.threads, nbytes // source.access.flat.itemsize
+        place, index = threads.spread(place), threads.spread(index)
+        wanted = threads.active() & threads.spread(valid)
+        if ((place % count != 0) & threads.active()).any() or ((index % count != 0) & wanted).any():
+            raise LockstepError(f"a copy of {nbytes} bytes to or from a place that is no multiple of them")
+        before = threads.mask
+        for i in range(count):
+            threads.mask = wanted
+            found = source[index + i]
+            threads.mask = before
+            tile.access.send(tile.within(place + i), np.where(wanted, found, 0).astype(tile.access.flat.dtype))
+
+    def commit_copies(self) -> None:
+        self.threads.converged("a group of copies")
+        self.threads.groups.append([])
 
     def shfl_xor_sync(self, lanes: int, value: Any, step: int) -> np.ndarray:
         if lanes != 0xFFFFFFFF or not self.threads.active().all():
@@ -271,8 +335,9 @@ def run(text: str, block_size: int, blocks: int, arguments: Sequence[Any], check
     for first in range(0, blocks * block_size, at_once):
         ids = np.arange(first, min(first + at_once, blocks * block_size))
         threads = Threads(block_size, ids, checks=checks)
+        device = Device(threads)
         names = {
-            "cuda": Device(threads),
+            "cuda": device,
             "masks": Masks(threads),
             "both": np.logical_and,
             "either": np.logical_or,
@@ -284,6 +349,7 @@ def run(text: str, block_size: int, blocks: int, arguments: Sequence[Any], check
             **TWINS,
             **{name: Cast(name) for name in CASTS},
         }
+        names |= _copies(device, threads)
         given: list[Global | int] = []
         for i, argument in enumerate(arguments):
             if isinstance(argument, np.ndarray):
@@ -295,3 +361,13 @@ def run(text: str, block_size: int, blocks: int, arguments: Sequence[Any], check
         exec(code, names)
         with np.errstate(all="ignore"):
             names["kernel"](*given)  # type: ignore[operator]
+
+
+def _copies(device: Device, threads: Threads) -> dict[str, Any]:
+    """The functions of asynchronous copies, by their names in kernel source."""
+    return {
+        "copy_async_4": partial(device.copy_async, 4),
+        "copy_async_16": partial(device.copy_async, 16),
+        "commit_copies": device.commit_copies,
+        **{f"wait_copies_{n}": partial(threads.land, n) for n in WAITS},
+    }

@@ -1,6 +1,6 @@
 """From a graph to CUDA kernels in order: the CPU's passes up to the loop form, then this folder's schedules.
 
-Every buffer keeps the order of axes that it has on the CPU (the search for orders is not done for the GPU).
+Orders of axes are searched for as on the CPU, by what kernels would cost the GPU.
 `run_program` runs one without a GPU. Leans on the pipeline's passes.
 """
 
@@ -15,13 +15,17 @@ import numpy as np
 
 from ....runtime.sizes import evaluate
 from ...kernels import Buffer, Kernel
+from ...normalize import normalize
 from ...shapes import poly, product, value
 from ...tensor import Tensor
 from ..reference import bind
 from . import lockstep
 from .build import Arch, Code, compile_kernel
+from .costs import seconds
+from .parts import divided
 from .printer import Source, print_kernel
 from .schedule import Launch, Schedule, plan
+from .tensor_cores import check_precision
 from .writer import storage
 
 
@@ -50,9 +54,9 @@ class CudaKernel:
         return self.source.pretty(self.name)
 
 
-def cuda_kernel(kernel: Kernel) -> CudaKernel:
+def cuda_kernel(kernel: Kernel, precision: str = "float32") -> CudaKernel:
     """A kernel scheduled and printed for the GPU."""
-    schedule = plan(kernel)
+    schedule = plan(kernel, precision)
     return CudaKernel(kernel, schedule, print_kernel(kernel, schedule))
 
 
@@ -99,15 +103,22 @@ class CudaProgram:
         return tuple(dict.fromkeys([*self.inputs, *self.outputs, *used]))
 
 
-def build(inputs: Sequence[Tensor], outputs: Sequence[Tensor], updates: Mapping[Tensor, Tensor]) -> CudaProgram:
-    """The passes, in order."""
-    from ... import memory
+def build(
+    inputs: Sequence[Tensor],
+    outputs: Sequence[Tensor],
+    updates: Mapping[Tensor, Tensor],
+    precision: str = "float32",
+) -> CudaProgram:
+    """The passes, in order. Raises CompileError for a precision that is none."""
+    check_precision(precision)
+    from ... import layout, memory
     from ...pipeline import lowered
 
     program = lowered(inputs, outputs, updates)
-    kernels = memory.order(program.kernels)
+    kernels = layout.assign([normalize(k) for k in program.kernels], lambda k: seconds(k, precision))
+    kernels = memory.order([part for k in kernels for part in divided(k, precision)])
     return CudaProgram(
-        tuple(map(cuda_kernel, kernels)),
+        tuple(cuda_kernel(k, precision) for k in kernels),
         tuple(program.buffers[x] for x in inputs),
         tuple(program.returned),
         program.limits,

@@ -1,7 +1,8 @@
 """How a kernel is spread over a GPU: which axes become threads, how reductions are shared, how large a tile is.
 
 A schedule is a small frozen value chosen from the kernel's addresses, as on the CPU. `Launch` says how many blocks a
-run starts. Nothing is timed. Leans on `kernels` and on `contraction` for the tiles.
+run starts. Nothing is timed. Leans on `kernels`, and on `contraction` and
+`tensor_cores` for the tiles.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from ...kernels import Kernel
 from ...loops import Axis, Expr, Index
 from ...schedule import address
 from ...shapes import Dim, divide, nominal, product
-from .contraction import Tiled, plan_tile
+from .contraction import Tiled, matrices, plan_tile
+from .tensor_cores import Tensor, plan_tensor
 
 THREADS = 256
 WARP = 32
@@ -56,7 +58,19 @@ class PerGroup:
         return f"{what} per point of {_names(self.outer)}: reductions shared{inner}"
 
 
-Schedule = PerThread | PerGroup | Tiled
+@dataclass(frozen=True)
+class PerStrip:
+    """A block for every 32 neighbouring points of `axes`, a lane for each; the warps share the terms of its reductions.
+    Neighbouring lanes read neighbouring elements, as in sums over rows of a matrix."""
+
+    axes: tuple[Axis, ...]
+    threads: int = THREADS
+
+    def __str__(self) -> str:
+        return f"block per {WARP} points of {_names(self.axes)}: reductions shared by {self.threads // WARP} warps"
+
+
+Schedule = PerThread | PerGroup | PerStrip | Tiled | Tensor
 
 
 @dataclass(frozen=True)
@@ -75,12 +89,19 @@ def launch(s: Schedule) -> Launch:
         return Launch(s.threads, ((product(x.extent for run in s.runs for x in run), s.vector * s.threads),))
     if isinstance(s, PerGroup):
         return Launch(s.threads, ((product(x.extent for x in s.outer), s.threads // s.group),))
+    if isinstance(s, PerStrip):
+        return Launch(s.threads, ((product(x.extent for x in s.axes), WARP),))
     sides = ((s.rows, s.tile.rows), (s.columns, s.tile.columns))
     return Launch(
         s.tile.threads,
         (*((x.extent, 1) for x in s.batch), *((product(x.extent for x in axes), size) for axes, size in sides)),
-        1 if s.tile.high * s.tile.wide >= MANY_SUMS else 2,
+        1 if _sums(s) >= MANY_SUMS else 2,
     )
+
+
+def _sums(s: Tiled | Tensor) -> int:
+    """Sums in a thread's registers."""
+    return s.tile.sums if isinstance(s, Tensor) else s.tile.high * s.tile.wide
 
 
 def _names(axes: Iterable[Axis]) -> str:
@@ -94,12 +115,13 @@ def _runs(runs: Sequence[Sequence[Axis]]) -> str:
 # ---------------------------------------------------------------- the choice
 
 
-def plan(kernel: Kernel) -> Schedule:
-    """The schedule for a kernel under its buffers' orders."""
-    tiled = plan_tile(kernel)
+def plan(kernel: Kernel, precision: str = "float32") -> Schedule:
+    """The schedule for a kernel under its buffers' orders, its products of matrices in `precision`."""
+    found = matrices(kernel)
+    tiled = (plan_tensor(found, precision) or plan_tile(found)) if found else None
     if tiled is not None:
         return tiled
-    order = _by_stride(kernel)
+    order = by_stride(kernel)
     shared = _per_group(kernel, order)
     if shared is not None:
         return shared
@@ -107,14 +129,14 @@ def plan(kernel: Kernel) -> Schedule:
     return PerThread(runs, _vector(kernel, runs))
 
 
-def _by_stride(kernel: Kernel) -> tuple[Axis, ...]:
+def by_stride(kernel: Kernel) -> tuple[Axis, ...]:
     """Output axes by falling stride in the last store, so that neighbouring threads write neighbouring elements."""
     store = kernel.stores[-1]
     place = store.buffer.address(store.index)
     return tuple(sorted(kernel.axes, key=lambda x: -nominal(place.coefficient(x))))
 
 
-def _per_group(kernel: Kernel, order: tuple[Axis, ...]) -> PerGroup | None:
+def _per_group(kernel: Kernel, order: tuple[Axis, ...]) -> PerGroup | PerStrip | None:
     """A group of threads per reduction, where one thread would take long and threads along the output are few."""
     heads = shared_reductions(kernel.values)
     if not heads:
@@ -125,6 +147,8 @@ def _per_group(kernel: Kernel, order: tuple[Axis, ...]) -> PerGroup | None:
     points = math.prod(nominal(x.extent) for x in outer)
     if terms < SERIAL or (_along_output(heads, order) and points >= THREADS * WARP):
         return None
+    if _along_output(heads, order) and needed == set(order):
+        return PerStrip(order)
     group = WARP if terms <= LONG else THREADS
     return PerGroup(outer, tuple(x for x in order if x not in needed), group)
 

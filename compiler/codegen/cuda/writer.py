@@ -8,7 +8,8 @@ by a group of threads: each sums its part, and the parts are combined in an orde
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from ... import dtypes, loops
 from ...kernels import Buffer, Kernel
@@ -55,6 +56,13 @@ class CudaWriter(Writer):
     def bind_outermost(self, *axes: Axis) -> None:
         """Declare axes that have their values from the kernel's first line on."""
         self.levels[0] = Level(None, self.levels[0].bound | frozenset(axes), False, self.levels[0].lines)
+
+    @contextmanager
+    def bound(self, *axes: Axis) -> Iterator[None]:
+        """Where the lines inside bind these axes, without a loop or a condition."""
+        self.levels.append(Level(None, frozenset(axes), False, self.levels[-1].lines))
+        yield
+        self.levels.pop()
 
     # ------------------------------------------------------------ indices
     def index(self, index: Index) -> str:
@@ -125,6 +133,10 @@ class CudaWriter(Writer):
         """Have `group` threads compute a reduction together, here and at once."""
         self.levels[-1].values[e] = self._integer(e, self._reduce_shared(e, group))
 
+    def share_in_columns(self, e: Expr, warps: int) -> None:
+        """Have each lane's `warps` threads compute its reduction together, here and at once."""
+        self.levels[-1].values[e] = self._integer(e, self._reduce_in_columns(e, warps))
+
     def _reduce(self, e: Expr) -> str:
         name = super()._reduce(e)
         if dtypes.is_integer(e.dtype):
@@ -138,6 +150,17 @@ class CudaWriter(Writer):
 
     def _reduce_shared(self, e: Expr, group: int) -> str:
         """Each thread of the group takes every `group`-th term; then all of them have the whole."""
+        kind = e.data[0]
+        acc, best = self._own_share(e, "lane", group)
+        for step in STEPS:
+            pair = [f"cuda.shfl_xor_sync({ALL_LANES}, {x}, {step})" for x in (acc, best) if x]
+            self._merge(kind, acc, best, pair)
+        if group > WARP:
+            self._merge_warps(e, acc, best, group // WARP)
+        return acc
+
+    def _own_share(self, e: Expr, first: str, step: int) -> tuple[str, str]:
+        """This thread's part of a reduction, from term `first` on: (the sum or place, the best of an argmax)."""
         kind, axes = e.data
         dtype = e.args[0].dtype
         axes = axes if kind == "argmax" else _memory_order(axes, e.args[0])
@@ -147,14 +170,15 @@ class CudaWriter(Writer):
         self.line(f"{acc} = {'int32(0)' if best else initial(kind, dtype)}")
         term = self.fresh("k")
         count = self.names.size(product(x.extent for x in axes))
-        with self.nest(f"for {term} in range(lane, {count}, {group}):", *axes):
+        with self.nest(f"for {term} in range({first}, {count}, {step}):", *axes):
             self.decode(term, axes, "r")
             self._accumulate(loops.reduction(kind, axes, e.args[0], e.dtype), acc, best)
-        for step in STEPS:
-            pair = [f"cuda.shfl_xor_sync({ALL_LANES}, {x}, {step})" for x in (acc, best) if x]
-            self._merge(kind, acc, best, pair)
-        if group > WARP:
-            self._merge_warps(e, acc, best, group // WARP)
+        return acc, best
+
+    def _reduce_in_columns(self, e: Expr, warps: int) -> str:
+        """Each warp takes every `warps`-th term of its 32 lanes' points; then all threads of a lane have the whole."""
+        acc, best = self._own_share(e, "warp", warps)
+        self._merge_columns(e, acc, best, warps)
         return acc
 
     def _merge(self, kind: str, acc: str, best: str, other: Sequence[str]) -> None:
@@ -179,8 +203,20 @@ class CudaWriter(Writer):
         with self.nest(f"if lane % {WARP} == 0:"):
             for x, part, _ in parts:
                 self.line(f"{part}[lane // {WARP}] = {x}")
+        self._combine(e, parts, warps, "{part}[{w}]")
+
+    def _merge_columns(self, e: Expr, acc: str, best: str, warps: int) -> None:
+        """Each thread's part through shared memory; the threads of a lane combine theirs in the same order."""
+        parts = [(x, self.fresh("part"), d) for x, d in ((acc, e.dtype), (best, e.args[0].dtype)) if x]
+        for x, part, dtype in parts:
+            self.scratch.append(f"{part} = cuda.shared.array({warps * WARP}, {dtype})")
+            self.line(f"{part}[warp * {WARP} + lane] = {x}")
+        self._combine(e, parts, warps, f"{{part}}[{{w}} * {WARP} + lane]")
+
+    def _combine(self, e: Expr, parts: Sequence[tuple[str, str, str]], warps: int, element: str) -> None:
         self.line("cuda.syncthreads()")
         for x, part, _ in parts:
-            self.line(f"{x} = {part}[0]")
+            self.line(f"{x} = {element.format(part=part, w=0)}")
+        acc, best = parts[0][0], parts[1][0] if len(parts) > 1 else ""
         with self.nest(f"for w in range(1, {warps}):"):
-            self._merge(e.data[0], acc, best, [f"{part}[w]" for _, part, _ in parts])
+            self._merge(e.data[0], acc, best, [element.format(part=part, w="w") for _, part, _ in parts])

@@ -1,0 +1,110 @@
+"""Orders of axes for the GPU, sums shared by strips of lanes, and long sums in parts: against the reference."""
+
+import numpy as np
+import pytest
+
+import kernelwright as kw
+from kernelwright.compiler import loops, partial_sums
+from kernelwright.compiler.codegen.cuda import costs, parts, program, schedule
+from kernelwright.compiler.codegen.cuda.schedule import PerStrip, PerThread
+from kernelwright.compiler.codegen.cuda.tensor_cores import Tensor
+from kernelwright.compiler.codegen.reference import evaluate
+
+
+def run(inputs, outputs, values, precision="float32", tolerance=1e-5):
+    built = program.build(inputs, outputs, {}, precision)
+    got = program.run_program(built, values)
+    for y, want in zip(got, evaluate(outputs, dict(zip(inputs, values)))):
+        assert (y.shape, y.dtype) == (want.shape, want.dtype)
+        np.testing.assert_allclose(y, want, rtol=tolerance, atol=tolerance)
+    return built.kernels
+
+
+def whole_numbers(inputs):
+    rng = np.random.default_rng(0)
+    return [rng.integers(-3, 4, size=x.shape).astype("float32") for x in inputs]
+
+
+def two_convolutions():
+    x, v, w = kw.input("x", (4, 16, 12, 12)), kw.input("v", (32, 16, 3, 3)), kw.input("w", (32, 32, 3, 3))
+    return [x, v, w], kw.conv(kw.relu(kw.conv(x, v, pad=1)), w, pad=1)
+
+
+def buffers(operand):
+    return [load.data[0] for load in loops.loads([operand])]
+
+
+def test_a_tensor_between_convolutions_has_its_channels_last():
+    inputs, y = two_convolutions()
+    kernels = run(inputs, [y], whole_numbers(inputs), "tf32", 0)
+    between = [b for k in kernels for b in k.kernel.reads() if b.kind == "temp" and b.shape == (4, 32, 12, 12)]
+    assert {b.order for b in between} == {(0, 2, 3, 1)}
+    last = [k.schedule for k in kernels if isinstance(k.schedule, Tensor)][-1]
+    images = next(p for p in (last.a_panel, last.b_panel) if (4, 32, 12, 12) in [b.shape for b in buffers(p.operand)])
+    assert (images.vector, images.along_terms) == (4, True)
+
+
+@pytest.mark.parametrize("launch, conversions", [(0.0, True), (1.0, False)])
+def test_a_conversion_is_made_where_it_costs_less_than_it_gains(launch, conversions, monkeypatch):
+    """The weights are inputs, whose order is the user's: they are copied unless a launch costs too much."""
+    monkeypatch.setattr(costs, "LAUNCH", launch)
+    inputs, y = two_convolutions()
+    built = program.build(inputs, [y], {}, "tf32").kernels
+    assert any("copy in another order" in " ".join(k.kernel.reasons) for k in built) == conversions
+
+
+def test_distant_neighbours_cost_more():
+    x = kw.input("x", (512, 512))
+    (near,) = program.build([x], [kw.tanh(x)], {}).kernels
+    (far,) = program.build([x], [kw.tanh(x.transpose((1, 0)))], {}).kernels
+    assert costs.seconds(near.kernel) < costs.seconds(far.kernel)
+
+
+def test_sums_over_rows_are_shared_by_warps():
+    x = kw.input("x", (500, 70))
+    value = np.random.default_rng(1).normal(size=(500, 70)).astype("float32")
+    value[77, 3], value[:, 4], value[9, 5] = np.nan, -np.inf, np.inf
+    kernels = run([x], [x.sum(0), x.max(0), x.min(0), kw.argmax(x, 0), x.mean(0) * 2], [value], tolerance=2e-5)
+    assert all(isinstance(k.schedule, PerStrip) for k in kernels)
+
+
+@pytest.mark.parametrize("columns", [1, 31, 32, 33])
+def test_strips_end_where_the_columns_do(columns, monkeypatch):
+    monkeypatch.setattr(schedule, "_along_output", lambda *_: True)
+    x = kw.input("x", (40, columns), "int32")
+    value = np.arange(40 * columns, dtype="int32").reshape(40, columns)
+    kernels = run([x], [x.sum(0)], [value], tolerance=0)
+    assert isinstance(kernels[0].schedule, PerStrip)
+
+
+def test_the_executor_finds_a_strip_without_its_barrier():
+    x = kw.input("x", (100, 40))
+    (kernel,) = program.build([x], [x.sum(0)], {}).kernels
+    from kernelwright.compiler.codegen.cuda import lockstep
+
+    text = kernel.source.text.replace("cuda.syncthreads()", "warp = warp")
+    memory = [np.ones(4000, "float32"), np.zeros(40, "float32")]
+    with pytest.raises(lockstep.LockstepError, match="race"):
+        lockstep.run(text, kernel.source.launch.threads, program.blocks(kernel.source.launch, {}), memory)
+
+
+@pytest.mark.parametrize("precision", ["float32", "tf32"])
+def test_gradients_of_few_weights_are_summed_in_parts(precision, monkeypatch):
+    monkeypatch.setattr(parts, "ENOUGH_TERMS", 64)
+    monkeypatch.setattr(partial_sums, "LONG", 1)
+    monkeypatch.setattr(partial_sums, "EACH", 1)
+    x, w = kw.input("x", (6, 4, 8, 8)), kw.input("w", (16, 4, 3, 3))
+    y = kw.conv(x, w, pad=1)
+    g = kw.input("g", y.shape)
+    (gradient,) = kw.grad((y * g).sum(), [w])
+    inputs = [x, w, g]
+    kernels = run(inputs, [gradient], whole_numbers(inputs), precision, 0)
+    assert any(k.name.endswith("_parts") for k in kernels)
+    assert isinstance(kernels[-1].schedule, PerThread | PerStrip | schedule.PerGroup)
+
+
+def test_a_mean_of_everything_is_summed_in_parts():
+    x = kw.input("x", (64, 3, 40, 40))
+    value = np.random.default_rng(2).normal(size=x.shape).astype("float32")
+    kernels = run([x], [x.mean((0, 2, 3))], [value])
+    assert [k.name.endswith("_parts") for k in kernels] == [True, False]

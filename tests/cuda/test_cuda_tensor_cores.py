@@ -1,0 +1,200 @@
+"""Contractions on tensor cores, in lockstep against sums of operands rounded as the precision says; barriers; PTX."""
+
+import re
+
+import numpy as np
+import pytest
+
+import kernelwright as kw
+from kernelwright.compiler.codegen.cuda import lockstep, mma, program, tensor_cores
+from kernelwright.compiler.codegen.cuda.lockstep import LockstepError
+from kernelwright.compiler.codegen.cuda.tensor_cores import BLOCKS, Panel, Tensor
+from kernelwright.compiler.codegen.reference import evaluate
+
+NARROW = ("tf32", "bfloat16")
+EXACT = 2.0**-17  # float32 sums of some hundred products in another order
+
+
+def rounded(x, precision):
+    if precision == "tf32":
+        return mma.round_tf32(x).view(np.float32)
+    return (mma.round_bfloat16(x).astype(np.uint32) << np.uint32(16)).view(np.float32)
+
+
+def run(inputs, outputs, values, precision, forms=Tensor):
+    """Outputs in lockstep, at least one kernel of them on tensor cores."""
+    built = program.build(inputs, outputs, {}, precision)
+    assert any(isinstance(k.schedule, forms) for k in built.kernels), [str(k.schedule) for k in built.kernels]
+    return built, program.run_program(built, values)
+
+
+def arrays(inputs, seed=0):
+    rng = np.random.default_rng(seed)
+    return [rng.normal(size=x.shape).astype("float32") for x in inputs]
+
+
+@pytest.mark.parametrize("precision", NARROW)
+@pytest.mark.parametrize("tile", BLOCKS, ids=str)
+def test_products_with_every_tile(tile, precision, monkeypatch):
+    monkeypatch.setattr(tensor_cores, "BLOCKS", (tile,))
+    a, b = kw.input("a", (70, 37)), kw.input("b", (37, 136))
+    values = arrays([a, b])
+    _, (got,) = run([a, b], [kw.relu(a @ b)], values, precision)
+    left, right = (rounded(v, precision).astype("float64") for v in values)
+    np.testing.assert_allclose(got, np.maximum(left @ right, 0), rtol=0, atol=37 * EXACT)
+
+
+@pytest.mark.parametrize("precision", NARROW)
+@pytest.mark.parametrize(
+    "stride, pad, dilation, groups",
+    [(1, 0, 1, 1), (2, 1, 1, 1), (1, 2, 2, 1), (1, 1, 1, 2), (2, 0, 1, 3), (3, 2, 2, 1)],
+)
+def test_convolutions_and_both_gradients(stride, pad, dilation, groups, precision):
+    """Small integers, which both precisions hold exactly: padding, strides and groups alone can make a difference."""
+    x, w = kw.input("x", (2, 48, 9, 10)), kw.input("w", (48, 48 // groups, 3, 3))
+    y = kw.conv(x, w, stride=stride, pad=pad, dilation=dilation, groups=groups)
+    g = kw.input("g", y.shape)
+    gx, gw = kw.grad((y * g).sum(), [x, w])
+    rng = np.random.default_rng(0)
+    values = [rng.integers(-4, 5, size=i.shape).astype("float32") for i in (x, w, g)]
+    built, got = run([x, w, g], [y, gx, gw], values, precision)
+    assert sum(isinstance(k.schedule, Tensor) for k in built.kernels) == 3
+    for found, want in zip(got, evaluate([y, gx, gw], dict(zip([x, w, g], values)))):
+        np.testing.assert_array_equal(found, want)
+
+
+def test_rows_of_no_fixed_number():
+    x, w = kw.input("x", (None, 20)), kw.input("w", (20, 24))
+    built = program.build([x, w], [x @ w], {}, "tf32")
+    for batch in (1, 33):
+        value = np.random.default_rng(batch).integers(-3, 4, size=(batch, 20)).astype("float32")
+        (got,) = program.run_program(built, [value, np.ones((20, 24), "float32")])
+        np.testing.assert_array_equal(got, value @ np.ones((20, 24), "float32"))
+
+
+def test_operands_that_are_computed_are_stored_by_threads():
+    x, w, c = kw.input("x", (40, 24)), kw.input("w", (24, 32)), kw.input("c", (24,))
+    values = [np.random.default_rng(0).integers(-3, 4, size=i.shape).astype("float32") for i in (x, w, c)]
+    _, (got,) = run([x, w, c], [(x * c) @ w], values, "tf32")
+    np.testing.assert_array_equal(got, (values[0] * values[2]) @ values[1])
+
+
+def test_float32_and_float64_stay_exact():
+    a, b = kw.input("a", (64, 64)), kw.input("b", (64, 64))
+    (kernel,) = program.build([a, b], [a @ b], {}, "float32").kernels
+    assert not isinstance(kernel.schedule, Tensor)
+    a, b = kw.input("a", (64, 64), "float64"), kw.input("b", (64, 64), "float64")
+    (kernel,) = program.build([a, b], [a @ b], {}, "bfloat16").kernels
+    assert not isinstance(kernel.schedule, Tensor)
+
+
+def test_neighbours_are_copied_16_bytes_at_a_time_where_they_lie_so():
+    def panels(*shapes, transposed=False):
+        a, b = (kw.input(n, s) for n, s in zip("ab", shapes))
+        (kernel,) = program.build([a, b], [(a.transpose((1, 0)) if transposed else a) @ b], {}, "tf32").kernels
+        return [(p.vector, p.along_terms) for p in (kernel.schedule.a_panel, kernel.schedule.b_panel)]
+
+    assert panels((64, 32), (32, 64)) == [(4, True), (4, False)]
+    assert panels((64, 30), (30, 64)) == [(1, True), (4, False)]
+    assert panels((32, 64), (32, 62), transposed=True) == [(4, False), (1, False)]
+
+
+@pytest.mark.parametrize("tile", BLOCKS, ids=str)
+@pytest.mark.parametrize("along_terms", [True, False])
+def test_a_fragment_is_read_from_32_banks(tile, along_terms):
+    """The 32 lanes of a warp read 8 rows by 4 terms of 4 bytes; shared memory has 32 banks of 4 bytes."""
+    for size in {tile.rows, tile.columns}:
+        panel = Panel(None, (), along_terms, 4)
+        place = eval(panel.place(size, tile.depth, "lanes // 4", "lanes % 4"), {"lanes": np.arange(32)})
+        assert len(set(place % 32)) == 32
+        assert panel.pitch(size, tile.depth) % 4 == 0 and panel.room(size, tile.depth) % 4 == 0
+
+
+@pytest.mark.parametrize("tile", BLOCKS, ids=str)
+def test_every_tile_fits_a_multiprocessor(tile):
+    assert tile.rows % tile.high == tile.columns % tile.wide == tile.high % 16 == tile.wide % 8 == tile.depth % 16 == 0
+    assert tile.threads <= 1024 and tile.sums <= 128 and 2 <= tile.stages <= 4
+    for along in (True, False):
+        rooms = [Panel(None, (), along, 4).room(size, tile.depth) for size in (tile.rows, tile.columns)]
+        assert tile.stages * sum(rooms) * 4 <= 48 * 1024
+    for size in (tile.rows, tile.columns):
+        assert tile.threads % size == 0 and tile.threads % tile.depth == 0
+
+
+def kernel_and_memory(precision="tf32"):
+    a, b = kw.input("a", (40, 80)), kw.input("b", (80, 32))
+    (kernel,) = program.build([a, b], [a @ b], {}, precision).kernels
+    return kernel, [np.ones(40 * 80, "float32"), np.ones(80 * 32, "float32"), np.zeros(40 * 32, "float32")]
+
+
+@pytest.mark.parametrize(
+    "was, becomes, error",
+    [
+        ("cuda.syncthreads()", "t = t", "race|has not brought"),
+        ("wait_copies_1()", "wait_copies_2()", "has not brought"),
+        ("commit_copies()", "t = t", "has not brought"),
+        ("step % 3", "step % 2", "race|has not brought"),
+        ("m < 40", "m < 41", "load of argument 0"),
+        ("a_fast = t % 4 * 4", "a_fast = t % 4 * 4 + 1", "no multiple"),
+    ],
+)
+def test_the_executor_finds_what_would_be_wrong_without_a_word(was, becomes, error):
+    kernel, memory = kernel_and_memory()
+    assert was in kernel.source.text
+    changed = kernel.source.text.replace(was, becomes)
+    grid = program.blocks(kernel.source.launch, {})
+    with pytest.raises(LockstepError, match=error):
+        lockstep.run(changed, kernel.source.launch.threads, grid, memory)
+
+
+def test_rounding_is_that_of_ptx():
+    x = np.array([1 + 2**-11, 1 + 2**-12, -1 - 2**-11, 3.4028235e38, np.inf, -np.inf, 0.0], "float32")
+    want = np.array([1 + 2**-10, 1, -1 - 2**-10, np.inf, np.inf, -np.inf, 0], "float32")
+    np.testing.assert_array_equal(rounded(x, "tf32"), want)  # ties away from zero
+    x = np.array([1 + 2**-8, 1 + 3 * 2**-8, 3.4028235e38, np.inf, -0.0], "float32")
+    want = np.array([1, 1 + 2**-6, np.inf, np.inf, -0.0], "float32")
+    np.testing.assert_array_equal(rounded(x, "bfloat16"), want)  # ties to even
+    for precision in NARROW:
+        assert np.isnan(rounded(np.array([np.nan], "float32"), precision)).all()
+
+
+def test_bfloat16_rounds_as_torch_does():
+    torch = pytest.importorskip("torch")
+    x = np.random.default_rng(0).normal(size=10000).astype("float32")
+    np.testing.assert_array_equal(rounded(x, "bfloat16"), torch.tensor(x).bfloat16().float().numpy())
+
+
+@pytest.mark.parametrize("precision", NARROW)
+@pytest.mark.parametrize("arch", [(8, 0), (9, 0)], ids=["sm_80", "sm_90"])
+def test_the_instructions_are_in_the_ptx(toolkit, precision, arch):
+    kernel, _ = kernel_and_memory(precision)
+    code = kernel.compile(arch)
+    shape = {"tf32": "m16n8k8.row.col.f32.tf32.tf32.f32", "bfloat16": "m16n8k16.row.col.f32.bf16.bf16.f32"}[precision]
+    assert f"mma.sync.aligned.{shape}" in code.ptx
+    assert {"tf32": "cvt.rna.tf32.f32", "bfloat16": "cvt.rn.bf16x2.f32"}[precision] in code.ptx
+    assert "cp.async.cg.shared.global" in code.ptx and "cp.async.wait_group 1" in code.ptx
+    if code.cubin is not None:
+        assert re.search(r"\b0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads", code.log)
+
+
+def test_a_precision_that_is_none_is_one_error():
+    x = kw.input("x", (2, 2))
+    with pytest.raises(kw.CompileError, match="there is no precision 'half'"):
+        program.build([x], [x @ x], {}, "half")
+
+
+def test_precisions_are_of_the_gpu():
+    x = kw.input("x", (2, 2))
+    with pytest.raises(kw.CompileError, match="precision 'tf32' is of device 'cuda'"):
+        kw.compile([x], [x @ x], precision="tf32")
+    with pytest.raises(kw.CompileError, match="there is no precision 'half'"):
+        kw.compile([x], [x @ x], device="cuda", precision="half")
+
+
+def test_the_trainer_leaves_the_graph_in_float32_on_a_gpu():
+    trainer = kw.Trainer(kw.models.lenet5(), device="cuda", precision="bfloat16")
+    assert trainer.updating.precision is None
+    with pytest.raises(kw.CompileError, match="device 'cuda' needs"):
+        trainer.predict(np.zeros((1, 1, 28, 28), "float32"))
+    with pytest.raises(ValueError, match="tf32 is of the tensor cores"):
+        kw.Trainer(kw.models.lenet5(), precision="tf32")
