@@ -179,7 +179,8 @@ def assemble(
 def _spec(b: Buffer, plan: Plan) -> runtime.BufferSpec:
     first, last = plan.lifetimes.get(b, (0, 0))
     data = b.node.attrs.value.array if b.kind == "constant" else None
-    return runtime.BufferSpec(b.name, b.dtype, tuple(map(poly, b.shape)), b.order, b.kind, first, last, data)  # type: ignore[arg-type]
+    words = dtypes.stored(b.dtype)
+    return runtime.BufferSpec(b.name, words, tuple(map(poly, b.shape)), b.order, b.kind, first, last, data)  # type: ignore[arg-type]
 
 
 Info = TypeVar("Info", bound=KernelInfo)

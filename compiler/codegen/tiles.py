@@ -26,6 +26,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+from .bfloat16 import widened
 from .memory import I32, I64, Pointer, note_access
 from .target import target
 
@@ -58,6 +59,10 @@ class Tile:
         short = next(key for key, dtype in DTYPES.items() if dtype == self.dtype)
         suffix = "_full" * self.full + "_add" * self.add
         return f"{self.kind}_tile_{self.rows}x{self.columns}_{self.loops}_{short}{suffix}"
+
+    def takes(self, name: str, dtype: str) -> bool:
+        """May this pointer be of that type? Operands of bfloat16 are widened as they are loaded."""
+        return dtype == self.dtype or (name != "acc" and (self.dtype, dtype) == ("float32", "bfloat16"))
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -95,7 +100,7 @@ def _intrinsic(tile: Tile) -> Any:
 
     def typed(typingctx: Any, *args: Any) -> Any:
         kinds = dict(zip(names, args))
-        if not all(isinstance(kinds[each], Pointer) and kinds[each].dtype == tile.dtype for each in POINTERS):
+        if not all(isinstance(kinds[each], Pointer) and tile.takes(each, kinds[each].dtype) for each in POINTERS):
             return None
         wanted = [kinds[each] if each in POINTERS else types.int64 for each in names]
 
@@ -146,21 +151,28 @@ class Emitter:
     def at(self, name: str, index: ir.Value, vector: bool = False) -> ir.Value:
         """The address of an element of a pointer argument, as one element or as a vector."""
         where = self.builder.gep(self.values[name], [index], inbounds=True)
-        return self.builder.bitcast(where, self.vector.as_pointer()) if vector else where
+        return self.builder.bitcast(where, self.words(name).as_pointer()) if vector else where
+
+    def words(self, name: str) -> ir.VectorType:
+        """A vector as it lies in memory."""
+        return ir.VectorType(self.kinds[name].stored, self.lanes)
+
+    def value(self, name: str, words: ir.Value) -> ir.Value:
+        """What words loaded through a pointer argument stand for."""
+        note_access(self.builder, words, self.kinds[name].scope)
+        return widened(self.builder, words) if self.kinds[name].dtype == "bfloat16" else words
 
     def load(self, name: str, index: ir.Value, vector: bool = False) -> ir.Value:
-        value = self.builder.load(self.at(name, index, vector), align=self.kinds[name].size)
-        return note_access(self.builder, value, self.kinds[name].scope)
+        return self.value(name, self.builder.load(self.at(name, index, vector), align=self.kinds[name].size))
 
     def masked_load(self, name: str, index: ir.Value, mask: ir.Value) -> ir.Value:
         """A vector of which the lanes outside the mask are 0 and never touched."""
-        address = self.at(name, index, vector=True)
-        function = self.function(
-            f"llvm.masked.load.{self.suffix}.p0", self.vector, address.type, I32, mask.type, self.vector
-        )
+        address, kind = self.at(name, index, vector=True), self.words(name)
+        suffix = self.suffix if kind == self.vector else f"v{self.lanes}i16"
+        function = self.function(f"llvm.masked.load.{suffix}.p0", kind, address.type, I32, mask.type, kind)
         align = ir.Constant(I32, self.kinds[name].size)
-        value = self.builder.call(function, [address, align, mask, self.zero])
-        return note_access(self.builder, value, self.kinds[name].scope)
+        words = self.builder.call(function, [address, align, mask, ir.Constant(kind, [0] * self.lanes)])
+        return self.value(name, words)
 
     def store(self, value: ir.Value, index: int, vector: bool = False) -> None:
         where = self.at("acc", ir.Constant(I64, index), vector)
