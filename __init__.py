@@ -18,6 +18,7 @@ from .compiler.functions import (
     softplus,
 )
 from .compiler.graph import scope, to_networkx, toposort
+from .compiler.narrow import from_bfloat16, to_bfloat16
 from .compiler.ops.contract import conv, conv_transpose, matmul
 from .compiler.ops.elementwise import abs_ as abs
 from .compiler.ops.elementwise import (

@@ -49,6 +49,7 @@ def train(
     clip_norm: Annotated[float | None, typer.Option(help="Limit of the gradients' global norm.")] = None,
     ema: Annotated[float | None, typer.Option(help="Decay of averaged weights, used for testing: 0.999.")] = None,
     accumulate: Annotated[int, typer.Option(min=1, help="Batches whose gradients make one update.")] = 1,
+    precision: Annotated[str, typer.Option(help="Of convolutions and products: float32 or bfloat16.")] = "float32",
     tune: Annotated[bool, typer.Option("--tune", help="First choose tiles by timing them; remembered.")] = False,
     log: Annotated[Path | None, typer.Option(help="A .csv or .jsonl file, one line per epoch.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Learning curves: .png, .svg or .pdf.")] = None,
@@ -76,7 +77,9 @@ def train(
     try:
         loss = CrossEntropy(label_smoothing) if label_smoothing else None
         limits = (clip_norm, None)
-        trainer = Trainer(model, None, loss, device, threads, seed, batch, None, *limits, ema, accumulate, tune=tune)
+        narrow = None if precision == "float32" else precision
+        options: dict[str, Any] = {"ema": ema, "accumulate": accumulate, "precision": narrow, "tune": tune}
+        trainer = Trainer(model, None, loss, device, threads, seed, batch, None, *limits, **options)
         watchers: list[Any] = [callbacks.log(log)] if log is not None else []
         watchers += [callbacks.Plot(plot)] if plot is not None else []
     except (ValueError, ImportError) as error:
@@ -203,13 +206,14 @@ def bench(
     threads: Threads = None,
     mode: Annotated[str, typer.Option(help="train, infer or both.")] = "both",
     rounds: Annotated[int, typer.Option(min=1, help="Turns of every contender.")] = 10,
+    precision: Annotated[str, typer.Option(help="float32, or bfloat16: a race of its own.")] = "float32",
     folder: Annotated[Path, typer.Option(help="Where README.md, its charts and results/ go.")] = Path("benchmarks"),
     json_file: Json = None,
 ) -> None:
     """Race networks against other frameworks: `kernelwright bench lenet5 --against torch --mode train`."""
     from .bench import session
 
-    planned = session.races(networks or [], against, batch, threads, mode, rounds)
+    planned = session.races(networks or [], against, batch, threads, mode, rounds, precision)
     command = " ".join(["kernelwright", *sys.argv[1:]])
     _write(json_file, session.hold(planned, command, folder))
 

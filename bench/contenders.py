@@ -17,6 +17,7 @@ import numpy as np
 
 from ..runtime.errors import KernelwrightError
 
+FLOAT32, BFLOAT16 = "float32", "bfloat16"
 MOMENTUM, HEAD_WEIGHT = 0.9, 0.3
 """SGD's momentum, and the weight of auxiliary classifiers (GoogLeNet's paper, section 5), on every side."""
 
@@ -27,7 +28,8 @@ class BenchError(KernelwrightError, ValueError):
 
 @dataclass(frozen=True)
 class Setup:
-    """What a worker is told. `folder` holds the batches, the weights and the network's graph."""
+    """What a worker is told. `folder` holds the batches, the weights and the network's graph; `precision` is that of
+    convolutions and matrix products."""
 
     contender: str
     network: str
@@ -36,6 +38,7 @@ class Setup:
     steps_per_call: int
     rate: float
     folder: str
+    precision: str = FLOAT32
 
     def batches(self) -> tuple[np.ndarray, np.ndarray]:
         """(images (stack, batch, ...) float32, labels (stack, batch) int32)."""
@@ -62,7 +65,7 @@ class Runner(Protocol):
 class Contender:
     """peer: what `--against` calls it (None: ours). `needs`: modules that must be installed, its own first.
 
-    `reads_graph`: does it make the network from `graph.json`?
+    `reads_graph`: does it make the network from `graph.json`? `narrow`: can it multiply in bfloat16?
     """
 
     name: str
@@ -74,6 +77,7 @@ class Contender:
     compiled: bool = False
     trains: bool = True
     reads_graph: bool = False
+    narrow: bool = False
 
     def missing(self) -> str | None:
         """What to install before it can run."""
@@ -87,12 +91,14 @@ class Contender:
 
 
 CONTENDERS = (
-    Contender("kernelwright", "ours"),
-    Contender("kernelwright many steps", "ours", many_steps=True),
-    Contender("torch eager", "in_torch", "torch", ("torch",)),
-    Contender("torch channels last", "in_torch", "torch", ("torch",), channels_last=True),
-    Contender("torch compiled", "in_torch", "torch", ("torch",), compiled=True),
-    Contender("torch compiled channels last", "in_torch", "torch", ("torch",), channels_last=True, compiled=True),
+    Contender("kernelwright", "ours", narrow=True),
+    Contender("kernelwright many steps", "ours", many_steps=True, narrow=True),
+    Contender("torch eager", "in_torch", "torch", ("torch",), narrow=True),
+    Contender("torch channels last", "in_torch", "torch", ("torch",), channels_last=True, narrow=True),
+    Contender("torch compiled", "in_torch", "torch", ("torch",), compiled=True, narrow=True),
+    Contender(
+        "torch compiled channels last", "in_torch", "torch", ("torch",), channels_last=True, compiled=True, narrow=True
+    ),
     Contender("jax jit", "in_jax", "jax", ("jax", "torch"), reads_graph=True),
     Contender("jax channels last", "in_jax", "jax", ("jax", "torch"), channels_last=True, reads_graph=True),
     Contender("jax many steps", "in_jax", "jax", ("jax", "torch"), many_steps=True, reads_graph=True),

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from .contenders import HEAD_WEIGHT, MOMENTUM, Contender, Setup, check_weights
+from .contenders import BFLOAT16, HEAD_WEIGHT, MOMENTUM, Contender, Setup, check_weights
 from .networks import definition
 
 
@@ -39,13 +39,15 @@ class Torch:
         if contender.channels_last:
             net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             self.images = [x.to(memory_format=torch.channels_last) for x in self.images]
-        self.training, self.at = setup.training, 0
+        self.training, self.at, self.narrow = setup.training, 0, setup.precision == BFLOAT16
         self.optimizer = torch.optim.SGD(net.parameters(), setup.rate, momentum=MOMENTUM, fused=True)
 
         def forward(x: Any, t: Any) -> Any:
+            with torch.autocast("cpu", torch.bfloat16, enabled=self.narrow):
+                answers = net(x)
             if not setup.training:
-                return net(x)
-            logits, *heads = y if isinstance(y := net(x), tuple) else (y,)
+                return answers.float()
+            logits, *heads = (y.float() for y in (answers if isinstance(answers, tuple) else (answers,)))
             loss = nn.functional.cross_entropy(logits, t)
             for head in heads:
                 loss = loss + HEAD_WEIGHT * nn.functional.cross_entropy(head, t)

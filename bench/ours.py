@@ -17,7 +17,8 @@ from ..compiler.tensor import input
 from ..models.model import Model
 from ..models.normalization import Dropout
 from ..models.optimizers import SGD
-from .contenders import MOMENTUM, BenchError, Contender, Setup
+from ..models.precision import lowered
+from .contenders import FLOAT32, MOMENTUM, BenchError, Contender, Setup
 
 
 def network(name: str) -> Model:
@@ -31,18 +32,21 @@ def network(name: str) -> Model:
     return model
 
 
-def program(model: Model, training: bool, threads: int, batch: int, rate: float) -> Compiled:
+def program(model: Model, training: bool, threads: int, batch: int, rate: float, precision: str = FLOAT32) -> Compiled:
     """images -> logits; or (images, labels) -> loss, with everything that a training step updates."""
     images, typical = model.images(), {"batch": batch}
+    narrow = None if precision == FLOAT32 else precision
     if not training:
-        return compile([images], [model(images)], threads=threads, typical=typical)
+        return compile([images], lowered([model(images)], narrow), threads=threads, typical=typical)
     labels = input("labels", (None,), "int32")
-    loss = cross_entropy(model(images, training=True), labels)
-    for weight, logits in model.net.heads():
-        loss = loss + cross_entropy(logits, labels) * weight
+    answers = [model(images, training=True), *(logits for _, logits in model.net.heads())]
+    moving = model.net.updates()
+    found = lowered([*answers, *moving.values()], narrow, [images])
+    weights = [1.0, *(weight for weight, _ in model.net.heads())]
+    loss = sum((cross_entropy(y, labels) * w for w, y in zip(weights[1:], found[1:])), cross_entropy(found[0], labels))
     parameters = model.parameters()
     updates = SGD(rate, momentum=MOMENTUM).updates(parameters, grad(loss, parameters))
-    updates |= model.net.updates()
+    updates |= dict(zip(moving, found[len(answers) :], strict=True))
     return compile([images, labels], [loss], updates, threads=threads, typical=typical)
 
 
@@ -89,7 +93,7 @@ class Ours:
         if self.program is None:
             batch = self.arrays[0].shape[1]
             setup = self.setup
-            self.program = program(self.model, setup.training, setup.threads, batch, setup.rate)
+            self.program = program(self.model, setup.training, setup.threads, batch, setup.rate, setup.precision)
         if self.many:
             everything = range(len(self.arrays))
             return self.program.run(self.arrays, self.setup.steps_per_call, everything)[0]

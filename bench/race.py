@@ -19,12 +19,14 @@ import numpy as np
 
 from ..compiler.inspect import Limits
 from . import ours
-from .contenders import PEERS, BenchError, Contender, Setup, entered
+from .contenders import BFLOAT16, FLOAT32, PEERS, BenchError, Contender, Setup, entered
 from .networks import case
 from .racer import Racer, WorkerError
 
 TOLERANCE = 1e-3
 """Greatest difference from our results, relative to the greatest of them."""
+TOLERANCES = {FLOAT32: TOLERANCE, BFLOAT16: 5e-2}
+"""The same by precision: bfloat16 has 8 bits, and frameworks round to it in different places."""
 TURN = 0.2
 """The least seconds of one turn; a call that takes less is repeated."""
 PAUSE = 0.02
@@ -45,10 +47,12 @@ class Race:
     threads: int
     rounds: int = 10
     peers: tuple[str, ...] = PEERS
+    precision: str = FLOAT32
 
     @property
     def title(self) -> str:
-        return f"{self.network}, {'training step' if self.training else 'inference'}, batch {self.batch}"
+        kind = "" if self.precision == FLOAT32 else f", {self.precision}"
+        return f"{self.network}, {'training step' if self.training else 'inference'}, batch {self.batch}{kind}"
 
 
 def run(race: Race, limits: Limits, say: Callable[[str], None] = print) -> dict[str, Any]:
@@ -59,7 +63,7 @@ def run(race: Race, limits: Limits, say: Callable[[str], None] = print) -> dict[
     known = case(race.network)
     steps = known.steps_per_call
     field = entered(race.peers, known.convolutional, steps > 1)
-    skipped = {c.name: why for c in field if (why := _unfit(c, race.training)) is not None}
+    skipped = {c.name: why for c in field if (why := _unfit(c, race)) is not None}
     for name, why in skipped.items():
         say(f"{name}: skipped, {why}")
     with tempfile.TemporaryDirectory(prefix="kernelwright-bench-") as name, ExitStack() as stack:
@@ -82,7 +86,8 @@ def run(race: Race, limits: Limits, say: Callable[[str], None] = print) -> dict[
             stack.callback(racer.close)
             racers[contender.name] = racer
         checked = {name: racer.results() for name, racer in racers.items()}
-        difference = agree(race.title, {name: result for name, (result, _) in checked.items()})
+        tolerance = TOLERANCES[race.precision]
+        difference = agree(race.title, {name: result for name, (result, _) in checked.items()}, tolerance)
         say(f"{race.title}: all results agree; timing {race.rounds} rounds")
         times = _interleave({name: _turn(r, _steps(name, field, steps)) for name, r in racers.items()}, race.rounds)
     contenders = {
@@ -100,6 +105,7 @@ def run(race: Race, limits: Limits, say: Callable[[str], None] = print) -> dict[
         "network": race.network,
         "mode": "train" if race.training else "infer",
         "batch": race.batch,
+        "precision": race.precision,
         "threads": race.threads,
         "rounds": race.rounds,
         "steps_per_call": steps,
@@ -110,15 +116,17 @@ def run(race: Race, limits: Limits, say: Callable[[str], None] = print) -> dict[
     }
 
 
-def _unfit(contender: Contender, training: bool) -> str | None:
+def _unfit(contender: Contender, race: Race) -> str | None:
     """Why a contender cannot take part."""
-    return "inference only" if training and not contender.trains else contender.missing()
+    if race.precision != FLOAT32 and not contender.narrow:
+        return f"not raced in {race.precision}"
+    return "inference only" if race.training and not contender.trains else contender.missing()
 
 
-def agree(title: str, results: dict[str, np.ndarray]) -> dict[str, float]:
+def agree(title: str, results: dict[str, np.ndarray], tolerance: float = TOLERANCE) -> dict[str, float]:
     """Each contender's greatest difference from ours, the first, relative to the greatest of ours.
 
-    Raises DisagreementError where one is above TOLERANCE, has another shape, or is no number.
+    Raises DisagreementError where one is above `tolerance`, has another shape, or is no number.
     """
     name, ours = next(iter(results.items()))
     scale = max(float(np.abs(ours).max()), 1e-30)
@@ -127,10 +135,10 @@ def agree(title: str, results: dict[str, np.ndarray]) -> dict[str, float]:
         if theirs.shape != ours.shape:
             raise DisagreementError(f"{title}: {other} gives shape {theirs.shape}, {name} {ours.shape}")
         differences[other] = float(np.abs(theirs - ours).max()) / scale
-        if not differences[other] <= TOLERANCE:  # NaN is no agreement either
+        if not differences[other] <= tolerance:  # NaN is no agreement either
             raise DisagreementError(
                 f"{title}: {other} gives {_few(theirs)}, {name} gives {_few(ours)}; "
-                f"they differ by {differences[other]:.1e} of the greatest, more than {TOLERANCE:.0e}"
+                f"they differ by {differences[other]:.1e} of the greatest, more than {tolerance:.0e}"
             )
     return differences
 
@@ -162,7 +170,7 @@ def _start(contender: Contender, race: Race, folder: Path) -> tuple[Racer, dict[
     """The contender's process, ready, and the seconds of its start without and with compiled code kept before."""
     known = case(race.network)
     steps, rate = known.steps_per_call, known.rate
-    setup = Setup(contender.name, race.network, race.training, race.threads, steps, rate, str(folder))
+    setup = Setup(contender.name, race.network, race.training, race.threads, steps, rate, str(folder), race.precision)
     cache = folder / contender.name.replace(" ", "-")
     cold = Racer(setup, cache)
     cold.close()

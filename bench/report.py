@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .contenders import BenchError
+from .contenders import FLOAT32, BenchError
 from .networks import CASES
 from .svg import bars
 
@@ -27,7 +27,8 @@ ratio above 1 says that Kernelwright, in its faster way of being called, is fast
 Only ratios within a race mean something where a machine is shared.
 
 A training step is forward, backward and SGD with momentum, running averages included; dropout is off, so that all
-compute the same numbers. GFLOP/s count the multiply-adds of dense and convolutional layers, and are compared with the
+compute the same numbers. In a race in bfloat16 (`--precision bfloat16`), convolutions and matrix products are of that
+type on both sides, PyTorch's by autocast; the peak stays that of float32. GFLOP/s count the multiply-adds of dense and convolutional layers, and are compared with the
 peak measured at the start: independent vector multiply-adds in registers. Convolutions count as direct sums, whoever
 needs fewer products for them, so that more than 100% is possible. "First call" is from the start of a new
 process to the end of the first call, less the time to make the network and read its weights; "cold" with nothing
@@ -72,20 +73,35 @@ def write(folder: Path) -> Path:
 
 
 def newest(folder: Path) -> list[dict[str, Any]]:
-    """The newest race of each network, mode and number of threads, with the run it was in."""
-    found: dict[tuple[str, str, int], dict[str, Any]] = {}
+    """The newest race of each network, mode, number of threads and precision, with the run it was in."""
+    found: dict[tuple[str, str, int, str], dict[str, Any]] = {}
     for path in sorted(folder.glob("*-bench.json")):
         run = json.loads(path.read_text())
         about = {key: value for key, value in run.items() if key != "results"}
         for result in run["results"]:
-            found[result["network"], result["mode"], result["threads"]] = {**result, "run": about, "file": path.name}
+            key = (result["network"], result["mode"], result["threads"], precision(result))
+            found[key] = {**result, "run": about, "file": path.name}
     order = list(CASES)
-    return sorted(found.values(), key=lambda r: (order.index(r["network"]), r["mode"] == "infer", r["threads"]))
+
+    def place(r: dict[str, Any]) -> tuple[Any, ...]:
+        return order.index(r["network"]), r["mode"] == "infer", r["threads"], precision(r) != FLOAT32
+
+    return sorted(found.values(), key=place)
+
+
+def precision(result: dict[str, Any]) -> str:
+    """The type of a race's convolutions and matrix products."""
+    name: str = result.get("precision", FLOAT32)
+    return name
 
 
 def framework(contender: str) -> str:
     """The framework of a contender: the first word of its name."""
     return contender.partition(" ")[0].strip(",")
+
+
+def _narrow(result: dict[str, Any]) -> str:
+    return "" if precision(result) == FLOAT32 else f", {precision(result)}"
 
 
 def fastest(result: dict[str, Any]) -> dict[str, str]:
@@ -104,7 +120,7 @@ def chart(title: str, results: Sequence[dict[str, Any]]) -> str:
     groups = {}
     for r in results:
         base = r["contenders"][r["best_peer"]]["seconds"]["median"]
-        label = f"{r['network']}, {threads(r)}"
+        label = f"{r['network']}, {threads(r)}{_narrow(r)}"
         groups[label] = {f: base / r["contenders"][name]["seconds"]["median"] for f, name in fastest(r).items()}
     return bars(f"Speed, {title}", "relative to the fastest peer", groups)
 
@@ -117,6 +133,7 @@ def summary(results: Sequence[dict[str, Any]]) -> str:
             MODES[r["mode"]],
             str(r["batch"]),
             str(r["threads"]),
+            precision(r),
             milliseconds(r["contenders"][r["best"]]),
             f"{r['best_peer']}: {milliseconds(r['contenders'][r['best_peer']])}" if r["best_peer"] else "none",
             ratio(r),
@@ -124,7 +141,17 @@ def summary(results: Sequence[dict[str, Any]]) -> str:
         ]
         for r in results
     ]
-    head = ["network", "", "batch", "threads", "Kernelwright, ms", "fastest peer, ms", "ratio", "of the peak"]
+    head = [
+        "network",
+        "",
+        "batch",
+        "threads",
+        "precision",
+        "Kernelwright, ms",
+        "fastest peer, ms",
+        "ratio",
+        "of the peak",
+    ]
     return table(head, rows)
 
 
@@ -137,7 +164,9 @@ def detail(result: dict[str, Any]) -> str:
         memory = f"{c['memory']['peak'] / 1e6:.0f} ({c['memory']['imported'] / 1e6:.0f})"
         speed = [f"{c['gflops']:.1f}", f"{c['of_peak']:.0%}"]
         rows.append([name, milliseconds(c), *speed, *(f"{s:.1f}" for s in start), memory, f"{c['difference']:.0e}"])
-    title = f"## {result['network']}, {MODES[result['mode']]}, batch {result['batch']}, {threads(result)}"
+    title = (
+        f"## {result['network']}, {MODES[result['mode']]}, batch {result['batch']}, {threads(result)}{_narrow(result)}"
+    )
     peer = f"Ratio to {result['best_peer']}: **{ratio(result)}**." if result["best_peer"] else "No peer ran."
     versions = ", ".join(f"{k} {v}" for k, v in run["machine"]["versions"].items() if v != "not installed")
     peak = run["limits"][str(result["threads"])]

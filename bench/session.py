@@ -16,9 +16,9 @@ from typing import Any
 
 from ..runtime.threads import available_cores
 from . import machine, peak, report
-from .contenders import PEERS, BenchError, entered
+from .contenders import FLOAT32, PEERS, BenchError, entered
 from .networks import CASES, case
-from .race import Race, run
+from .race import TOLERANCES, Race, run
 
 SAY = partial(print, flush=True)
 MODES = {"train": (True,), "infer": (False,), "both": (True, False)}
@@ -31,11 +31,14 @@ def races(
     threads: int | None = None,
     mode: str = "both",
     rounds: int = 10,
+    precision: str = FLOAT32,
 ) -> list[Race]:
     """What the command's options ask for; without networks, all of them.
 
-    Raises BenchError for a network, a peer, a mode or a number of threads that there is not.
+    Raises BenchError for a network, a peer, a mode, a precision or a number of threads that there is not.
     """
+    if precision not in TOLERANCES:
+        raise BenchError(f"there is no race in {precision!r}; there are {', '.join(TOLERANCES)}")
     if mode not in MODES:
         raise BenchError(f"there is no mode {mode!r}; there are {', '.join(MODES)}")
     cores = available_cores()
@@ -44,7 +47,7 @@ def races(
     peers = tuple(p.strip() for p in against.split(",") if p.strip())
     entered(peers, True, True)
     return [
-        Race(name, training, batch or case(name).batch, threads or cores, rounds, peers)
+        Race(name, training, batch or case(name).batch, threads or cores, rounds, peers, precision)
         for name in networks or CASES
         for training in MODES[mode]
     ]

@@ -12,8 +12,10 @@ import numpy as np
 
 from ..runtime.errors import RuntimeShapeError
 from ..runtime.sizes import single_symbol, symbols
+from . import dtypes
 from .errors import CompileError, InputError
 from .graph import toposort
+from .narrow import as_words, to_bfloat16
 from .shapes import Dim, poly, show, value
 from .tensor import Tensor
 
@@ -54,16 +56,32 @@ def check_arrays(inputs: Sequence[Tensor], arrays: Sequence[Any]) -> list[np.nda
     given = []
     for x, a in zip(inputs, arrays):
         try:
-            array = a if isinstance(a, np.ndarray) else np.asarray(a, x.dtype)
+            array = a if isinstance(a, np.ndarray) else _converted(a, x.dtype)
         except (TypeError, ValueError, OverflowError) as error:
             raise InputError(f"input {x.attrs.name!r} takes {x.dtype}{show(x.shape)}: {error}") from None
-        if array.dtype.name != x.dtype:
+        if x.dtype == dtypes.BFLOAT16:
+            array = _words(x, array)
+        elif array.dtype.name != x.dtype:
             raise InputError(
                 f"input {x.attrs.name!r} takes {x.dtype}, got {array.dtype} of shape {array.shape}; "
                 f"convert it with .astype({x.dtype!r})"
             )
-        given.append(array if array.dtype.isnative else array.astype(x.dtype))
+        given.append(array if array.dtype.isnative else array.astype(dtypes.stored(x.dtype)))
     return given
+
+
+def _converted(value: Any, dtype: str) -> np.ndarray:
+    return to_bfloat16(value) if dtype == dtypes.BFLOAT16 else np.asarray(value, dtype)
+
+
+def _words(x: Tensor, array: np.ndarray) -> np.ndarray:
+    words = as_words(array)
+    if words is None:
+        raise InputError(
+            f"input {x.attrs.name!r} takes bfloat16 as uint16 words, got {array.dtype} of shape {array.shape}; "
+            "make them with kw.to_bfloat16(array), or declare the input float32 and cast it in the graph"
+        )
+    return words
 
 
 def check_shapes(inputs: Sequence[Tensor], arrays: Sequence[np.ndarray], steps: int, per_step: Sequence[int]) -> None:

@@ -179,8 +179,9 @@ def assemble(
 def _spec(b: Buffer, plan: Plan) -> runtime.BufferSpec:
     first, last = plan.lifetimes.get(b, (0, 0))
     data = b.node.attrs.value.array if b.kind == "constant" else None
+    words = dtypes.stored(b.dtype)
     shape, slack = tuple(map(poly, b.shape)), poly(b.slack) if b.gap else ()
-    return runtime.BufferSpec(b.name, b.dtype, shape, b.order, b.kind, first, last, data, slack)  # type: ignore[arg-type]
+    return runtime.BufferSpec(b.name, words, shape, b.order, b.kind, first, last, data, slack)  # type: ignore[arg-type]
 
 
 Info = TypeVar("Info", bound=KernelInfo)

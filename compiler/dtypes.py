@@ -2,6 +2,9 @@
 
 Promotion follows PyTorch: a float and an integer give the float; Python numbers are weak and take the
 type of the tensor they meet (a Python float with an integer tensor gives the default float).
+
+bfloat16 is a type of values in memory: the upper 16 bits of a float32. Kernels compute with it in float32 and round to
+nearest even where it is stored or cast to.
 """
 
 from __future__ import annotations
@@ -11,11 +14,11 @@ import numpy as np
 from .errors import DTypeError
 
 BOOL, UINT8, INT32, UINT32, INT64 = "bool", "uint8", "int32", "uint32", "int64"
-FLOAT32, FLOAT64 = "float32", "float64"
+BFLOAT16, FLOAT32, FLOAT64 = "bfloat16", "float32", "float64"
 DEFAULT_FLOAT, DEFAULT_INT = FLOAT32, INT32
 
-_ORDER = (BOOL, UINT8, INT32, UINT32, INT64, FLOAT32, FLOAT64)
-ITEMSIZE = {BOOL: 1, UINT8: 1, INT32: 4, UINT32: 4, INT64: 8, FLOAT32: 4, FLOAT64: 8}
+_ORDER = (BOOL, UINT8, INT32, UINT32, INT64, BFLOAT16, FLOAT32, FLOAT64)
+ITEMSIZE = {BOOL: 1, UINT8: 1, INT32: 4, UINT32: 4, INT64: 8, BFLOAT16: 2, FLOAT32: 4, FLOAT64: 8}
 
 
 def check(dtype: object) -> str:
@@ -30,7 +33,22 @@ def check(dtype: object) -> str:
 
 
 def is_float(dtype: str) -> bool:
-    return dtype in (FLOAT32, FLOAT64)
+    return dtype in (BFLOAT16, FLOAT32, FLOAT64)
+
+
+def computed(dtype: str) -> str:
+    """The type in which kernels and the reference compute with values of `dtype`."""
+    return FLOAT32 if dtype == BFLOAT16 else dtype
+
+
+def stored(dtype: str) -> str:
+    """NumPy's type of the words in which values of `dtype` lie in memory."""
+    return "uint16" if dtype == BFLOAT16 else dtype
+
+
+def largest(dtype: str) -> float:
+    """The greatest finite number of a float type."""
+    return (2 - 2.0**-7) * 2.0**127 if dtype == BFLOAT16 else float(np.finfo(dtype).max)
 
 
 def is_integer(dtype: str) -> bool:

@@ -1,7 +1,7 @@
 """What a register tile's operands cost to fetch: cycles per step from the caches and from memory.
 
 Counted from the bytes that a step needs, and from how much of what is read again stays in which cache. `tiling` ranks
-tiles by it. Leans on `loops`.
+tiles by it. Leans on `loops` and on what the target's instructions are.
 """
 
 from __future__ import annotations
@@ -10,12 +10,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .loops import Axis, Index
+from . import dtypes
+from .codegen.target import target
+from .loops import Axis, Expr, Index
 
 L1, L2, L3 = 24 << 10, 768 << 10, 12 << 20
 """Bytes of the caches that a tile's operands can count on."""
 FROM_L2, FROM_L3, FROM_MEMORY = 24.0, 10.0, 2.0
 """Bytes per cycle and core."""
+VECTOR_LOAD, SPLAT = 0.9, 0.2
+INTERLEAVE, TWO_WORDS = 1.0, 2.5
+"""Cycles to put two vectors of 16-bit words together word by word, and to broadcast two words from apart."""
 PAGE, LINE, WAYS = 4096, 64, 8
 """The first cache has as many sets as a page has lines, so addresses a page apart share a set of WAYS lines."""
 
@@ -55,6 +60,31 @@ class Feed:
         if self.blocks or footprint <= L2:
             return step / FROM_L2
         return step / (FROM_L3 if footprint <= L3 else FROM_MEMORY)
+
+
+@dataclass(frozen=True)
+class Operands:
+    """What of the operands' types decides a step's cycles. `size`: bytes of an element. `paired`: two steps are one
+    instruction; for it a's two elements come in one load where the sum runs along a's memory (`dense`)."""
+
+    size: int
+    paired: bool
+    dense: bool
+
+    def cycles(self, rows: int, vectors: int) -> float:
+        """Cycles of a step of so many rows by so many vectors, with all in the first cache."""
+        if not self.paired:
+            return max(rows * vectors + VECTOR_LOAD * vectors + SPLAT * rows, 4.0)
+        loads = (2 * VECTOR_LOAD + INTERLEAVE) * vectors + (SPLAT if self.dense else TWO_WORDS) * rows
+        return max((rows * vectors + loads) / 2, 2.0)
+
+
+def operands(a: Expr, b: Expr, place: Index, summed: Sequence[Axis]) -> Operands:
+    """Of the loads a and b, where a tile reads a at `place`."""
+    kinds = {a.data[0].dtype, b.data[0].dtype}
+    size = max(dtypes.ITEMSIZE[kind] for kind in kinds)
+    paired = kinds == {dtypes.BFLOAT16} and bool(summed) and target().pairs
+    return Operands(size, paired, bool(summed) and place.coefficient(summed[-1]) == 1)
 
 
 def overlapped(compute: float, fed: float) -> float:

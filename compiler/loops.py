@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from . import dtypes
 from .shapes import Dim, divide
 
 _ids = itertools.count()
@@ -248,6 +249,7 @@ Condition = Within | Divides
 class Expr:
     """One scalar value. `kind` is const, load, call, index, size, guard or reduce; `data` what belongs to it:
 
+    `dtype` is what is computed with: values of a bfloat16 buffer are float32 once loaded, until they are stored.
     const: the Python number · load: (tensor, index per dimension) · call: the function's name · index: the
     Index · size: the Dim · guard: the conditions (args: value, otherwise) · reduce: (kind, axes)
     """
@@ -268,6 +270,7 @@ class Expr:
 
 
 def _make(kind: str, args: tuple[Expr, ...], data: Any, dtype: str) -> Expr:
+    dtype = dtypes.computed(dtype)
     key = (kind, tuple(map(id, args)), type(data), data, dtype)
     expr = Expr._interned.get(key)
     if expr is None:

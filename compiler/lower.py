@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from . import loops
+from . import dtypes, loops
 from .fuse import Fusion, Group
 from .graph import location, name_of
 from .kernels import Buffer, Kernel, Store, points
@@ -60,10 +60,16 @@ def _kernel(
             value = loops.load(stored[node], index, node.dtype)
         else:
             value = lowering.value(node, index)
-        stores += [Store(b, index, value) for b in targets[node]]
+        stores += [Store(b, index, _unrounded(value, b)) for b in targets[node]]
     nodes = tuple(dict.fromkeys([*group.inlined, *group.members]))
     reasons = tuple(f"{n.op.name}: {fusion.reasons.get(n, '')}" for n in nodes)
     return normalize(Kernel(_name(group, names), axes, tuple(stores), nodes, reasons))
+
+
+def _unrounded(value: loops.Expr, into: Buffer) -> loops.Expr:
+    """The value without the rounding that storing does anyway."""
+    twice = into.dtype == dtypes.BFLOAT16 and value.kind == "call" and value.data == "round_bfloat16"
+    return value.args[0] if twice else value
 
 
 def _name(group: Group, taken: dict[str, int]) -> str:

@@ -25,6 +25,7 @@ from .graph import name_of, toposort
 from .kernels import Buffer, Kernel
 from .lower import lower
 from .merge import merged
+from .narrow import returned
 from .normalize import normalize
 from .partial_sums import in_parts
 from .phases import by_phases
@@ -88,7 +89,7 @@ class Reference(Compiled):
             values = reference.evaluate([*self.outputs, *self.updates.values()], feed)
             for variable, new in zip(self.updates, values[len(self.outputs) :]):
                 variable.attrs.state.set(new)
-            results.append(values[: len(self.outputs)])
+            results.append([returned(v, y.dtype) for v, y in zip(values, self.outputs)])
         return results[0] if steps == 1 and not per_step else [np.stack(column) for column in zip(*results)]
 
 

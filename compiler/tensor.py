@@ -13,6 +13,7 @@ import numpy as np
 from . import dtypes
 from .errors import DTypeError, KernelwrightError, ShapeError
 from .graph import Attrs, Node, location, name_of, set_name, user_location
+from .narrow import rounded
 from .ops.registry import OPS
 from .shapes import Dim, Shape, Size, as_index, broadcast, from_user, product, show
 
@@ -222,6 +223,8 @@ def full(shape: Shape, value: Number, dtype: str) -> Tensor:
     """A tensor with the same number everywhere."""
     if dtypes.is_float(dtype):
         value = _as_float(value)
+        if dtype == dtypes.BFLOAT16:
+            value = float(rounded(np.asarray(value)))
     elif dtype == dtypes.BOOL:
         value = bool(value)
     else:
@@ -279,7 +282,8 @@ def as_tensor(value: Any, dtype: str | None = None) -> Tensor:
         )
     except (DTypeError, ValueError) as error:
         raise DTypeError(f"cannot use {type(value).__name__} as a tensor: {error} (at {user_location()})") from None
-    return apply("array", (), value=ArrayConstant(array.astype(checked)))
+    constant = apply("array", (), value=ArrayConstant(array.astype(dtypes.computed(checked))))
+    return cast(constant, checked)
 
 
 def cast(x: Like, dtype: Any) -> Tensor:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from . import dtypes, loops
 from .codegen.target import lanes
-from .feeding import FROM_L2, FROM_L3, L1, L2, PAGE, Feed, line_of, overlapped
+from .feeding import FROM_L2, FROM_L3, L1, L2, PAGE, Feed, Operands, line_of, operands, overlapped
 from .kernels import Kernel
 from .loops import Axis, Expr, Index
 from .panel import make_panel
@@ -20,7 +20,7 @@ from .schedule import SLOTS, Block, Tile, address
 from .shapes import Dim, nominal
 from .tile_shapes import tile_shapes
 
-VECTOR_LOAD, SPLAT, DOT_LOAD = 0.9, 0.2, 0.35
+DOT_LOAD = 0.35
 FEW_TILES = 4
 """Along an axis whose size may change from run to run, fewer tiles than this are likely to be part empty."""
 PHASED = 1.1
@@ -174,8 +174,9 @@ def _outer(
     red = reduction.data[1]
     outer, depth = _work(kernel, (row, lane), red, conditions)
     width = lanes(reduction.dtype)
-    size = dtypes.ITEMSIZE[reduction.dtype]
     summed = _sum_order(red, address(b))
+    kind = operands(a, b, address(a), summed)
+    size = kind.size
     line = line_of(address(a), summed, size)
     stride = size * nominal(address(a).coefficient(row)) if row is not None else 0
     unsure = row is not None and not isinstance(row.extent, int)
@@ -186,14 +187,14 @@ def _outer(
             continue
         m = math.ceil(nominal(row.extent) / r) if row is not None else 1
         n = math.ceil(nominal(lane.extent) / (v * width))
-        compute = max(r * v + VECTOR_LOAD * v + SPLAT * r, 4.0)
+        compute = kind.cycles(r, v)
         unsteady = 1.05 if (unsure and m < FEW_TILES) or stride >= PAGE else 1.0
         if outer * m * n * (depth * compute + (TILE_CALL + 2 * r * v) + EPILOGUE * r * v) * unsteady >= best[0]:
             continue  # dearer even if it waited for nothing
         for blocked, across in itertools.product((False, True), repeat=2):
             if across and (m == 1 or n == 1):
                 continue
-            block = _block(summed, conditions, size, (r, m), (v * width, n), across) if blocked else None
+            block = _block(summed, conditions, kind, (r, m), (v * width, n), across) if blocked else None
             if blocked and block is None:
                 break
             parts, steps = 1.0, depth
@@ -250,7 +251,8 @@ def _from_panel(
     if not all(_cuts_loops(c, summed) and row not in c.index.axes for c in left):
         return None
     outer, depth = _work(kernel, (row, lane), summed, left)
-    width, size = lanes(reduction.dtype), dtypes.ITEMSIZE[reduction.dtype]
+    kind = operands(a, b, panel.place, summed)
+    width, size = lanes(reduction.dtype), kind.size
     copy = panel.size * (NEAR if address(panel.value).coefficient(panel.axes[-1]) in (0, 1) else FAR)
     copy += panel.size * NEAR if panel.conditions else 0.0  # zeros first
     order = tuple(x for x in kernel.axes if x is not row and x is not lane)
@@ -263,7 +265,7 @@ def _from_panel(
         group = min(max(int(L2 // 2 // max(column, 1)), 1), n)
         rate = FROM_L2 if column <= L2 else FROM_L3
         fed = far * r + (0.0 if column <= L1 else v * width * size / rate)
-        per_step = overlapped(max(r * v + VECTOR_LOAD * v + SPLAT * r, 4.0), fed)
+        per_step = overlapped(kind.cycles(r, v), fed)
         tiles = outer * m * n * (depth * per_step * (PHASED if left else 1.0) + TILE_CALL + EPILOGUE * r * v)
         best = min(best, (tiles + outer * math.ceil(n / group) * copy, r, v, group))
     cost, r, v, group = best
@@ -279,7 +281,7 @@ def _last_of(order: Sequence[Axis], of: frozenset[Axis]) -> list[Axis]:
 def _block(
     summed: Sequence[Axis],
     conditions: Sequence[loops.Condition],
-    size: int,
+    kind: Operands,
     rows: tuple[int, int],
     columns: tuple[int, int],
     across: bool,
@@ -288,7 +290,7 @@ def _block(
     (r, m), (width, n) = rows, columns
     if across:
         (r, m), (width, n) = columns, rows
-    per_step = size * (r * min(m, SLOTS) + width * min(n, math.ceil(SLOTS / max(m, 1))))
+    per_step = kind.size * (r * min(m, SLOTS) + width * min(n, math.ceil(SLOTS / max(m, 1))))
     room = max(L2 // 2 // max(per_step, 1), 32)
     inside = 1
     for i in reversed(range(len(summed))):
@@ -299,7 +301,8 @@ def _block(
             if cut or any(isinstance(c, loops.Divides) for c in conditions):
                 return None
             parts = math.ceil(trips / max(room // inside, 1))
-            return Block(outside, summed[i], math.ceil(trips / parts))
+            steps = math.ceil(trips / parts)
+            return Block(outside, summed[i], steps + steps % 2 * kind.paired)
         inside *= trips
     return None
 
@@ -318,7 +321,7 @@ def _dot(
     outer, depth = _work(kernel, (row, column), red, conditions)
     width = lanes(reduction.dtype)
     vectors = math.ceil(nominal(lane.extent) / width)
-    size = dtypes.ITEMSIZE[reduction.dtype]
+    size = max(dtypes.ITEMSIZE[e.data[0].dtype] for e in (a, b))
     feed = Feed(depth * nominal(lane.extent), size, size, size)
     best = (math.inf, 1, 1)
     for r, c in tile_shapes("dot"):

@@ -24,6 +24,7 @@ from .codegen.target import target
 from .errors import CompileError
 from .kernels import Buffer, Kernel
 from .layout import signature
+from .narrow import returned
 from .schedule import Tile
 from .schedule_text import parse, show
 from .shapes import nominal, poly
@@ -175,7 +176,8 @@ def _program(variants: Sequence[Kernel], sources: Sequence[Source], objects: dic
         count = math.prod(nominal(d) for d in b.shape)
         data = None if b in written else _values(b, count)
         kind = "temp" if b in written else "constant"
-        specs.append(runtime.BufferSpec(b.name, b.dtype, (poly(count),), (0,), kind, 0, len(variants), data))  # type: ignore[arg-type]
+        words = dtypes.stored(b.dtype)
+        specs.append(runtime.BufferSpec(b.name, words, (poly(count),), (0,), kind, 0, len(variants), data))  # type: ignore[arg-type]
     for variant, source in zip((variants[0], *variants), (sources[0], *sources)):
         key = kernel_key(source.text)
         sizes = [runtime.SizeArg(poly(nominal(d))) for d in source.names.sizes]
@@ -189,5 +191,5 @@ def _values(b: Buffer, count: int) -> np.ndarray:
     """Floats between a half and one; zeros for integers, which may be positions."""
     if not dtypes.is_float(b.dtype):
         return np.zeros(count, b.dtype)
-    some = np.random.default_rng(0).random(4099).astype(b.dtype) / 2 + 0.5
-    return np.resize(some, count).astype(b.dtype)
+    some = np.random.default_rng(0).random(4099).astype(dtypes.computed(b.dtype)) / 2 + 0.5
+    return np.resize(returned(some, b.dtype), count)

@@ -10,16 +10,21 @@ from typing import Any
 import numpy as np
 
 from . import dtypes
-from .errors import InputError, ShapeError
+from .errors import DTypeError, InputError, ShapeError
 from .tensor import Tensor, apply
 
 
 def variable(name: str, value: Any, dtype: Any = None) -> Tensor:
-    """A variable holding a copy of `value` (any array), in which programs can leave new values."""
+    """A variable holding a copy of `value` (any array), in which programs can leave new values.
+
+    Raises DTypeError for a dtype that is unknown, or bfloat16.
+    """
     from ..runtime.state import State
 
     array = np.asarray(value)
     checked = dtypes.check(dtype if dtype is not None else array.dtype)
+    if checked == dtypes.BFLOAT16:
+        raise DTypeError(f"variable {name!r}: values are kept in float32; cast to bfloat16 where it is read")
     state = State(name, np.array(array, checked))
     return apply("variable", (), name=name, shape=tuple(array.shape), dtype=checked, state=state)
 

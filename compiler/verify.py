@@ -18,7 +18,7 @@ from .ops.registry import OPS
 from .shapes import Size, show, value
 from .tensor import Tensor
 
-TOLERANCE = {dtypes.FLOAT32: 1e-4, dtypes.FLOAT64: 1e-9}
+TOLERANCE = {dtypes.BFLOAT16: 2e-2, dtypes.FLOAT32: 1e-4, dtypes.FLOAT64: 1e-9}
 
 
 class VerifyError(AssertionError):
@@ -71,7 +71,7 @@ def _nudge(rng: np.random.Generator, values: np.ndarray, dtype: str) -> np.ndarr
     """Floats moved by a few units in the last place."""
     if not dtypes.is_float(dtype):
         return values
-    return values * (1 + 4 * float(np.finfo(dtype).eps) * rng.choice([-1.0, 1.0], values.shape))
+    return values * (1 + 4 * float(np.finfo(dtypes.computed(dtype)).eps) * rng.choice([-1.0, 1.0], values.shape))
 
 
 def _noise(a: np.ndarray, nudged: np.ndarray, dtype: str) -> float:

@@ -203,7 +203,7 @@ def _tiles_of_panel(kernel: Kernel, t: Tile, panel: Panel, w: Writer, width: int
     """Per place of the outer axes: the panel is filled, then a group of columns of tiles is computed from it."""
     assert t.row is not None and t.column is not None
     dtype = t.reduction.dtype
-    w.scratch += [f"acc = {dtype}_scratch({t.rows * width})", f"panel = {dtype}_scratch({panel.size})"]
+    w.scratch += [f"acc = {dtype}_scratch({t.rows * width})", f"panel = {t.a.data[0].dtype}_scratch({panel.size})"]
     columns = blocks(w, t.column.extent, width)
     groups = blocks(w, t.column.extent, width * t.group)
     parts: list[tuple[Axis | str, str]] = [("group", groups), *((x, w.names.size(x.extent)) for x in t.outer)]

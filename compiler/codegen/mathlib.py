@@ -15,6 +15,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from . import scalar
+from .bfloat16 import nearest_bfloat16
 from .mathref import PHILOX_MULTIPLIERS, PHILOX_ROUNDS, PHILOX_WEYL
 from .scalar import F32, F64, I32, I64, Scalar
 
@@ -219,6 +220,17 @@ def bits_to_uniform(typingctx: Any, bits: Any) -> Any:
     return types.float32(types.uint32), generate
 
 
+@intrinsic
+def round_bfloat16(typingctx: Any, x: Any) -> Any:
+    """The float32 nearest to x that bfloat16 holds."""
+
+    def generate(context: Any, builder: ir.IRBuilder, sig: Any, args: tuple) -> ir.Value:
+        upper = builder.shl(nearest_bfloat16(builder, args[0]), ir.Constant(I32, 16))
+        return builder.bitcast(upper, F32)
+
+    return types.float32(types.float32), generate
+
+
 _POLYNOMIALS = {name: getattr(scalar, name) for name in ("exp", "expm1", "log", "log1p", "tanh", "erf", "sin", "cos")}
 _INSTRUCTIONS = {"sqrt": "sqrt", "floor": "floor", "ceil": "ceil", "round": "roundeven", "trunc": "trunc"}
 
@@ -235,5 +247,6 @@ NAMES: dict[str, Any] = {
     "sign": _numeric("sign", 1, _emit_sign),
     "where": where,
     "philox": philox,
+    "round_bfloat16": round_bfloat16,
     "bits_to_uniform": bits_to_uniform,
 }

@@ -20,7 +20,9 @@ from numba.core import cgutils, types
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
-I1, I8, I32, I64 = ir.IntType(1), ir.IntType(8), ir.IntType(32), ir.IntType(64)
+from .bfloat16 import nearest_bfloat16, widened
+
+I1, I8, I16, I32, I64 = ir.IntType(1), ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.IntType(64)
 TABLE_SCOPE, SCRATCH_SCOPE = -1, -2
 CACHE_LINE = 64
 
@@ -31,6 +33,7 @@ ELEMENTS = {
     "int64": (types.int64, I64, 8),
     "uint8": (types.uint8, I8, 1),
     "uint32": (types.uint32, I32, 4),
+    "bfloat16": (types.float32, I16, 2),
     "bool": (types.boolean, I8, 1),
 }
 
@@ -119,7 +122,7 @@ def load_element(context: Any, builder: ir.IRBuilder, sig: Any, args: tuple) -> 
     note_access(builder, value, pointer.scope)
     if pointer.element is types.boolean:
         return builder.icmp_unsigned("!=", value, ir.Constant(I8, 0))
-    return value
+    return widened(builder, value) if pointer.dtype == "bfloat16" else value
 
 
 @lower_builtin(operator.setitem, Pointer, types.Integer, types.Any)
@@ -130,6 +133,8 @@ def store_element(context: Any, builder: ir.IRBuilder, sig: Any, args: tuple) ->
     value = args[2]
     if pointer.element is types.boolean:
         value = builder.zext(value, I8)
+    elif pointer.dtype == "bfloat16":
+        value = builder.trunc(nearest_bfloat16(builder, value), I16)
     note_access(builder, builder.store(value, where, align=pointer.size), pointer.scope)
     return context.get_dummy_value()
 

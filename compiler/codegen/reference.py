@@ -1,6 +1,7 @@
 """The NumPy printer: runs a tensor graph node by node with each op's reference. Slow, and what is meant.
 
-Used by tests and for finding the first op that made a NaN. Leans on the op rows only.
+Used by tests and for finding the first op that made a NaN. Values of bfloat16 are float32 here, rounded after each
+op. Leans on the op rows only.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from .. import dtypes
 from ..errors import InputError
 from ..graph import toposort
+from ..narrow import given, rounded
 from ..shapes import Size
 from ..tensor import Tensor
 
@@ -37,7 +40,7 @@ def evaluate(
     values: dict[Any, np.ndarray] = {}
     for node in toposort(outputs):
         if node in inputs:
-            values[node] = np.asarray(inputs[node], node.dtype)
+            values[node] = given(inputs[node], node.dtype)
         elif node.op.name == "variable":
             values[node] = node.attrs.state.get()
         elif node.op.name == "input":
@@ -45,6 +48,8 @@ def evaluate(
         else:
             with np.errstate(all="ignore"):
                 values[node] = node.op.reference(node, sizes, *(values[i] for i in node.inputs))
+            if node.dtype == dtypes.BFLOAT16:
+                values[node] = rounded(values[node])
         if watch is not None and watch(node, values[node]):
             break
     return [values[y] for y in outputs if y in values]

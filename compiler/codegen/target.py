@@ -55,10 +55,20 @@ define void @probe(ptr %a, ptr %b) {
 """
 """A multiply-add of 64 bytes. The registers and instructions that LLVM makes of it tell what the CPU has."""
 
+NARROW_PROBE = """
+define void @probe(ptr %a, ptr %b) {
+  %x = load <16 x float>, ptr %a
+  %y = fptrunc <16 x float> %x to <16 x bfloat>
+  store <16 x bfloat> %y, ptr %b
+  ret void
+}
+"""
+
 
 @dataclass(frozen=True)
 class Target:
-    """One CPU as LLVM knows it. `fma`: multiply-adds are one instruction. `masks`: they have registers of their own."""
+    """One CPU as LLVM knows it. `fma`: multiply-adds are one instruction. `masks`: they have registers of their own.
+    `pairs`: dot products of pairs of bfloat16 (AVX-512 BF16)."""
 
     triple: str
     cpu: str
@@ -67,6 +77,7 @@ class Target:
     vector_registers: int
     fma: bool
     masks: bool
+    pairs: bool = False
 
     def lanes(self, dtype: str) -> int:
         """How many elements of `dtype` one vector register holds."""
@@ -86,7 +97,8 @@ class Target:
         """Can this machine run what is compiled for the target?"""
         here = described(NATIVE)
         same = self.triple.partition("-")[0] == here.triple.partition("-")[0]
-        return same and self.vector_bytes <= here.vector_bytes and self.fma <= here.fma
+        has = self.fma <= here.fma and self.pairs <= here.pairs
+        return same and has and self.vector_bytes <= here.vector_bytes
 
 
 _chosen: ContextVar[str | None] = ContextVar("cpu", default=None)
@@ -144,7 +156,15 @@ def _probed(triple: str, cpu: str, features: str) -> Target:
     else:
         width, registers = 16, 16 if "xmm" in text else 32
     fma = "vfmadd" in text or "fmla" in text
-    return Target(triple, cpu, features, width, registers, fma, "zmm" in text)
+    pairs = "zmm" in text and _narrows(triple, cpu, features)
+    return Target(triple, cpu, features, width, registers, fma, "zmm" in text, pairs)
+
+
+def _narrows(triple: str, cpu: str, features: str) -> bool:
+    """Has the CPU instructions for bfloat16?"""
+    module = llvm.parse_assembly(NARROW_PROBE)
+    module.triple = triple
+    return "vcvtneps2bf16" in machine(triple, cpu, features).emit_assembly(module)
 
 
 @cache

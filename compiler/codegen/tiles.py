@@ -26,6 +26,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+from .bfloat16 import widened
 from .memory import I32, I64, Pointer, note_access
 from .target import target
 
@@ -58,6 +59,10 @@ class Tile:
         short = next(key for key, dtype in DTYPES.items() if dtype == self.dtype)
         suffix = "_full" * self.full + "_add" * self.add
         return f"{self.kind}_tile_{self.rows}x{self.columns}_{self.loops}_{short}{suffix}"
+
+    def takes(self, name: str, dtype: str) -> bool:
+        """May this pointer be of that type? Operands of bfloat16 are widened as they are loaded."""
+        return dtype == self.dtype or (name != "acc" and (self.dtype, dtype) == ("float32", "bfloat16"))
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -95,13 +100,12 @@ def _intrinsic(tile: Tile) -> Any:
 
     def typed(typingctx: Any, *args: Any) -> Any:
         kinds = dict(zip(names, args))
-        if not all(isinstance(kinds[each], Pointer) and kinds[each].dtype == tile.dtype for each in POINTERS):
+        if not all(isinstance(kinds[each], Pointer) and tile.takes(each, kinds[each].dtype) for each in POINTERS):
             return None
         wanted = [kinds[each] if each in POINTERS else types.int64 for each in names]
 
         def generate(context: Any, builder: ir.IRBuilder, sig: Any, values: tuple) -> ir.Value:
-            emitter = (_Outer if tile.kind == "outer" else _Dot)(tile, builder, kinds, dict(zip(names, values)))
-            emitter.emit()
+            _emitter(tile, kinds)(tile, builder, kinds, dict(zip(names, values))).emit()
             return context.get_dummy_value()
 
         return types.void(*wanted), generate
@@ -112,6 +116,16 @@ def _intrinsic(tile: Tile) -> Any:
         [inspect.Parameter(each, kind) for each in ("typingctx", *names)]
     )
     return intrinsic(typed)
+
+
+def _emitter(tile: Tile, kinds: dict[str, Any]) -> Any:
+    if tile.kind == "dot":
+        return _Dot
+    if tile.loops and target().pairs and kinds["a"].dtype == kinds["b"].dtype == "bfloat16":
+        from .pairs import PairedOuter
+
+        return PairedOuter
+    return Outer
 
 
 def _keep_loop(module: ir.Module) -> ir.MDValue:
@@ -146,21 +160,35 @@ class Emitter:
     def at(self, name: str, index: ir.Value, vector: bool = False) -> ir.Value:
         """The address of an element of a pointer argument, as one element or as a vector."""
         where = self.builder.gep(self.values[name], [index], inbounds=True)
-        return self.builder.bitcast(where, self.vector.as_pointer()) if vector else where
+        return self.builder.bitcast(where, self.words(name).as_pointer()) if vector else where
+
+    def words(self, name: str) -> ir.VectorType:
+        """A vector as it lies in memory."""
+        return ir.VectorType(self.kinds[name].stored, self.lanes)
+
+    def value(self, name: str, words: ir.Value) -> ir.Value:
+        """What words loaded through a pointer argument stand for."""
+        return widened(self.builder, words) if self.kinds[name].dtype == "bfloat16" else words
+
+    def raw(self, name: str, index: ir.Value, mask: ir.Value | None) -> ir.Value:
+        """A vector as it lies in memory; lanes outside the mask are 0 and never touched."""
+        address, kind, size = self.at(name, index, vector=True), self.words(name), self.kinds[name].size
+        if mask is None:
+            return note_access(self.builder, self.builder.load(address, align=size), self.kinds[name].scope)
+        suffix = self.suffix if kind == self.vector else f"v{self.lanes}i16"
+        function = self.function(f"llvm.masked.load.{suffix}.p0", kind, address.type, I32, mask.type, kind)
+        words = self.builder.call(function, [address, ir.Constant(I32, size), mask, ir.Constant(kind, None)])
+        return note_access(self.builder, words, self.kinds[name].scope)
 
     def load(self, name: str, index: ir.Value, vector: bool = False) -> ir.Value:
-        value = self.builder.load(self.at(name, index, vector), align=self.kinds[name].size)
-        return note_access(self.builder, value, self.kinds[name].scope)
+        if vector:
+            return self.value(name, self.raw(name, index, None))
+        word = self.builder.load(self.at(name, index), align=self.kinds[name].size)
+        return self.value(name, note_access(self.builder, word, self.kinds[name].scope))
 
     def masked_load(self, name: str, index: ir.Value, mask: ir.Value) -> ir.Value:
         """A vector of which the lanes outside the mask are 0 and never touched."""
-        address = self.at(name, index, vector=True)
-        function = self.function(
-            f"llvm.masked.load.{self.suffix}.p0", self.vector, address.type, I32, mask.type, self.vector
-        )
-        align = ir.Constant(I32, self.kinds[name].size)
-        value = self.builder.call(function, [address, align, mask, self.zero])
-        return note_access(self.builder, value, self.kinds[name].scope)
+        return self.value(name, self.raw(name, index, mask))
 
     def store(self, value: ir.Value, index: int, vector: bool = False) -> None:
         where = self.at("acc", ir.Constant(I64, index), vector)
@@ -186,6 +214,12 @@ class _Tile(Emitter):
     def __init__(self, tile: Tile, builder: ir.IRBuilder, kinds: dict[str, Any], values: dict[str, ir.Value]) -> None:
         super().__init__(tile.dtype, builder, kinds, values)
         self.tile = tile
+
+    paired = False
+    """Does `innermost` take the place of the innermost loop?"""
+
+    def innermost(self, a: ir.Value, b: ir.Value, carried: Values) -> Values:
+        raise NotImplementedError
 
     def offsets(self, first: str, count: str, step: str, number: int) -> Values:
         """Where each row (or column) starts; those beyond the count repeat the last."""
@@ -226,6 +260,8 @@ class _Tile(Emitter):
         """The loops from number `loop` inwards; `body` gets how far A and B have moved."""
         if loop == self.tile.loops:
             return body(a, b, carried)
+        if loop == self.tile.loops - 1 and self.paired:
+            return self.innermost(a, b, carried)
         n, a_step, b_step = (self.values[f"{each}_{loop}"] for each in ("n", "a_step", "b_step"))
         builder = self.builder
 
@@ -237,15 +273,17 @@ class _Tile(Emitter):
         return self.counted(n, carried, once)
 
 
-class _Outer(_Tile):
+class Outer(_Tile):
     """Broadcast A elements against B vectors."""
+
+    masks: Values
 
     def emit(self) -> None:
         tile, width = self.tile, self.tile.columns * self.lanes
         places = [m * width + v * self.lanes for m in range(tile.rows) for v in range(tile.columns)]
         start = [self.load("acc", ir.Constant(I64, at), True) if tile.add else self.zero for at in places]
         self.rows = self.offsets("a0", "row_count", "a_row", tile.rows)
-        self.masks: Values = []
+        self.masks = []
         if tile.full:
             sums = self.sums(start)
         elif target().masks:

@@ -159,8 +159,9 @@ def _reference(node: Tensor, env: dict[str, int], *arrays: np.ndarray) -> np.nda
     n_out = len(spec.out)
     for axis in range(len(extents)):
         if not any(axis in used for used in operands[1::2]):
-            operands += [np.ones(extents[axis], node.dtype), [axis]]
-    return np.asarray(np.einsum(*operands, list(range(n_out)), optimize="greedy")).astype(node.dtype, copy=False)
+            operands += [np.ones(extents[axis], dtypes.computed(node.dtype)), [axis]]
+    total = np.einsum(*operands, list(range(n_out)), optimize="greedy")
+    return np.asarray(total).astype(dtypes.computed(node.dtype), copy=False)
 
 
 def _infer(inputs: Sequence[Tensor], attrs: Any) -> tuple[Any, str]:

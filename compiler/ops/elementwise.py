@@ -90,7 +90,7 @@ def _op(
             name,
             "elementwise",
             infer,
-            lambda node, env, *arrays: np.asarray(numpy(*arrays)).astype(node.dtype, copy=False),
+            lambda node, env, *arrays: np.asarray(numpy(*arrays)).astype(dtypes.computed(node.dtype), copy=False),
             lower or _lower(name),
             vjp=gradient or ((lambda node, g: [None] * arity) if zero else None),
             zero_gradient=zero,
@@ -243,9 +243,16 @@ def _check_reference(node: Tensor, env: Any, x: np.ndarray) -> np.ndarray:
     return x
 
 
+def _lower_cast(node: Tensor, index: Any, read: Any, axis: Any) -> Any:
+    value = read(0, index)
+    if value.dtype != dtypes.computed(node.dtype):
+        value = loops.call("cast", [value], node.dtype)
+    return loops.call("round_bfloat16", [value], node.dtype) if node.dtype == dtypes.BFLOAT16 else value
+
+
 def _cast_reference(node: Tensor, env: Any, x: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore"):
-        return x.astype(node.dtype)
+        return x.astype(dtypes.computed(node.dtype))
 
 
 register(
@@ -254,7 +261,7 @@ register(
         "elementwise",
         lambda inputs, attrs: (inputs[0].shape, attrs.dtype),
         _cast_reference,
-        lambda node, index, read, axis: loops.call("cast", [read(0, index)], node.dtype),
+        _lower_cast,
         vjp=lambda n, g: (
             g.astype(n.inputs[0].dtype) if dtypes.is_float(n.dtype) and dtypes.is_float(n.inputs[0].dtype) else None,
         ),
@@ -262,6 +269,8 @@ register(
             Sample(((3, 5),), {"dtype": "float64"}),
             Sample(((3, 5),), {"dtype": "float32"}, dtypes=("int32",)),
             Sample(((4,),), {"dtype": "int32"}, dtypes=("float32",)),
+            Sample(((3, 5),), {"dtype": "bfloat16"}, dtypes=("float32",)),
+            Sample(((3, 5),), {"dtype": "float32"}, dtypes=("bfloat16",)),
         ),
     )
 )

@@ -84,7 +84,7 @@ def _scatter_reference(node: Tensor, env: Any, x: np.ndarray, at: np.ndarray) ->
     from .source import concrete
 
     a = node.attrs.axis
-    out = np.zeros(concrete(node.shape, env), node.dtype)
+    out = np.zeros(concrete(node.shape, env), dtypes.computed(node.dtype))
     inside = (at >= 0) & (at < out.shape[a])
     np.add.at(out, (slice(None),) * a + (at[inside],), x[(slice(None),) * a + (inside,)])
     return out

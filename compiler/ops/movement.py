@@ -336,7 +336,7 @@ def _infer_pad(inputs: Sequence[Tensor], attrs: Any) -> tuple[Any, str]:
 
 def _pad_reference(node: Tensor, env: Any, x: np.ndarray) -> np.ndarray:
     a = node.attrs
-    out = np.full(concrete(node.shape, env), a.value, node.dtype)
+    out = np.full(concrete(node.shape, env), a.value, dtypes.computed(node.dtype))
     low = concrete(a.low, env)
     out[
         tuple(

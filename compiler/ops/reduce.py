@@ -87,7 +87,7 @@ _BAD = (Bad(((2, 3),), {"axes": (1,)}, dtypes=("bool",), says=("bool",)),)
 
 def _row(name: str, numpy: Any, vjp: Any, infer: Any = _infer, extra: tuple[Sample, ...] = ()) -> None:
     def reference(node: Tensor, env: Any, x: np.ndarray) -> np.ndarray:
-        return np.asarray(numpy(x, axis=node.attrs.axes)).astype(node.dtype, copy=False)
+        return np.asarray(numpy(x, axis=node.attrs.axes)).astype(dtypes.computed(node.dtype), copy=False)
 
     register(Op(name, "reduce", infer, reference, _lower(name), vjp=vjp, samples=_SAMPLES + extra, bad=_BAD))
 
@@ -172,6 +172,8 @@ def mean(x: Like, axis: Any = None, keepdims: bool = False) -> Tensor:
     x = as_tensor(x)
     if not dtypes.is_float(x.dtype):
         x = x.astype(dtypes.DEFAULT_FLOAT)
+    if x.dtype == dtypes.BFLOAT16:
+        return mean(x.astype(dtypes.FLOAT32), axis, keepdims).astype(dtypes.BFLOAT16)
     axes = normalize_axes("mean", axis, x)
     count = dim_of(x, axes)
     total = sum_(x, axes, keepdims)

@@ -110,7 +110,7 @@ def _infer_scatter(inputs: Sequence[Tensor], attrs: Any) -> tuple[Any, str]:
 
 
 def _reference_scatter(node: Tensor, env: Any, x: np.ndarray, *points: np.ndarray) -> np.ndarray:
-    out = np.zeros(concrete(node.shape, env), node.dtype)
+    out = np.zeros(concrete(node.shape, env), dtypes.computed(node.dtype))
     lead = node.attrs.lead
     if out.size:
         inside = _inside(points, out.shape[lead:])

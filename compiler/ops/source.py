@@ -42,7 +42,7 @@ register(
         "full",
         "source",
         _named,
-        lambda node, env: np.full(concrete(node.shape, env), _number(node), node.dtype),
+        lambda node, env: np.full(concrete(node.shape, env), _number(node), dtypes.computed(node.dtype)),
         lambda node, index, read, axis: loops.const(_number(node), node.dtype),
         vjp=lambda node, g: (),
     )
@@ -62,7 +62,7 @@ register(
         "iota",
         "source",
         lambda inputs, attrs: ((attrs.size,), attrs.dtype),
-        lambda node, env: np.arange(value(node.attrs.size, env), dtype=node.dtype),
+        lambda node, env: np.arange(value(node.attrs.size, env), dtype=dtypes.computed(node.dtype)),
         lambda node, index, read, axis: loops.index_value(index[0], node.dtype),
         vjp=lambda node, g: (),
     )
@@ -72,7 +72,7 @@ register(
         "size",
         "source",
         lambda inputs, attrs: ((), attrs.dtype),
-        lambda node, env: np.asarray(value(node.attrs.size, env), node.dtype),
+        lambda node, env: np.asarray(value(node.attrs.size, env), dtypes.computed(node.dtype)),
         lambda node, index, read, axis: loops.size_value(node.attrs.size, node.dtype),
         vjp=lambda node, g: (),
     )

@@ -68,7 +68,7 @@ def _lower_pick(node: Tensor, index: Any, read: Any, axis: Any) -> Any:
 
 def _sum_reference(node: Tensor, env: Any, x: np.ndarray) -> np.ndarray:
     spec: Spec = node.attrs.spec
-    return _spread(x, spec.operands[0], spec, env, 0).sum(-1).astype(node.dtype, copy=False)
+    return _spread(x, spec.operands[0], spec, env, 0).sum(-1).astype(dtypes.computed(node.dtype), copy=False)
 
 
 def _max_reference(node: Tensor, env: Any, x: np.ndarray) -> np.ndarray:
@@ -85,7 +85,7 @@ def _pick_reference(node: Tensor, env: Any, x: np.ndarray, chosen: np.ndarray) -
     spec: Spec = node.attrs.spec
     values = _spread(x, spec.operands[0], spec, env, 0)
     hits = _spread(chosen, spec.operands[1], spec, env, -1) == np.arange(values.shape[-1])
-    return np.where(hits, values, 0).sum(-1).astype(node.dtype, copy=False)
+    return np.where(hits, values, 0).sum(-1).astype(dtypes.computed(node.dtype), copy=False)
 
 
 def window_spec(x: Shape, window: Sequence[int], stride: Sequence[int], pads: Sequence[tuple[int, int]]) -> Spec:

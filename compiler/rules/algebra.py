@@ -28,9 +28,10 @@ def _like(node: Tensor, number: Any) -> Tensor:
 
 def _merged(name: str, dtype: str, c: Any, d: Any) -> Any:
     """`c name d` in the dtype's own arithmetic (integers wrap); None where a finite result leaves a float's range."""
+    held = dtypes.computed(dtype)
     with np.errstate(all="ignore"):
-        result = _UFUNC[name](np.full(1, c, dtype), np.full(1, d, dtype))[0]
-    if dtypes.is_float(dtype) and not (np.isfinite(result) and (abs(result) >= np.finfo(dtype).tiny or result == 0)):
+        result = _UFUNC[name](np.full(1, c, held), np.full(1, d, held))[0]
+    if dtypes.is_float(dtype) and not (np.isfinite(result) and (abs(result) >= np.finfo(held).tiny or result == 0)):
         return None
     lost = name in ("multiply", "divide") and dtypes.is_float(dtype) and result == 0 and c != 0 and d != 0
     return None if lost else result.item()
@@ -51,7 +52,7 @@ def _extreme(x: Tensor, name: str, c: Any, d: Any) -> Tensor:
 
 
 def _finite(dtype: str, c: Any) -> bool:
-    return dtypes.is_float(dtype) and bool(np.isfinite(np.full(1, c, dtype))[0])
+    return dtypes.is_float(dtype) and bool(np.isfinite(np.full(1, c, dtypes.computed(dtype)))[0])
 
 
 _IDENTITIES = [
@@ -104,6 +105,7 @@ def _cast_of_cast(node: Tensor, inner: Tensor, x: Tensor) -> Tensor | None:
     order = [dtypes.BOOL, dtypes.UINT8, dtypes.INT32, dtypes.INT64]
     wide = inner.dtype in order and x.dtype in order and order.index(inner.dtype) >= order.index(x.dtype)
     wide |= (x.dtype, inner.dtype) == (dtypes.FLOAT32, dtypes.FLOAT64)
+    wide |= x.dtype == dtypes.BFLOAT16 and inner.dtype in (dtypes.FLOAT32, dtypes.FLOAT64)
     return cast(x, node.dtype) if wide else None
 
 

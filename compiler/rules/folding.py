@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import dtypes
 from ..ops.registry import OPS
 from ..ops.source import concrete
 from ..rewrite import Any_, Number, Op, Rule, Table
@@ -23,7 +24,7 @@ _ARRAYS = ("reshape", "transpose", "slice", "pad", "flip", "sum", "prod", "max",
 
 
 def _fold_numbers(node: Tensor, **_: Any) -> Tensor:
-    ones = [np.full((1,), full_value(i), i.dtype) for i in node.inputs]
+    ones = [np.full((1,), full_value(i), dtypes.computed(i.dtype)) for i in node.inputs]
     with np.errstate(all="ignore"):
         result = node.op.reference(node, {}, *ones)
     return full(node.shape, result.ravel()[0].item(), node.dtype)
@@ -46,10 +47,12 @@ def _value(node: Tensor) -> np.ndarray | None:
         array: np.ndarray = node.attrs.value.array
         return array
     number = full_value(node)
-    return None if number is None else np.full(concrete(node.shape, {}), number, node.dtype)
+    return None if number is None else np.full(concrete(node.shape, {}), number, dtypes.computed(node.dtype))
 
 
 def _fold_arrays(node: Tensor, **_: Any) -> Tensor | None:
+    if node.dtype == dtypes.BFLOAT16:
+        return None  # arrays of a graph are of NumPy's own types
     count = product(node.shape)
     values = [_value(i) for i in node.inputs]
     if any(v is None for v in values) or not isinstance(count, int) or count >= LARGEST:

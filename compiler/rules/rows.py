@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
+from .. import dtypes
 from ..ops.elementwise import clip, exp
 from ..ops.movement import expand_dims
 from ..tensor import Tensor, apply, broadcast_to, full_value
@@ -70,7 +69,7 @@ def is_shifted(x: Tensor) -> bool:
 
 def finite(row: Tensor) -> Tensor:
     """`row` with infinities as the greatest finite numbers."""
-    most = float(np.finfo(row.dtype).max)
+    most = dtypes.largest(row.dtype)
     return clip(row, -most, most)
 
 
@@ -78,7 +77,7 @@ def _kept_finite(node: Tensor) -> bool:
     if node.op.name not in ("minimum", "maximum"):
         return False
     number = full_value(node.inputs[1])
-    return number is not None and abs(number) == float(np.finfo(node.dtype).max)
+    return number is not None and abs(number) == dtypes.largest(node.dtype)
 
 
 def has_elements(x: Tensor, axes: Axes) -> bool:

@@ -128,3 +128,33 @@ def test_wrong_settings_are_named():
     with pytest.raises(ValueError, match="do not go together"):
         trainer(loss_scale=8.0, accumulate=2)
     assert precision.scale_for("float16", None) == 32768 and precision.scale_for("bfloat16", None) is None
+
+
+def test_bfloat16_on_the_cpu_is_near_to_torch_autocast():
+    torch = pytest.importorskip("torch")
+    model = kw.models.mlp()
+    images, x = RNG.standard_normal((9, *model.input_shape)).astype("float32"), model.images()
+    (narrow,) = precision.lowered([model(x)], "bfloat16")
+    found = kw.compile([x], [narrow])(images)
+    h = torch.tensor(images).flatten(1)
+    parameters = [torch.tensor(kw.get_value(p)) for p in model.parameters()]
+    with torch.autocast("cpu", torch.bfloat16):
+        for i, (w, b) in enumerate(zip(parameters[::2], parameters[1::2])):
+            h = torch.nn.functional.linear(h, w, b)
+            h = h if i == 2 else h.relu()
+    whole = kw.compile([x], [model(x)])(images)
+    scale = np.abs(whole).max()
+    np.testing.assert_allclose(found, h.float().numpy(), atol=2e-2 * scale)
+    assert 1e-5 * scale < np.abs(found - whole).max() < 2e-2 * scale
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["lenet5", "mlp"])
+def test_digits_are_learned_as_well_in_bfloat16(name):
+    digits = kw.data.digits()
+    accuracy = []
+    for kind in (None, "bfloat16"):
+        t = kw.Trainer(kw.models.build(name, seed=0), precision=kind)
+        t.fit(digits.train, epochs=8, progress=False)
+        accuracy.append(t.evaluate(digits.test)["accuracy"])
+    assert accuracy[0] > 0.95 and abs(accuracy[1] - accuracy[0]) < 0.01, accuracy

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 import kernelwright as kw
+from kernelwright.compiler import dtypes
 from kernelwright.compiler.codegen.reference import evaluate
 from kernelwright.compiler.ops import OPS
 from kernelwright.compiler.tensor import apply
 
 WITHOUT_SAMPLES = {"input", "variable", "full", "array", "iota", "size", "stop_gradient", "check_range", "window_pick"}
 SAMPLED = sorted(name for name, op in OPS.items() if op.samples)
-TOLERANCE = {"float32": 2e-5, "float64": 1e-10}
+TOLERANCE = {"bfloat16": 2.0**-7, "float32": 2e-5, "float64": 1e-10}
 
 
 def rng_for(name):
@@ -25,17 +26,18 @@ def draw(sample, i, dtype, rng):
     kind = (sample.dtypes[i] if sample.dtypes else None) or dtype
     if kind == "bool":
         return rng.random(shape) < 0.5
-    if not kind.startswith("float"):
+    if kind not in TOLERANCE:
         return rng.integers(0, sample.high, size=shape).astype(kind)
     value = rng.uniform(*sample.domain, size=shape)
     for point in sample.away_from:
         value = np.where(np.abs(value - point) < 0.05, value + 0.1, value)
-    return np.asarray(value, kind)
+    return kw.to_bfloat16(value) if kind == "bfloat16" else np.asarray(value, kind)
 
 
 def build(op, sample, dtype, rng, tag=0):
     values = [draw(sample, i, dtype, rng) for i in range(len(sample.shapes))]
-    inputs = [kw.input(f"x{tag}_{i}", v.shape, v.dtype) for i, v in enumerate(values)]
+    kinds = ["bfloat16" if v.dtype == "uint16" else v.dtype for v in values]
+    inputs = [kw.input(f"x{tag}_{i}", v.shape, kind) for i, (v, kind) in enumerate(zip(values, kinds))]
     return inputs, values, apply(op.name, inputs, **sample.attrs)
 
 
@@ -50,10 +52,10 @@ def test_inferred_shape_and_dtype_are_the_references(name):
         for sample in OPS[name].samples:
             inputs, values, y = build(OPS[name], sample, dtype, rng)
             (got,) = evaluate([y], dict(zip(inputs, values)))
-            assert (got.shape, got.dtype.name) == (y.shape, y.dtype)
+            assert (got.shape, got.dtype.name) == (y.shape, dtypes.computed(y.dtype))
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32", "float64"])
 @pytest.mark.parametrize("name", SAMPLED)
 def test_native_kernels_agree_with_the_reference(name, dtype):
     rng = rng_for(name)
@@ -63,6 +65,7 @@ def test_native_kernels_agree_with_the_reference(name, dtype):
     outputs = [b[2] for b in built]
     program = kw.compile(inputs, outputs, threads=2)
     for got, want, b in zip(program.run(values), evaluate(outputs, dict(zip(inputs, values))), built):
+        got = kw.from_bfloat16(got) if b[2].dtype == "bfloat16" else got
         assert (got.shape, got.dtype) == (want.shape, want.dtype)
         np.testing.assert_allclose(got, want, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype], err_msg=str(b[2]))
 

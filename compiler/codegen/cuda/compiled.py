@@ -16,9 +16,10 @@ import numpy as np
 
 from .... import runtime
 from ....runtime.cuda import CudaExecutable, CudaKernelSpec, CudaProgram, Driver, absent
-from ... import config
+from ... import config, dtypes
 from ...assemble import KernelInfo, kernel_cache, kernel_info, symbol
 from ...errors import CompileError
+from ...graph import toposort
 from ...kernels import Buffer
 from ...pipeline import Compiled
 from ...shapes import poly
@@ -125,6 +126,8 @@ class Cuda(Compiled):
     ):
         check_precision(precision)
         super().__init__(inputs, outputs, updates)
+        if any(node.dtype == dtypes.BFLOAT16 for node in toposort([*inputs, *outputs, *updates.values()])):
+            raise CompileError("compile: device 'cuda' has no bfloat16 kernels; use 'cpu', or compute in float32")
         if device is None:
             require(index)
             device = driver(index)
