@@ -28,12 +28,12 @@ Only ratios within a race mean something where a machine is shared.
 
 A training step is forward, backward and SGD with momentum, running averages included; dropout is off, so that all
 compute the same numbers. In a race in bfloat16 (`--precision bfloat16`), convolutions and matrix products are of that
-type on both sides, PyTorch's by autocast; the peak stays that of float32. GFLOP/s count the multiply-adds of dense and convolutional layers, and are compared with the
-peak measured at the start: independent vector multiply-adds in registers. Convolutions count as direct sums, whoever
-needs fewer products for them, so that more than 100% is possible. "First call" is from the start of a new
-process to the end of the first call, less the time to make the network and read its weights; "cold" with nothing
-compiled before, "warm" with the framework's own cache on disk. Memory is the most a process has held (start and
-imports included), with what was held after the imports in brackets.
+type on both sides, PyTorch's by autocast; the peak stays that of float32. GFLOP/s count the multiply-adds of dense
+and convolutional layers, and are compared with the peak measured at the start: independent vector multiply-adds in
+registers. Convolutions count as direct sums, whoever needs fewer products for them, so that more than 100% is
+possible. "First call" is from the start of a new process to the end of the first call, less the time to make the
+network and read its weights; "cold" with nothing compiled before, "warm" with the framework's own cache on disk.
+Memory is the most a process has held (start and imports included), with what was held after the imports in brackets.
 """
 MICRO = """## Single kernels
 
