@@ -1,19 +1,22 @@
 """Checks between passes: what a pass gives must be legal, and (at the deep level) mean what it was given.
 
 KERNELWRIGHT_VERIFY says how much: 0 nothing, 1 the structure of the graph (default), 2 values too, by running
-the reference on random inputs before and after (equal up to what nudging those inputs does). A failure is the
-compiler's fault and names the pass. Leans on the op rows and the reference.
+the reference on random inputs before and after (equal up to what nudging those inputs does). Printed kernels are
+checked too: one without a store to each of its results is refused before it is compiled or cached. A failure is the
+compiler's fault and names the pass or the kernel. Leans on the op rows and the reference.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from . import config, dtypes
 from .codegen import reference
 from .graph import toposort
+from .kernels import Buffer, Kernel
 from .ops.registry import OPS
 from .shapes import Size, show, value
 from .tensor import Tensor
@@ -36,6 +39,20 @@ def verify(name: str, before: Sequence[Tensor], after: Sequence[Tensor]) -> None
             _legal(name, node)
     if level >= 2:
         _equal(name, before, after)
+
+
+def verify_source(kernel: Kernel, text: str, names: Mapping[Buffer, str]) -> None:
+    """Check that a kernel's printed source stores to every buffer that the kernel is to fill.
+
+    A kernel that leaves a result as it was compiles and runs without an error, and the cache would give it to every
+    later process. Raises VerifyError at any level but 0.
+    """
+    if config.verify_level() < 1:
+        return
+    stored = set(re.findall(r"^ *(\w+)\[.*\] = ", text, re.MULTILINE))
+    missing = [b.name for b in kernel.writes() if names.get(b) not in stored]
+    if missing:
+        raise VerifyError(f"the printed kernel {kernel.name} never stores to {', '.join(missing)}:\n{text}")
 
 
 def _legal(name: str, node: Tensor) -> None:

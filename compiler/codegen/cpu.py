@@ -18,6 +18,7 @@ from ..loops import Axis, Index
 from ..panel import Panel
 from ..schedule import BLOCK, SLOTS, Block, Blocked, Chunked, Plain, Tile, Transform
 from ..shapes import Dim
+from ..verify import verify_source
 from .shares import blocks, parallel, product, share, take_apart, write_stores
 from .source import Names, Writer
 from .target import lanes
@@ -39,7 +40,7 @@ class Source:
 
 
 def print_kernel(kernel: Kernel) -> Source:
-    """The kernel's source under its schedule."""
+    """The kernel's source under its schedule. Raises VerifyError where a result is left unwritten."""
     names = Names()
     writer = Writer(names, kernel.values, masks=True)
     if isinstance(kernel.schedule, Tile):
@@ -53,7 +54,9 @@ def print_kernel(kernel: Kernel) -> Source:
     else:
         assert isinstance(kernel.schedule, Plain)
         _plain(kernel, kernel.schedule, writer)
-    return Source(writer.text("kernel", ARGUMENTS), names)
+    text = writer.text("kernel", ARGUMENTS)
+    verify_source(kernel, text, names.buffers)
+    return Source(text, names)
 
 
 # ---------------------------------------------------------------- plain loops

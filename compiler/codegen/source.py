@@ -131,7 +131,7 @@ class Writer:
         level = Level(header, frozenset(axes), conditional)
         self.levels.append(level)
         yield level
-        assert self.levels.pop() is level
+        self.levels.pop()
         if level.lines:
             inner = not any(line.lstrip().startswith("for ") for line in level.lines)
             short = self.masks and inner and trips is not None and _short(trips)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from ...kernels import Kernel
 from ...shapes import Dim, product
+from ...verify import verify_source
 from .contraction import Tiled
 from .schedule import WARP, Launch, PerGroup, PerStrip, PerThread, Schedule, launch, shared_reductions
 from .tensor_cores import Tensor
@@ -36,7 +37,7 @@ class Source:
 
 
 def print_kernel(kernel: Kernel, schedule: Schedule) -> Source:
-    """The kernel's source under a schedule."""
+    """The kernel's source under a schedule. Raises VerifyError where a result is left unwritten."""
     w = CudaWriter(kernel)
     if isinstance(schedule, Tiled):
         print_tiled(schedule, w)
@@ -50,7 +51,9 @@ def print_kernel(kernel: Kernel, schedule: Schedule) -> Source:
         _per_thread(schedule, w)
     assert isinstance(w.names, CudaNames)
     names, kinds = w.names.arguments()
-    return Source(w.text("kernel", names), w.names, tuple(kinds), launch(schedule))
+    text = w.text("kernel", names)
+    verify_source(kernel, text, w.names.buffers)
+    return Source(text, w.names, tuple(kinds), launch(schedule))
 
 
 # ---------------------------------------------------------------- a thread per point
