@@ -9,15 +9,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
 from .. import runtime
+from ..runtime.elf import defines
+from ..runtime.locks import once
 from . import config, dtypes, loops
+from .codegen import turns
 from .codegen.cpu import print_kernel
 from .codegen.target import NATIVE, chosen, target, targeting
+from .errors import CompileError
 from .graph import location, toposort
 from .kernels import Buffer, Kernel
 from .memory import Plan
@@ -27,7 +31,7 @@ from .shapes import Dim, nominal, poly, value
 from .tensor import Tensor
 
 
-@cache
+@once
 def kernel_cache() -> runtime.KernelCache:
     """The process's kernel cache."""
     return runtime.KernelCache()
@@ -39,7 +43,7 @@ def environment() -> str:
     return f"{_generator()} {t.triple} {t.cpu} {t.features}"
 
 
-@cache
+@once
 def _generator() -> str:
     """This code generator and the versions of what it stands on."""
     own = hashlib.sha256()
@@ -117,24 +121,57 @@ def compile_sources(texts: Iterable[str]) -> dict[str, bytes]:
         key = kernel_key(text)
         if key in objects or key in missing:
             continue
-        parts = kernel_cache().get(key)
-        if parts is None:
+        code = stored_object(key)
+        if code is None:
             missing[key] = text
         else:
-            objects[key] = bytes(parts["object"])  # type: ignore[arg-type]
-    if missing:
-        from .codegen.build import build_for_target
-        from .codegen.workers import build_all
-
-        def keep(name: str, built: Any) -> None:
-            key = name.removeprefix(symbol(""))
-            objects[key] = built.object
-            kernel_cache().put(key, {"object": built.object, "source": missing[key], "llvm": built.llvm})
-
-        longest_first = sorted(missing.items(), key=lambda item: -len(item[1]))  # the last to end is then a short one
-        sources = {symbol(k): text.replace("def kernel(", f"def {symbol(k)}(", 1) for k, text in longest_first}
-        build_all(sources, config.helpers(), keep, build_for_target())
+            objects[key] = code
+    while missing:
+        mine, others = turns.claim(missing)
+        try:
+            objects |= _built({key: missing[key] for key in mine})
+        finally:
+            turns.finish(mine)
+        for built in others:
+            built.wait()
+        objects |= {key: code for key in missing.keys() - objects if (code := stored_object(key)) is not None}
+        missing = {key: text for key, text in missing.items() if key not in objects}
     return objects
+
+
+def _built(texts: Mapping[str, str]) -> dict[str, bytes]:
+    """Object code by key, compiled now and kept."""
+    if not texts:
+        return {}
+    from .codegen.build import build_for_target
+    from .codegen.workers import build_all
+
+    objects: dict[str, bytes] = {}
+
+    def keep(name: str, built: Any) -> None:
+        key = name.removeprefix(symbol(""))
+        if not defines(built.object, name):
+            raise CompileError(f"the object made for kernel {key} does not define {name}")
+        kernel_cache().put(key, {"object": built.object, "source": texts[key], "llvm": built.llvm})
+        objects[key] = built.object
+        turns.finish([key])
+
+    longest_first = sorted(texts.items(), key=lambda item: -len(item[1]))  # the last to end is then a short one
+    sources = {symbol(k): text.replace("def kernel(", f"def {symbol(k)}(", 1) for k, text in longest_first}
+    build_all(sources, config.helpers(), keep, build_for_target())
+    return objects
+
+
+def stored_object(key: str, part: str = "object") -> bytes | None:
+    """The object code of a kernel in the cache; an entry that holds something else is dropped, with a warning."""
+    parts = kernel_cache().get(key)
+    if parts is None:
+        return None
+    code = parts.get(part)
+    if isinstance(code, bytes) and defines(code, symbol(key)):
+        return code
+    kernel_cache().drop(key, f"its object does not define {symbol(key)}")
+    return None
 
 
 def symbol(key: str) -> str:

@@ -18,6 +18,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ..runtime.locks import fork_safe_lock
 from .shapes import Shape, show
 
 if TYPE_CHECKING:
@@ -97,11 +98,16 @@ class Node:
         """The one node with this op, these inputs and attributes; made now where it does not exist yet."""
         key = (op.name, tuple(map(id, inputs)), attrs, dtype)
         node = cls._interned.get(key)
-        if node is None:
-            node = object.__new__(cls)
-            node.op, node.inputs, node.attrs, node.shape, node.dtype = op, inputs, attrs, shape, dtype
-            cls._interned[key] = node
-            _LOCATIONS[node] = user_location()
+        if node is not None:
+            return node
+        where = user_location()
+        with _INTERNING:  # two threads that write the same expression get the same node
+            node = cls._interned.get(key)
+            if node is None:
+                node = object.__new__(cls)
+                node.op, node.inputs, node.attrs, node.shape, node.dtype = op, inputs, attrs, shape, dtype
+                _LOCATIONS[node] = where  # before other threads can see it
+                cls._interned[key] = node
         return node
 
     @property
@@ -113,6 +119,7 @@ class Node:
         return f"{self.op.name}{show(self.shape)} {self.dtype}"
 
 
+_INTERNING = fork_safe_lock()
 _LOCATIONS: weakref.WeakKeyDictionary[Node, Location] = weakref.WeakKeyDictionary()
 _NAMES: weakref.WeakKeyDictionary[Node, str] = weakref.WeakKeyDictionary()
 _SCOPE: ContextVar[str] = ContextVar("scope", default="")

@@ -14,10 +14,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from ..runtime.locks import fork_safe_lock
 from . import dtypes
 from .shapes import Dim, divide
 
 _ids = itertools.count()
+_INTERNING = fork_safe_lock()
 
 
 @dataclass(frozen=True, eq=False)
@@ -273,20 +275,25 @@ def _make(kind: str, args: tuple[Expr, ...], data: Any, dtype: str) -> Expr:
     dtype = dtypes.computed(dtype)
     key = (kind, tuple(map(id, args)), type(data), data, dtype)
     expr = Expr._interned.get(key)
-    if expr is None:
-        expr = object.__new__(Expr)
-        expr.kind, expr.args, expr.data, expr.dtype = kind, args, data, dtype
-        free: set[Axis] = set().union(*(a.axes for a in args)) if args else set()
-        if kind == "load":
-            free.update(*(i.axes for i in data[1]))
-        elif kind == "index":
-            free |= data.axes
-        elif kind == "guard":
-            free.update(*(c.index.axes for c in data))
-        elif kind == "reduce":
-            free -= set(data[1])
-        expr.axes = frozenset(free)
-        expr.weight = 1 + sum(a.weight for a in args)
+    if expr is not None:
+        return expr
+    expr = object.__new__(Expr)
+    expr.kind, expr.args, expr.data, expr.dtype = kind, args, data, dtype
+    free: set[Axis] = set().union(*(a.axes for a in args)) if args else set()
+    if kind == "load":
+        free.update(*(i.axes for i in data[1]))
+    elif kind == "index":
+        free |= data.axes
+    elif kind == "guard":
+        free.update(*(c.index.axes for c in data))
+    elif kind == "reduce":
+        free -= set(data[1])
+    expr.axes = frozenset(free)
+    expr.weight = 1 + sum(a.weight for a in args)
+    with _INTERNING:  # of two threads that make the same one, the first's is kept
+        known = Expr._interned.get(key)
+        if known is not None:
+            return known
         Expr._interned[key] = expr
     return expr
 

@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +14,7 @@ import numpy as np
 from .. import runtime
 from . import config, layout, memory, saved
 from .arguments import check_arrays, check_program, check_shapes
-from .assemble import KernelInfo, assemble, checks, size_checks
+from .assemble import KernelInfo, assemble, checks, kernel_cache, size_checks
 from .codegen import reference, workers
 from .codegen.target import target
 from .errors import CompileError
@@ -38,6 +36,7 @@ from .shapes import as_index
 from .shapes import typical as typical_sizes
 from .tensor import Tensor
 from .transforms import mapped
+from .uncollected import uncollected
 from .verify import verify
 from .winograd import fast_convolutions
 from .wishes import Progress, Wishes
@@ -107,11 +106,34 @@ class Native(Compiled):
     ):
         super().__init__(inputs, outputs, updates)
         self.threads, self.target = threads, target()
-        with typical_sizes(sizes), _uncollected():
-            self.program, self.kernels, states = _build_or_load(self.inputs, self.outputs, self.updates, sizes, wishes)
+        self._make(sizes, wishes)
         self.tuned = wishes.tuned
-        runnable = self.target.runs_here
-        self._executable = runtime.Executable(self.program, states, threads) if runnable else None
+
+    def _make(self, sizes: Mapping[str, int], wishes: Wishes) -> None:
+        """Compile and load. A second try follows where another thread's program has fixed the order of a variable's
+        axes since this one was planned, and where code from the cache does not link: that is compiled again, once."""
+        variables = sum(node.op.name == "variable" for node in toposort([*self.outputs, *self.updates.values()]))
+        damaged: set[str] = set()
+        moved = 0
+        while True:
+            try:
+                with typical_sizes(sizes), uncollected():
+                    self.program, self.kernels, states = _build_or_load(
+                        self.inputs, self.outputs, self.updates, sizes, wishes
+                    )
+                runnable = self.target.runs_here
+                self._executable = runtime.Executable(self.program, states, self.threads) if runnable else None
+                return
+            except runtime.LayoutError:
+                moved += 1
+                if moved > variables:  # each time one more of them is fixed
+                    raise
+            except runtime.LoadError as error:
+                if not error.keys or damaged.intersection(error.keys):
+                    raise
+                damaged.update(error.keys)
+                for key in error.keys:
+                    kernel_cache().drop(key, "its object does not link")
 
     @property
     def executable(self) -> runtime.Executable:
@@ -216,18 +238,6 @@ def lowered(
     buffers, stored, targets, returned = _allocate(inputs, results, new_values, fusion)
     kernels = recompute(lower(fusion, stored, targets))
     return Lowered(kernels, buffers, returned, limits, rooms)
-
-
-@contextlib.contextmanager
-def _uncollected() -> Iterator[None]:
-    """Without Python's search for cycles, which would walk over all nodes and expressions again and again."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
 
 
 def _build_or_load(

@@ -15,14 +15,14 @@ import pickle
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 
 from .. import runtime
-from .assemble import KernelInfo, environment, kernel_cache
+from ..runtime.locks import once
+from .assemble import KernelInfo, environment, kernel_cache, stored_object
 from .codegen.target import target
 from .graph import location, name_of, toposort, user_location
 from .ops.registry import Op
@@ -92,10 +92,10 @@ def load(identity: Identity) -> Built | None:
     program, states, arrays, infos = stored
     objects: dict[str, bytes] = {}
     for key in dict.fromkeys(kernel.key for kernel in program.kernels):
-        parts = kernel_cache().get(key)
-        if parts is None:
+        code = stored_object(key)
+        if code is None:
             return None
-        objects[key] = bytes(parts["object"])  # type: ignore[arg-type]
+        objects[key] = code
     buffers = list(program.buffers)
     for position, array in arrays.items():
         buffers[position] = replace(buffers[position], data=identity.arrays[array])
@@ -153,7 +153,7 @@ class Listing(Sequence[KernelInfo]):
         return repr(self._all())
 
 
-@cache
+@once
 def compiler() -> str:
     """What decides a program besides its graph and settings: the source of the compiler and of the runtime, whose
     format it has, and the machine."""

@@ -108,7 +108,7 @@ class KernelCache:
             assert isinstance(pickled, bytes)
             return pickle.loads(pickled)
         except Exception as error:
-            self._drop(key, f"it does not unpickle: {error!r}")
+            self.drop(key, f"it does not unpickle: {error!r}")
             return None
 
     def store(self, key: str, value: Any) -> None:
@@ -158,10 +158,11 @@ class KernelCache:
         try:
             return _decode(data)
         except ValueError as error:
-            self._drop(key, str(error))
+            self.drop(key, str(error))
             return None
 
-    def _drop(self, key: str, reason: str) -> None:
+    def drop(self, key: str, reason: str) -> None:
+        """Remove a damaged entry, with a warning."""
         warnings.warn(f"dropped {key} from the kernel cache: {reason}", CacheWarning, stacklevel=4)
         self._memory.pop(key, None)
         try:

@@ -11,18 +11,20 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import cache
 
 import llvmlite
 import llvmlite.binding as llvm
 from llvmlite import ir
 
 from .cache import KernelCache
+from .elf import defines
+from .errors import LoadError
 from .loader import host_machine, link
+from .locks import once
 
 LINE = 16
 """Slots between two words that different threads write: two cache lines, since they are fetched in pairs."""
@@ -78,14 +80,18 @@ class Driver:
     ticks: Callable[[], int]
 
 
-@cache
+@once
 def driver() -> Driver:
     """The driver, compiled at its first use on this machine and then kept in the kernel cache."""
     machine = host_machine()
-    code = _compiled(machine, str(_build(machine.triple)))
+    text = str(_build(machine.triple))
     signatures = {"run": (None, 2), "post": (ctypes.c_int64, 3), "finish": (None, 3), "submit": (ctypes.c_int64, 3)}
     signatures |= {"serve": (ctypes.c_int64, 4), "ticks": (ctypes.c_int64, 0)}
-    addresses = link([code], [f"kw_{name}" for name in signatures])
+    symbols = [f"kw_{name}" for name in signatures]
+    try:
+        addresses = link([_compiled(machine, text, symbols)], symbols)
+    except LoadError:  # then it is the entry that is damaged: a second one is made
+        addresses = link([_compiled(machine, text, symbols, anew=True)], symbols)
     return Driver(
         **{
             name: ctypes.CFUNCTYPE(result, *[ctypes.c_int64] * arguments)(addresses[f"kw_{name}"])
@@ -94,22 +100,26 @@ def driver() -> Driver:
     )
 
 
-def _compiled(machine: llvm.TargetMachine, text: str) -> bytes:
+def _compiled(machine: llvm.TargetMachine, text: str, symbols: Sequence[str], anew: bool = False) -> bytes:
+    """The driver's object code: from the kernel cache, or, where there is none or it is to be made `anew`, made now."""
     made_from = (text, llvmlite.__version__, llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
     key = "driver-" + hashlib.sha256(repr(made_from).encode()).hexdigest()[:32]
     kernels = KernelCache()
     parts = kernels.get(key)
     if parts is not None:
-        return bytes(parts["object"])  # type: ignore[arg-type]
+        code = parts.get("object")
+        if isinstance(code, bytes) and not anew and all(defines(code, symbol) for symbol in symbols):
+            return code
+        kernels.drop(key, "its object does not link" if anew else "its object does not define the driver")
     module = llvm.parse_assembly(text)
     builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=2))
     builder.getModulePassManager().run(module, builder)
-    code: bytes = machine.emit_object(module)
+    code = bytes(machine.emit_object(module))
     kernels.put(key, {"object": code, "llvm": text})
     return code
 
 
-@cache
+@once
 def seconds_per_tick() -> float:
     """How long one tick of the driver's cycle counter lasts, measured over ten milliseconds."""
     ticks = driver().ticks

@@ -27,7 +27,9 @@ class ProgramError(KernelwrightError, ValueError):
 
 
 class LoadError(KernelwrightError, RuntimeError):
-    """Object code that cannot be linked into this process."""
+    """Object code that cannot be linked into this process. `keys` are those of the objects at fault."""
+
+    keys: tuple[str, ...] = ()
 
 
 class CudaError(KernelwrightError, RuntimeError):

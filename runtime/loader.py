@@ -8,18 +8,17 @@ inside it when the interpreter exits.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
-from functools import cache
 from itertools import count
 
 import llvmlite
 import llvmlite.binding as llvm
 
 from .errors import LoadError
+from .locks import LLVM, fork_safe_lock, once
 
 _addresses: dict[tuple[str, str], int] = {}
-_lock = threading.Lock()
+_lock = fork_safe_lock()
 _names = count()
 
 
@@ -32,19 +31,30 @@ def load(codes: Mapping[tuple[str, str], bytes]) -> dict[tuple[str, str], int]:
         new = {name: code for name, code in codes.items() if name not in _addresses}
         while new:
             batch = {symbol: (key, symbol) for key, symbol in reversed(new)}  # one object of each symbol
-            found = _linked({symbol: new[name] for symbol, name in batch.items()})
+            try:
+                found = link([new[name] for name in batch.values()], list(batch))
+            except LoadError:
+                found = _one_by_one({name: new[name] for name in batch.values()})
             _addresses.update({batch[symbol]: address for symbol, address in found.items()})
             for name in batch.values():
                 del new[name]
         return {name: _addresses[name] for name in codes}
 
 
-def _linked(codes: Mapping[str, bytes]) -> dict[str, int]:
-    """The address of each symbol in its object; objects that cannot be linked are named one by one."""
-    try:
-        return link(list(codes.values()), list(codes))
-    except LoadError:
-        return {symbol: link([code], [symbol])[symbol] for symbol, code in codes.items()}
+def _one_by_one(codes: Mapping[tuple[str, str], bytes]) -> dict[str, int]:
+    """The address of each symbol in its object. Raises LoadError, with the keys of all that cannot be linked."""
+    found: dict[str, int] = {}
+    failures: dict[str, LoadError] = {}
+    for (key, symbol), code in codes.items():
+        try:
+            found |= link([code], [symbol])
+        except LoadError as error:
+            failures[key] = error
+    if failures:
+        first = next(iter(failures.values()))
+        first.keys = tuple(failures)
+        raise first
+    return found
 
 
 def host_machine(opt: int = 2) -> llvm.TargetMachine:
@@ -55,7 +65,7 @@ def host_machine(opt: int = 2) -> llvm.TargetMachine:
     return target.create_target_machine(cpu=llvm.get_host_cpu_name(), features=features, opt=opt, reloc="pic")
 
 
-@cache
+@once
 def initialise() -> None:
     """Set LLVM up for this machine, once per process."""
     if tuple(int(part) for part in llvmlite.__version__.split(".")[:2]) < (0, 45):
@@ -64,7 +74,7 @@ def initialise() -> None:
     llvm.initialize_native_asmprinter()
 
 
-@cache
+@once
 def _linker() -> llvm.orcjit.LLJIT:
     initialise()
     linker = llvm.create_lljit_compiler(host_machine(), use_jit_link=True, suppress_errors=True)
@@ -80,7 +90,8 @@ def link(codes: Sequence[bytes], symbols: Sequence[str]) -> dict[str, int]:
     for symbol in symbols:
         builder.export_symbol(symbol)
     try:
-        tracker = builder.link(_linker(), f"object-{next(_names)}")
+        with LLVM:
+            tracker = builder.link(_linker(), f"object-{next(_names)}")
     except RuntimeError as error:
         raise LoadError(
             f"cannot link {', '.join(symbols)}: {error}. An object is damaged, made for another machine, lacks the "

@@ -13,9 +13,12 @@ from numpy.typing import ArrayLike
 
 from .arena import allocate
 from .errors import LayoutError, RuntimeShapeError
+from .locks import fork_safe_lock
 
 _native_runs = itertools.count(1)
 _last_native_run = 0
+_moving = fork_safe_lock()
+"""Held while a state's value is read, written or moved by Python: two programs may claim it at a time."""
 
 
 def native_run() -> None:
@@ -46,35 +49,39 @@ class State:
 
     def get(self) -> np.ndarray:
         """A copy of the value in logical order."""
-        return np.array(self._logical(), order="C")
+        with _moving:
+            return np.array(self._logical(), order="C")
 
     def set(self, value: ArrayLike) -> None:
         """Write a new value in place."""
         logical = np.asarray(value)
         if logical.shape != self.shape:
             raise RuntimeShapeError(f"state {self.name!r}: expected shape {self.shape}, got {logical.shape}")
-        np.copyto(self._logical(), logical, casting="same_kind")
-        self._writes += 1
+        with _moving:
+            np.copyto(self._logical(), logical, casting="same_kind")
+            self._writes += 1
 
     def reorder(self, order: tuple[int, ...]) -> None:
         """Move the axes to `order`, from outermost to innermost; the logical value stays."""
         order = tuple(order)
-        if order == self.order:
-            return
-        if self.claimed:
-            raise LayoutError(
-                f"state {self.name!r} is used in the order {self.order} by an executable and cannot become {order}; "
-                "compile the second program with the order that the state has"
-            )
-        if sorted(order) != list(range(len(self.shape))):
-            raise LayoutError(f"state {self.name!r}: {order} is not an order of its {len(self.shape)} axes")
-        self._place(self._logical(), order)
+        with _moving:
+            if order == self.order:
+                return
+            if self.claimed:
+                raise LayoutError(
+                    f"state {self.name!r} is used in the order {self.order} by an executable and cannot become "
+                    f"{order}; compile the second program with the order that the state has"
+                )
+            if sorted(order) != list(range(len(self.shape))):
+                raise LayoutError(f"state {self.name!r}: {order} is not an order of its {len(self.shape)} axes")
+            self._place(self._logical(), order)
 
     def claim(self, order: tuple[int, ...]) -> int:
         """Fix the order for good, and say where the value lies."""
-        self.reorder(order)
-        self.claimed = True
-        return self.address
+        with _moving:
+            self.reorder(order)
+            self.claimed = True
+            return self.address
 
     def _place(self, logical: np.ndarray, order: tuple[int, ...]) -> None:
         physical, self.address = place(logical, order)

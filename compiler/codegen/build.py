@@ -9,7 +9,6 @@ since importing Numba takes a while), `target.py` and llvmlite.
 from __future__ import annotations
 
 import re
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,6 +16,8 @@ from time import perf_counter
 
 import llvmlite.binding as llvm
 
+from ...runtime import elf
+from ...runtime.locks import LLVM
 from .target import chosen, machine, target, targeting
 
 C_MATHEMATICS = """
@@ -26,7 +27,6 @@ C_MATHEMATICS = """
 """
 C_LIBRARY = frozenset(re.findall(r"\w+", C_MATHEMATICS))
 SYMBOL = re.compile(r"[A-Za-z_]\w*\Z")
-ELF_SYMBOL_TABLE, ELF_UNDEFINED = 2, 0
 
 
 class BuildError(Exception):
@@ -53,7 +53,19 @@ def build(source: str, name: str) -> Built:
     if not SYMBOL.match(name):
         raise BuildError(f"{name!r} is not a C symbol")
     started = perf_counter()
-    from .frontend import lower
+    with LLVM:
+        readable, code = _generated(source, name)
+    foreign = sorted(symbol for symbol in undefined_symbols(code) if not _in_c_library(symbol))
+    if foreign:
+        raise BuildError(f"kernel {name} needs {', '.join(foreign)}, which only exists inside Numba or Python")
+    if not elf.defines(code, name):
+        raise BuildError(f"the object made for kernel {name} does not define it")
+    return Built(code, name, readable, perf_counter() - started)
+
+
+def _generated(source: str, name: str) -> tuple[str, bytes]:
+    """(optimised LLVM IR, object code)."""
+    from .frontend import lower  # imports Numba, under the lock: its modules import each other in circles
 
     text, linked = lower(source, name)
     module = llvm.parse_assembly(text)
@@ -61,11 +73,7 @@ def build(source: str, name: str) -> Built:
         module.link_in(llvm.parse_assembly(other))
     _optimise(module)
     readable = str(module)  # before the code generator rewrites it
-    code = _machine().emit_object(module)
-    foreign = sorted(symbol for symbol in undefined_symbols(code) if not _in_c_library(symbol))
-    if foreign:
-        raise BuildError(f"kernel {name} needs {', '.join(foreign)}, which only exists inside Numba or Python")
-    return Built(code, name, readable, perf_counter() - started)
+    return readable, _machine().emit_object(module)
 
 
 @dataclass(frozen=True)
@@ -86,10 +94,11 @@ def build_for_target() -> For:
 
 def assembly(text: str) -> str:
     """The assembly of an optimised module."""
-    module = llvm.parse_assembly(text)
-    generator = _machine()
-    generator.set_asm_verbosity(True)
-    return generator.emit_assembly(module)
+    with LLVM:
+        module = llvm.parse_assembly(text)
+        generator = _machine()
+        generator.set_asm_verbosity(True)
+        return generator.emit_assembly(module)
 
 
 def _machine() -> llvm.TargetMachine:
@@ -119,16 +128,7 @@ def _in_c_library(symbol: str) -> bool:
 
 def undefined_symbols(code: bytes) -> Iterator[str]:
     """The names that a 64-bit little-endian ELF object expects others to define."""
-    if code[:6] != b"\x7fELF\x02\x01":
-        raise BuildError("the object is not 64-bit little-endian ELF: this platform is not supported yet")
-    (sections_at,) = struct.unpack_from("<Q", code, 40)
-    size, count = struct.unpack_from("<HH", code, 58)
-    sections = [struct.unpack_from("<IIQQQQIIQQ", code, sections_at + size * each) for each in range(count)]
-    for _, kind, _, _, start, length, link, *_ in sections:
-        if kind != ELF_SYMBOL_TABLE:
-            continue
-        names = sections[link][4]
-        for at in range(start + 24, start + length, 24):
-            name, _, _, section = struct.unpack_from("<IBBH", code, at)
-            if section == ELF_UNDEFINED:
-                yield code[names + name : code.index(b"\0", names + name)].decode()
+    try:
+        yield from (name for name, defined in elf.symbols(code) if not defined)
+    except ValueError as error:
+        raise BuildError(str(error)) from None

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cache
 
 import llvmlite.binding as llvm
 
+from ...runtime.locks import once
 from ..errors import CompileError
 
 ITEM_BYTES = {
@@ -128,7 +128,7 @@ def target() -> Target:
     return described(chosen())
 
 
-@cache
+@once
 def described(cpu: str) -> Target:
     """A CPU by its name."""
     if cpu == NATIVE:
@@ -167,7 +167,7 @@ def _narrows(triple: str, cpu: str, features: str) -> bool:
     return "vcvtneps2bf16" in machine(triple, cpu, features).emit_assembly(module)
 
 
-@cache
+@once
 def machine(triple: str, cpu: str, features: str) -> llvm.TargetMachine:
     """LLVM's code generator for a CPU."""
     if triple.partition("-")[0] == llvm.get_process_triple().partition("-")[0]:

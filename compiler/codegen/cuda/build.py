@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from ....runtime.locks import LLVM
 from ...errors import CompileError
 
 Arch = tuple[int, int]
@@ -104,8 +105,9 @@ def compile_kernel(text: str, arguments: Sequence[str], bounds: Bounds, arch: Ar
     a kernel.
     """
     name = name or f"kw_{key(text, arguments, bounds, arch)}"
-    ptx = _ptx(text, arguments, bounds, arch, name)
-    cubin, log = _link(ptx, arch)
+    with LLVM:
+        ptx = _ptx(text, arguments, bounds, arch, name)
+        cubin, log = _link(ptx, arch)
     return Code(name, arch, ptx, cubin, log)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from functools import cache, cached_property
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 
 from .... import runtime
 from ....runtime.cuda import CudaExecutable, CudaKernelSpec, CudaProgram, Driver, absent
+from ....runtime.locks import once
 from ... import config, dtypes
 from ...assemble import KernelInfo, kernel_cache, kernel_info, symbol
 from ...errors import CompileError
@@ -43,7 +44,7 @@ def require(index: int = 0) -> None:
         )
 
 
-@cache
+@once
 def driver(index: int) -> Driver:
     """The process's handle of a GPU."""
     return Driver(index)

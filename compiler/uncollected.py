@@ -1,0 +1,47 @@
+"""Compiling without Python's search for cycles, which would walk over all nodes and expressions again and again.
+
+Leans on the runtime's locks alone. The switch is the process's: the first thread that compiles turns the search off,
+the last one on again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+from collections.abc import Iterator
+
+from ..runtime.locks import fork_safe_lock
+
+_lock = fork_safe_lock()
+_inside = 0
+_was_on = False
+
+
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """Inside, no search for cycles starts by itself."""
+    global _inside, _was_on
+    with _lock:
+        if not _inside:
+            _was_on = gc.isenabled()
+            gc.disable()
+        _inside += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _inside -= 1
+            if _was_on and not _inside:
+                gc.enable()
+
+
+def _in_child() -> None:
+    """The threads that were compiling are not in the forked child."""
+    global _inside
+    if _inside and _was_on:
+        gc.enable()
+    _inside = 0
+
+
+os.register_at_fork(after_in_child=_in_child)
