@@ -18,6 +18,7 @@ from ..compiler.pipeline import compile
 from ..compiler.tensor import Tensor, dim_of
 from ..compiler.variable import set_value
 from . import batches
+from .checks import SettingError, whole
 from .layer import traced
 from .model import Model
 from .normalization import BatchNorm
@@ -34,13 +35,14 @@ def recompute_statistics(
     are the moments over all parts together, with the unbiased variance. Dropout rests. Nothing else of the model
     changes. Raises InputError for images that do not fit, ValueError for a network without BatchNorm or one image.
     """
+    whole("recompute_statistics: batch", batch)
     checked = batches.check_images(images, model.input_shape)
     x = model.images()
     layers = list(dict.fromkeys(layer for _, layer, _ in traced(model.net, x) if isinstance(layer, BatchNorm)))
     if not layers:
-        raise ValueError(f"recompute_statistics: {model.name!r} has no BatchNorm layer, so there is nothing to measure")
+        raise SettingError(f"recompute_statistics: {model.name!r} has no BatchNorm layer: nothing to measure")
     if len(checked) < 2 or batch < 2:
-        raise ValueError(f"recompute_statistics: a variance needs 2 images, not {min(len(checked), batch)}")
+        raise SettingError(f"recompute_statistics: a variance needs 2 images, not {min(len(checked), batch)}")
     measure = compile([x], _measured(layers), device=device, threads=threads, typical={"batch": batch})
     found = [measure.run([part]) for part in np.array_split(checked, -(-len(checked) // batch))]
     for i, layer in enumerate(layers):

@@ -5,11 +5,11 @@ Pascanu, Mikolov, Bengio 2013, section 3.2. Leans on the DSL.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from ..compiler.ops.elementwise import clip, maximum, minimum, sqrt
 from ..compiler.tensor import Tensor
+from .checks import POSITIVE, SettingError, number
 
 
 def clip_by_value(gradients: Sequence[Tensor], limit: float) -> list[Tensor]:
@@ -45,12 +45,11 @@ def limit_rows(weight: Tensor, limit: float) -> Tensor:
     """
     check_limit("limit_rows", limit)
     if weight.rank < 2:
-        raise ValueError(f"limit_rows: a weight (units, ...) is needed, not {weight.brief()}")
+        raise SettingError(f"limit_rows: a weight (units, ...) is needed, not {weight.brief()}")
     norm = sqrt((weight * weight).sum(tuple(range(1, weight.rank)), keepdims=True))
     return weight * (limit / maximum(norm, limit))
 
 
 def check_limit(name: str, limit: float) -> None:
     """Raises ValueError for a limit that is not a number above 0."""
-    if not isinstance(limit, (int, float)) or not math.isfinite(limit) or limit <= 0:
-        raise ValueError(f"{name}: the limit is a number above 0, not {limit!r}; None leaves clipping out")
+    number(f"{name}: the limit", limit, POSITIVE, "; None leaves clipping out")

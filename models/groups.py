@@ -6,12 +6,13 @@ Leans on `clipping` for what a limit is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
 from ..compiler.tensor import Tensor
+from .checks import NOT_NEGATIVE, SettingError, number
 from .clipping import check_limit
 
 Match = str | Sequence[str] | Callable[[Tensor], bool]
@@ -34,12 +35,14 @@ class Group:
 
     def __post_init__(self) -> None:
         if not callable(self.match):
-            patterns = (self.match,) if isinstance(self.match, str) else tuple(self.match)
+            several = isinstance(self.match, Sequence) and not isinstance(self.match, str)
+            patterns = tuple(self.match) if several else (self.match,)  # type: ignore[arg-type]
             if not patterns or not all(isinstance(p, str) for p in patterns):
-                raise ValueError(f"Group: names are chosen by patterns such as '*.bias', not {self.match!r}")
+                raise SettingError(f"Group: names are chosen by patterns such as '*.bias', not {self.match!r}")
             object.__setattr__(self, "match", patterns)
-        if self.rate < 0 or (self.weight_decay is not None and self.weight_decay < 0):
-            raise ValueError(f"Group: rate and weight_decay are at least 0, not {self.rate} and {self.weight_decay}")
+        number("Group: rate", self.rate, NOT_NEGATIVE)
+        if self.weight_decay is not None:
+            number("Group: weight_decay", self.weight_decay, NOT_NEGATIVE)
         if self.max_norm is not None:
             check_limit("Group: max_norm", self.max_norm)
 
@@ -56,10 +59,12 @@ NO_DECAY = Group(("bias", "scale", "shift", "*.bias", "*.scale", "*.shift"), wei
 
 def check(groups: Any) -> tuple[Group, ...]:
     """The groups as a tuple. Raises ValueError for anything else."""
+    if not isinstance(groups, (Group, Iterable)):
+        raise SettingError(f"groups are kw.optim.Group(...), not {groups!r}")
     given = (groups,) if isinstance(groups, Group) else tuple(groups)
     for g in given:
         if not isinstance(g, Group):
-            raise ValueError(f"groups are kw.optim.Group(...), not {type(g).__name__}")
+            raise SettingError(f"groups are kw.optim.Group(...), not {type(g).__name__}")
     return given
 
 
@@ -72,7 +77,7 @@ def assign(groups: Sequence[Group], parameters: Sequence[Tensor]) -> dict[Tensor
         if parameters and not any(group.has(p) for p in parameters):
             names = ", ".join(p.attrs.name for p in parameters[:6])
             more = ", ..." if len(parameters) > 6 else ""
-            raise ValueError(f"{group} chooses no parameter; there are {names}{more}")
+            raise SettingError(f"{group} chooses no parameter; there are {names}{more}")
     out: dict[Tensor, Group] = {}
     for p in parameters:
         first = next((g for g in groups if g.has(p)), None)

@@ -18,6 +18,8 @@ from ..compiler.ops.window import sum_pool
 from ..compiler.shapes import show
 from ..compiler.tensor import Tensor, as_tensor
 from . import initializers as init
+from .arguments import explained
+from .checks import choice, flag, function, pads, sizes, whole
 from .layer import Layer, LayerError
 
 BIASES = ("map", "unit", "none")
@@ -40,10 +42,12 @@ class TableConv(Layer):
 
     kind = "conv"
 
+    @explained(error=LayerError)
     def __init__(
         self,
         table: Sequence[Sequence[int]],
         window: Sequence[int],
+        *,
         stride: Any = 1,
         pad: Any = 0,
         bias: str = "map",
@@ -52,13 +56,14 @@ class TableConv(Layer):
         name: str | None = None,
     ):
         super().__init__(name)
-        self.table = tuple(tuple(row) for row in table)
+        self.table = tuple(tuple(whole("TableConv: a map", n, 0) for n in row) for row in table)
         if not self.table or not all(row and list(row) == sorted(set(row)) for row in self.table):
             raise LayerError(f"table_conv: each map sees at least one map, in ascending order, not {table!r}")
-        if bias not in BIASES:
-            raise LayerError(f"table_conv: the bias is one of {', '.join(BIASES)}, not {bias!r}")
-        self.window, self.stride, self.pad, self.bias_per = tuple(window), stride, pad, bias
-        self.weight_init, self.bias_init = weight_init, bias_init
+        self.bias_per = choice("TableConv: bias", bias, BIASES)
+        self.window = tuple(whole("TableConv: each of the window", n) for n in window)
+        self.stride, self.pad = sizes("TableConv: stride", stride), pads("TableConv: pad", pad)
+        self.weight_init = function("TableConv: weight_init", weight_init)
+        self.bias_init = function("TableConv: bias_init", bias_init)
 
     def build(self, x: Tensor) -> None:
         channels = x.shape[1] if x.rank == len(self.window) + 2 else None
@@ -108,10 +113,14 @@ class Subsampling(Layer):
 
     kind = "subsampling"
 
-    def __init__(self, window: Any = 2, weight_init: init.Initializer | None = None, name: str | None = None):
+    @explained(error=LayerError)
+    def __init__(self, window: Any = 2, *, weight_init: init.Initializer | None = None, name: str | None = None):
         super().__init__(name)
-        self.window = window if isinstance(window, tuple) else (window, window)
-        self.weight_init = weight_init
+        size = sizes("Subsampling: window", window)
+        self.window = size if isinstance(size, tuple) else (size, size)
+        if len(self.window) != 2:
+            raise LayerError(f"Subsampling: the window is one number, or (height, width), not {window!r}")
+        self.weight_init = None if weight_init is None else function("Subsampling: weight_init", weight_init)
 
     def build(self, x: Tensor) -> None:
         if x.rank != 4 or not isinstance(x.shape[1], int):
@@ -136,9 +145,10 @@ class RadialBasis(Layer):
 
     kind = "rbf"
 
-    def __init__(self, centres: Any, trained: bool = False, name: str | None = None):
+    @explained(error=LayerError)
+    def __init__(self, centres: Any, *, trained: bool = False, name: str | None = None):
         super().__init__(name)
-        self.values, self.trained = np.asarray(centres, "float32"), trained
+        self.values, self.trained = np.asarray(centres, "float32"), flag("RadialBasis: trained", trained)
         if self.values.ndim != 2:
             raise LayerError(f"rbf: centres are (units, features), not {self.values.shape}")
 
@@ -165,11 +175,10 @@ class Maxout(Layer):
 
     kind = "maxout"
 
-    def __init__(self, pieces: int, name: str | None = None):
+    @explained(error=LayerError)
+    def __init__(self, pieces: int, *, name: str | None = None):
         super().__init__(name)
-        if pieces < 1:
-            raise LayerError(f"maxout: pieces are at least 1, not {pieces}")
-        self.pieces = pieces
+        self.pieces = whole("Maxout: pieces", pieces)
 
     def forward(self, x: Tensor, training: bool) -> Tensor:
         channels = x.shape[1] if x.rank >= 2 else None

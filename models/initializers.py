@@ -1,7 +1,7 @@
 """First values of parameters: functions of a shape and a NumPy generator, with fans worked out for dense and conv.
 
 Weights default to `fan_in_uniform`, uniform in +-1/sqrt(fan_in), which is what PyTorch's Linear and Conv layers
-draw, so that learning rates carry over; biases default to zeros, as in Keras. Leans on NumPy only.
+draw, so that learning rates carry over; biases default to zeros, as in Keras. Leans on NumPy and `checks`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ from typing import TypeAlias
 
 import numpy as np
 
+from .checks import NOT_NEGATIVE, SettingError, choice, number
+from .checks import seed as checked_seed
+
 Initializer: TypeAlias = Callable[[tuple[int, ...], np.random.Generator], np.ndarray]
 
 _RNG: ContextVar[np.random.Generator | None] = ContextVar("initializer_rng", default=None)
@@ -25,7 +28,7 @@ _SHARED = np.random.default_rng(0)
 @contextlib.contextmanager
 def seeded(seed: int | None) -> Iterator[None]:
     """Layers built inside draw their first values from `seed` (None: from the operating system's entropy)."""
-    token = _RNG.set(np.random.default_rng(seed))
+    token = _RNG.set(np.random.default_rng(None if seed is None else checked_seed("init.seeded: seed", seed)))
     try:
         yield
     finally:
@@ -39,7 +42,7 @@ def precision(dtype: str) -> Iterator[None]:
     Raises ValueError for any other dtype. First values are drawn in float32 either way.
     """
     if dtype not in ("float32", "float64"):
-        raise ValueError(f"precision: parameters are float32 or float64, not {dtype!r}")
+        raise SettingError(f"precision: parameters are float32 or float64, not {dtype!r}")
     token = _DTYPE.set(dtype)
     try:
         yield
@@ -88,8 +91,9 @@ def fans(shape: Sequence[int]) -> tuple[int, int]:
 
 def variance_scaling(scale: float, mode: str = "fan_in", distribution: str = "uniform") -> Initializer:
     """Zero mean and variance `scale` / fan; mode: fan_in, fan_out or fan_avg; distribution: uniform or normal."""
-    if mode not in ("fan_in", "fan_out", "fan_avg") or distribution not in ("uniform", "normal"):
-        raise ValueError(f"variance_scaling: no mode {mode!r} with distribution {distribution!r}")
+    number("variance_scaling: scale", scale, NOT_NEGATIVE)
+    choice("variance_scaling: mode", mode, ("fan_in", "fan_out", "fan_avg"))
+    choice("variance_scaling: distribution", distribution, ("uniform", "normal"))
 
     def init(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
         fan_in, fan_out = fans(shape)
@@ -118,21 +122,27 @@ lecun_normal = variance_scaling(1, distribution="normal")
 
 def normal(std: float = 0.01, mean: float = 0.0) -> Initializer:
     """Normal with the given mean and standard deviation."""
+    number("normal: std", std, NOT_NEGATIVE)
+    number("normal: mean", mean)
     return lambda shape, rng: (rng.standard_normal(shape) * std + mean).astype("float32")
 
 
 def uniform(low: float = -0.05, high: float = 0.05) -> Initializer:
     """Uniform in [low, high)."""
+    if number("uniform: low", low) > number("uniform: high", high):
+        raise SettingError(f"uniform: low is at most high, not {low} and {high}")
     return lambda shape, rng: rng.uniform(low, high, shape).astype("float32")
 
 
 def constant(value: float) -> Initializer:
     """The same number everywhere."""
+    number("constant: value", value)
     return lambda shape, rng: np.full(shape, value, "float32")
 
 
 def over_fan_in(limit: float = 2.4) -> Initializer:
     """Uniform in +-limit/fan_in: the fan-in, not its root (LeCun et al. 1989, section 5; 1998, appendix A)."""
+    number("over_fan_in: limit", limit, NOT_NEGATIVE)
 
     def init(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
         most = limit / max(fans(shape)[0], 1)
@@ -147,10 +157,11 @@ ones = constant(1.0)
 
 def orthogonal(gain: float = 1.0) -> Initializer:
     """Rows (or columns, whichever are fewer) orthonormal, times `gain` (Saxe et al. 2014)."""
+    number("orthogonal: gain", gain)
 
     def init(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
         if len(shape) < 2:
-            raise ValueError(f"orthogonal: a shape of at least two axes is needed, not {shape}")
+            raise SettingError(f"orthogonal: a shape of at least two axes is needed, not {shape}")
         rows, columns = shape[0], math.prod(shape[1:])
         q, r = np.linalg.qr(rng.standard_normal((max(rows, columns), min(rows, columns))))
         q = q * np.sign(np.diag(r))

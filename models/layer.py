@@ -1,12 +1,15 @@
 """What a layer is: a function of a tensor that owns variables, built the first time it is called.
 
 A layer learns its input channels from its first call and names its variables by the scope it is called in
-(`block1.conv1.weight`). Leans on the graph's scopes and on `initializers` for the random numbers in force.
+(`block1.conv1.weight`). Leans on the graph's scopes, on `members` for what belongs to a layer, and on `initializers`
+for the random numbers in force.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+import inspect
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from contextvars import ContextVar
 from typing import Any
@@ -18,9 +21,14 @@ from ..compiler.tensor import Tensor, input
 from ..compiler.variable import variable
 from ..runtime.errors import KernelwrightError
 from . import initializers as init
+from .checks import SettingError, flag
+from .members import members, trainable, variables
 
 Trace = list[tuple[str, "Layer", Tensor]]
 _TRACE: ContextVar[Trace | None] = ContextVar("trace", default=None)
+_TRAINING: ContextVar[bool | None] = ContextVar("training", default=None)
+_OWN = ("_parameters", "_buffers", "_updates", "_heads", "_last_input")
+"""Attributes of every layer that hold tensors without owning them."""
 
 
 class LayerError(KernelwrightError, ValueError):
@@ -30,27 +38,40 @@ class LayerError(KernelwrightError, ValueError):
 class Layer:
     """A part of a network. Subclasses write `forward`, and `build` where they own variables.
 
-    Layers kept as attributes (or in lists of them) are children: their variables are this layer's too.
+    Layers and variables kept as attributes, or in lists, tuples and dicts of them, belong to this layer: the variables
+    of its children are its own too. A variable of floats is a parameter, one of integers or bools is state; what is
+    not to be trained otherwise is made with `buffer`. A child in a list is named by its place: `blocks.0.weight`.
     """
 
     kind: str = ""
     """The name used where none is given; empty for layers that open no scope of their own."""
+    name: str | None
+    built: bool
+
+    def __new__(cls, *_: Any, **__: Any) -> Any:
+        """Every layer has these, also one whose `__init__` does not call this class's."""
+        layer = object.__new__(cls)
+        layer.name, layer.built = None, False
+        layer._parameters, layer._buffers, layer._updates, layer._heads = {}, {}, {}, []
+        return layer
+
+    _parameters: dict[str, Tensor]
+    _buffers: dict[str, Tensor]
+    _updates: dict[Tensor, Tensor]
+    _heads: list[tuple[float, Tensor]]
 
     def __init__(self, name: str | None = None):
+        if name is not None and not isinstance(name, str):
+            raise LayerError(f"{type(self).__name__}: the name is text, not {name!r}")
         self.name = name
-        self.built = False
-        self._parameters: dict[str, Tensor] = {}
-        self._buffers: dict[str, Tensor] = {}
-        self._updates: dict[Tensor, Tensor] = {}
-        self._heads: list[tuple[float, Tensor]] = []
 
     # -------------------------------------------------------- what subclasses write
     def build(self, x: Tensor) -> None:
         """Make the variables, once, for an input like `x`."""
 
     def forward(self, x: Tensor, training: bool) -> Tensor:
-        """The layer's value."""
-        raise NotImplementedError(f"{type(self).__name__}.forward")
+        """The layer's value. A subclass may leave `training` out; layers called inside have it all the same."""
+        raise LayerError(f"{type(self).__name__} has no forward: write forward(self, x) or forward(self, x, training)")
 
     def parameter(self, name: str, value: Any) -> Tensor:
         """A new trainable variable of this layer, of the dtype in force; a placeholder inside `init.undrawn`."""
@@ -65,37 +86,44 @@ class Layer:
         return self._buffers[name]
 
     # -------------------------------------------------------- what users call
-    def __call__(self, x: Tensor, training: bool = False) -> Tensor:
-        """The layer applied to `x`; `training` chooses batch statistics and dropout over their inference forms."""
+    def __call__(self, x: Tensor, training: bool | None = None) -> Tensor:
+        """The layer applied to `x`; `training` chooses batch statistics and dropout over their inference forms.
+
+        None: as the layer that this one is called in, and inference outside of any. Raises LayerError for what is no
+        tensor, and for a `forward` that cannot be called so or gives nothing.
+        """
         if not isinstance(x, Tensor):
             raise LayerError(f"a layer takes a tensor, not {type(x).__name__}: use kw.input, and kw.compile to run it")
-        label = self.name or self.kind
-        with scope(label) if label else nullcontext():
-            if not self.built:
-                self._name_children()
-                self.build(x)
-                self.built = True
-            y = self.forward(x, training)
-            trace = _TRACE.get()
-            if trace is not None and not any(True for _ in self.children()):
-                trace.append((user_location().scope, self, y))
+        mode = bool(_TRAINING.get()) if training is None else _mode(training)
+        options = {"training": mode} if _takes_training(type(self).forward, type(self).__name__) else {}
+        label, token = self.name or self.kind, _TRAINING.set(mode)
+        try:
+            with scope(label) if label else nullcontext():
+                if not self.built:
+                    self._name_children()
+                    self.build(x)
+                    self.built = True
+                y = self.forward(x, **options)
+                if not isinstance(y, Tensor):
+                    raise LayerError(f"{type(self).__name__}.forward gives {type(y).__name__}, not a tensor")
+                trace = _TRACE.get()
+                if trace is not None and not any(True for _ in self.children()):
+                    trace.append((user_location().scope, self, y))
+        finally:
+            _TRAINING.reset(token)
         return y
 
     def children(self) -> Iterator[Layer]:
         """The layers inside this one, in the order they were set."""
-        for value in list(vars(self).values()):
-            if isinstance(value, Layer):
-                yield value
-            elif isinstance(value, (list, tuple)):
-                yield from (item for item in value if isinstance(item, Layer))
+        return (layer for _, layer in members(self._attributes(), Layer))
 
     def parameters(self) -> list[Tensor]:
         """The trainable variables, in order. Raises LayerError before the first call, when sizes are unknown."""
-        return list(dict.fromkeys(p for layer in self.walk() for p in layer._parameters.values()))
+        return list(dict.fromkeys(p for layer in self.walk() for p in layer._owned()[0]))
 
     def buffers(self) -> list[Tensor]:
-        """State that is not trained: running statistics and generators."""
-        return list(dict.fromkeys(b for layer in self.walk() for b in layer._buffers.values()))
+        """State that is not trained: running statistics, generators and counters."""
+        return list(dict.fromkeys(b for layer in self.walk() for b in layer._owned()[1]))
 
     def updates(self) -> dict[Tensor, Tensor]:
         """What the last call with `training=True` leaves in the buffers: pass it on to `kw.compile`."""
@@ -108,25 +136,65 @@ class Layer:
 
     def walk(self) -> Iterator[Layer]:
         """This layer and all inside it. Raises LayerError where one has not been built."""
-        if not self.built:
-            raise LayerError(
-                f"{self.name or type(self).__name__} has no variables yet: call it once on a tensor, so that it "
-                "learns its input's shape"
-            )
-        yield self
-        for child in self.children():
-            yield from child.walk()
+        waiting, seen = [self], set[int]()
+        while waiting:
+            layer = waiting.pop()
+            if id(layer) in seen:
+                continue
+            seen.add(id(layer))
+            if not layer.built:
+                raise LayerError(
+                    f"{layer.name or type(layer).__name__} has no variables yet: call it once on a tensor, so that it "
+                    "learns its input's shape"
+                )
+            yield layer
+            waiting += reversed(list(layer.children()))
+
+    def _attributes(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name not in _OWN}
+
+    def _owned(self) -> tuple[list[Tensor], list[Tensor]]:
+        """(parameters, buffers) of this layer without its children's."""
+        parameters, buffers = list(self._parameters.values()), list(self._buffers.values())
+        known = {id(v) for v in [*parameters, *buffers]}
+        found = [v for v in variables(self._attributes()) if id(v) not in known]
+        return parameters + [v for v in found if trainable(v)], buffers + [v for v in found if not trainable(v)]
 
     def _full_name(self, name: str) -> str:
         path = user_location().scope
         return f"{path}.{name}" if path else name
 
     def _name_children(self) -> None:
-        for key, value in vars(self).items():
-            items = value if isinstance(value, (list, tuple)) else [value]
-            for i, item in enumerate(items):
-                if isinstance(item, Layer) and item.name is None:
-                    item.name = key if item is value else f"{key}{i + 1}"
+        for path, layer in members(self._attributes(), Layer):
+            if layer.name is None:
+                layer.name = path
+
+
+def _mode(training: Any) -> bool:
+    try:
+        return flag("the second argument of a layer's call, training,", training)
+    except SettingError as error:
+        raise LayerError(str(error)) from None
+
+
+def inside_training() -> bool | None:
+    """The mode of the layer call that is under way, None outside of any."""
+    return _TRAINING.get()
+
+
+@functools.cache
+def _takes_training(forward: Callable[..., Any], owner: str) -> bool:
+    """Whether `forward` takes the mode besides the input. Raises LayerError for other signatures."""
+    signature = inspect.signature(forward)
+    options = {"training": False} if "training" in signature.parameters else {}
+    try:
+        signature.bind("self", "x", **options)
+    except TypeError:
+        raise LayerError(
+            f"{owner}.forward{signature}: it is called with one tensor, and with `training` where it has that: write "
+            "forward(self, x) or forward(self, x, training)"
+        ) from None
+    return bool(options)
 
 
 def traced(layer: Layer, x: Tensor) -> Trace:

@@ -6,7 +6,7 @@ computes; norms and dropout are in `normalization`, layers of older networks in 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..compiler.graph import user_location
@@ -16,11 +16,32 @@ from ..compiler.ops.window import avg_pool, max_pool
 from ..compiler.shapes import show
 from ..compiler.tensor import Tensor
 from . import initializers as init
+from .arguments import explained
+from .checks import choice, flag, function, pads, sizes, whole
 from .historical import Maxout, RadialBasis, Subsampling, TableConv, scaled_tanh
 from .layer import Layer, LayerError, traced
 from .normalization import BatchNorm, Dropout, LayerNorm, LocalResponseNorm
 
 Function = Callable[[Tensor], Tensor]
+
+LEARNT = "the input's size is learnt from the first call"
+ACTIVATION = "an activation is a layer of its own, as in Sequential(..., kw.relu)"
+PARAMETERS = {
+    "activation": ACTIVATION,
+    "use_bias": "here it is bias",
+    "kernel_initializer": "here it is weight_init",
+    "bias_initializer": "here it is bias_init",
+    "dtype": "`with kw.init.precision(...)` chooses the dtype of parameters",
+    "device": "a device is chosen where a program is compiled: kw.compile(..., device=...)",
+    "input_shape": LEARNT,
+}
+WINDOWS = {
+    "kernel_size": "here it is window",
+    "pool_size": "here it is window",
+    "strides": "here it is stride",
+    "padding": "here it is pad",
+}
+CHANNELS = f"here it is left out: {LEARNT}"
 
 
 class Dense(Layer):
@@ -28,16 +49,24 @@ class Dense(Layer):
 
     kind = "dense"
 
+    @explained(
+        {"in_features": CHANNELS, "out_features": "here it is units", **PARAMETERS},
+        f"{LEARNT}, so that PyTorch's Linear(784, 10) is Dense(10); {ACTIVATION}",
+        LayerError,
+    )
     def __init__(
         self,
         units: int,
+        *,
         bias: bool = True,
         weight_init: init.Initializer = init.fan_in_uniform,
         bias_init: init.Initializer = init.zeros,
         name: str | None = None,
     ):
         super().__init__(name)
-        self.units, self.use_bias, self.weight_init, self.bias_init = units, bias, weight_init, bias_init
+        self.units, self.use_bias = whole("Dense: units", units), flag("Dense: bias", bias)
+        self.weight_init = function("Dense: weight_init", weight_init)
+        self.bias_init = function("Dense: bias_init", bias_init)
 
     def build(self, x: Tensor) -> None:
         if x.rank < 2 or not isinstance(x.shape[-1], int):
@@ -64,10 +93,22 @@ class Conv(Layer):
 
     kind = "conv"
 
+    @explained(
+        {
+            "in_channels": CHANNELS,
+            "out_channels": "here it is filters",
+            **WINDOWS,
+            "dilation_rate": "here it is dilation",
+        }
+        | PARAMETERS,
+        f"{LEARNT}, so that PyTorch's Conv2d(3, 16, 3) is Conv(16, 3); the rest goes by name: Conv(16, 3, stride=2)",
+        LayerError,
+    )
     def __init__(
         self,
         filters: int,
         window: Any,
+        *,
         stride: Any = 1,
         pad: Any = 0,
         dilation: Any = 1,
@@ -78,11 +119,13 @@ class Conv(Layer):
         name: str | None = None,
     ):
         super().__init__(name)
-        if isinstance(pad, str) and pad not in ("same", "valid"):
-            raise LayerError(f'conv: pad is a number, pairs, "same" or "valid", not {pad!r}')
-        self.filters, self.window, self.stride, self.pad = filters, window, stride, pad
-        self.dilation, self.groups, self.use_bias = dilation, groups, bias
-        self.weight_init, self.bias_init = weight_init, bias_init
+        self.filters, self.window = whole("Conv: filters", filters), sizes("Conv: window", window)
+        self.stride, self.dilation = sizes("Conv: stride", stride), sizes("Conv: dilation", dilation)
+        is_word = isinstance(pad, str)
+        self.pad = choice("Conv: pad, as a word,", pad, ("same", "valid")) if is_word else pads("Conv: pad", pad)
+        self.groups, self.use_bias = whole("Conv: groups", groups), flag("Conv: bias", bias)
+        self.weight_init = function("Conv: weight_init", weight_init)
+        self.bias_init = function("Conv: bias_init", bias_init)
 
     def build(self, x: Tensor) -> None:
         d = x.rank - 2
@@ -119,11 +162,30 @@ def _same(size: Any, window: Any, stride: int, dilation: int) -> tuple[int, int]
 
 
 class _Pool(Layer):
-    """Windows over the last two axes (or as many as `window` has); stride: the window."""
+    """Windows over the spatial axes, those after (batch, channels): an int for all of them, or one for each.
 
-    def __init__(self, window: Any, stride: Any = None, pad: Any = 0, name: str | None = None):
+    (batch, channels, length) is pooled along its length, (batch, channels, height, width) in both. stride: the window.
+    Raises LayerError for an input of other axes.
+    """
+
+    @explained(WINDOWS, error=LayerError)
+    def __init__(self, window: Any, stride: Any = None, pad: Any = 0, *, name: str | None = None):
         super().__init__(name)
-        self.window, self.stride, self.pad = window, stride, pad
+        kind = type(self).__name__
+        self.window, self.pad = sizes(f"{kind}: window", window), pads(f"{kind}: pad", pad)
+        self.stride = None if stride is None else sizes(f"{kind}: stride", stride)
+
+    def _over(self, x: Tensor) -> tuple[tuple[int, ...], Any, Any]:
+        """(window, stride, pad) with a number for each spatial axis of `x`."""
+        d = x.rank - 2
+        if d < 1 or (isinstance(self.window, tuple) and len(self.window) != d):
+            raise LayerError(
+                f"{self.kind}: a window of {self.window} pools (batch, channels, *spatial) with as many spatial axes, "
+                f"not {show(x.shape)} (at {user_location()})"
+            )
+        window = _each(self.window, d)
+        pad = (self.pad,) * d if isinstance(self.pad, int) else self.pad
+        return window, window if self.stride is None else _each(self.stride, d), pad
 
 
 class MaxPool(_Pool):
@@ -132,7 +194,7 @@ class MaxPool(_Pool):
     kind = "maxpool"
 
     def forward(self, x: Tensor, training: bool) -> Tensor:
-        return max_pool(x, self.window, self.stride, self.pad)
+        return max_pool(x, *self._over(x))
 
 
 class AvgPool(_Pool):
@@ -141,7 +203,7 @@ class AvgPool(_Pool):
     kind = "avgpool"
 
     def forward(self, x: Tensor, training: bool) -> Tensor:
-        return avg_pool(x, self.window, self.stride, self.pad)
+        return avg_pool(x, *self._over(x))
 
 
 class GlobalAvgPool(Layer):
@@ -167,6 +229,8 @@ class Activation(Layer):
 
     def __init__(self, function: Function, name: str | None = None):
         super().__init__(name)
+        if isinstance(function, (type, Layer)) or not callable(function):
+            raise LayerError(f"Activation: a function of a tensor such as kw.relu is needed, not {function!r}")
         self.function = function
         self.kind = getattr(function, "__name__", "function").strip("_<>")
 
@@ -180,18 +244,23 @@ def as_layer(what: Layer | Function) -> Layer:
         return what
     if isinstance(what, type) or not callable(what):
         raise LayerError(
-            f"a layer or a function of a tensor is needed, not {what!r}"
+            f"a layer or a function of a tensor such as kw.relu is needed, not {what!r}"
             + (" (a class: make one of it first)" if isinstance(what, type) else "")
         )
     return Activation(what)
 
 
 class Sequential(Layer):
-    """Layers and functions, each applied to the value of the one before. Named by kind: conv1, tanh1, conv2."""
+    """Layers and functions, each applied to the value of the one before. Named by kind: conv1, tanh1, conv2.
 
-    def __init__(self, *layers: Layer | Function, name: str | None = None):
+    They are given one by one, or as one list.
+    """
+
+    def __init__(self, *layers: Layer | Function | Sequence[Layer | Function], name: str | None = None):
         super().__init__(name)
-        self.layers = [as_layer(layer) for layer in layers]
+        if len(layers) == 1 and isinstance(layers[0], (list, tuple)):
+            layers = tuple(layers[0])
+        self.layers = [as_layer(layer) for layer in layers]  # type: ignore[arg-type]
         counts: dict[str, int] = {}
         for layer in self.layers:
             label = layer.kind or type(layer).__name__.lower()
@@ -219,6 +288,8 @@ class Parallel(Layer):
     def __init__(self, *branches: Layer | Function, name: str | None = None):
         super().__init__(name)
         self.branch = [as_layer(branch) for branch in branches]
+        for i, branch in enumerate(self.branch):
+            branch.name = branch.name or f"branch{i + 1}"
 
     def forward(self, x: Tensor, training: bool) -> Tensor:
         parts = [branch(x, training) for branch in self.branch]

@@ -7,9 +7,11 @@ the same ops. All take (outputs, integer labels), so that `kw.Trainer(model, los
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ..compiler.dtypes import is_integer
 from ..compiler.errors import ShapeError
 from ..compiler.functions import (
     binary_cross_entropy,
@@ -17,8 +19,8 @@ from ..compiler.functions import (
     hinge,
     kl_divergence,
     log_softmax,
-    mean_squared_error,
 )
+from ..compiler.functions import mean_squared_error as mean_of_squares
 from ..compiler.graph import user_location
 from ..compiler.ops.elementwise import maximum, where
 from ..compiler.ops.indexing import hits, one_hot
@@ -26,6 +28,7 @@ from ..compiler.ops.movement import pad
 from ..compiler.ops.reduce import argmax, max_, mean, sum_
 from ..compiler.shapes import show
 from ..compiler.tensor import Tensor
+from .checks import FINITE, FRACTION, SettingError, flag, number
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,7 @@ class CrossEntropy:
     label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.label_smoothing < 1:
-            raise ValueError(f"CrossEntropy: the label smoothing lies in [0, 1), not {self.label_smoothing}")
+        number("CrossEntropy: the label smoothing", self.label_smoothing, FRACTION)
 
     def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
         return cross_entropy(logits, targets, self.label_smoothing)
@@ -53,8 +55,7 @@ class BinaryCrossEntropy:
     label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.label_smoothing < 1:
-            raise ValueError(f"BinaryCrossEntropy: the label smoothing lies in [0, 1), not {self.label_smoothing}")
+        number("BinaryCrossEntropy: the label smoothing", self.label_smoothing, FRACTION)
 
     def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
         s = self.label_smoothing
@@ -86,6 +87,7 @@ def weston_watkins(scores: Tensor, targets: Tensor, squared: bool = False) -> Te
 
     With two classes it is the binary hinge of s_1 - s_0. scores: (batch, classes) floats; targets: (batch,) integers.
     """
+    flag("weston_watkins: squared", squared)
     margin = maximum(_margins("weston_watkins", scores, targets), 0.0)
     return mean(sum_(margin * margin if squared else margin, -1))
 
@@ -95,8 +97,20 @@ def crammer_singer(scores: Tensor, targets: Tensor, squared: bool = False) -> Te
 
     scores: (batch, classes) floats; targets: (batch,) integers.
     """
+    flag("crammer_singer: squared", squared)
     margin = maximum(max_(_margins("crammer_singer", scores, targets), -1), 0.0)
     return mean(margin * margin if squared else margin)
+
+
+def mean_squared_error(prediction: Tensor, target: Tensor) -> Tensor:
+    """The mean of (prediction - target)^2 over all elements.
+
+    For prediction (batch, classes) and integers (batch,) the target is 1 at the example's class and 0 elsewhere, as
+    with one-hot labels in Keras; otherwise target has the shape of prediction, or one that broadcasts to it.
+    """
+    if prediction.rank == 2 and target.rank == 1 and is_integer(target.dtype):
+        target = one_hot(target, _classes("mean_squared_error", prediction, target), prediction.dtype)
+    return mean_of_squares(prediction, target)
 
 
 def squared_error(outputs: Tensor, targets: Tensor, on: float = 1.0, off: float = 0.0) -> Tensor:
@@ -104,6 +118,8 @@ def squared_error(outputs: Tensor, targets: Tensor, on: float = 1.0, off: float 
 
     Rumelhart, Hinton, Williams 1986, equation 3. outputs: (batch, classes) floats; targets: (batch,) integers.
     """
+    number("squared_error: on", on, FINITE)
+    number("squared_error: off", off, FINITE)
     classes = _classes("squared_error", outputs, targets)
     d = outputs - (one_hot(targets, classes, outputs.dtype) * (on - off) + off)
     return mean(sum_(d * d, -1)) * 0.5
@@ -115,9 +131,34 @@ def cross_entropy_with_rejection(logits: Tensor, targets: Tensor, rejection: flo
     With logits that are negative penalties, it is the discriminative criterion of LeCun et al. 1998, equation 9.
     logits: (batch, classes) floats; targets: (batch,) integers.
     """
+    number("cross_entropy_with_rejection: rejection", rejection, FINITE)
     classes = _classes("cross_entropy_with_rejection", logits, targets)
     log_p = log_softmax(pad(logits, [0, (0, 1)], -rejection))
     return -mean(sum_(where(hits(targets, classes), log_p[:, :classes], 0.0), -1))
+
+
+OTHER_NAMES = {
+    "mse": "mean_squared_error",
+    "crossentropy": "cross_entropy",
+    "categorical_crossentropy": "cross_entropy",
+    "sparse_categorical_crossentropy": "cross_entropy",
+    "binary_crossentropy": "binary_cross_entropy",
+    "kl_div": "kl_divergence",
+    "kullback_leibler_divergence": "kl_divergence",
+}
+"""What Keras and PyTorch call them."""
+
+
+def named(name: str) -> Callable[[Tensor, Tensor], Tensor]:
+    """The loss of this name, ours or Keras's: "mse", "cross_entropy", "sparse_categorical_crossentropy".
+
+    Raises SettingError for another name.
+    """
+    ours = OTHER_NAMES.get(name.lower(), name.lower())
+    functions = [known for known in __all__ if known.islower()]
+    if ours not in functions:
+        raise SettingError(f"loss: there is no {name!r}; there are mse, {', '.join(functions)}")
+    return globals()[ours]
 
 
 def _classes(name: str, scores: Tensor, targets: Tensor) -> int:

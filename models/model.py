@@ -12,6 +12,9 @@ from ..compiler.graph import location, toposort
 from ..compiler.shapes import show, value
 from ..compiler.tensor import Tensor, input
 from . import initializers as init
+from .arguments import explained
+from .checks import SettingError, sizes, whole
+from .checks import seed as checked_seed
 from .layer import Layer, traced
 from .recipe import Recipe
 
@@ -34,6 +37,7 @@ class Model:
     usually trained on.
     """
 
+    @explained({"num_classes": "here it is classes", "shape": "here it is input_shape"})
     def __init__(
         self,
         name: str,
@@ -44,18 +48,22 @@ class Model:
         recipe: Recipe | None = None,
         seed: int | None = 0,
     ):
-        self.name, self.net, self.input_shape, self.classes = name, net, tuple(input_shape), classes
+        if not isinstance(name, str) or not isinstance(net, Layer):
+            raise SettingError(f"Model: a name and a layer are needed, not {name!r} and {net!r}")
+        shape = sizes("Model: input_shape", input_shape)
+        self.name, self.net, self.classes = name, net, whole("Model: classes", classes)
+        self.input_shape = shape if isinstance(shape, tuple) else (shape,)
         self.dataset, self.recipe, self.dtype = dataset, recipe or Recipe(), init.dtype()
-        with init.seeded(seed):
+        with init.seeded(None if seed is None else checked_seed("Model: seed", seed)):
             logits = net(self.images())
         if logits.shape[1:] != (classes,):
-            raise ValueError(f"model {name!r}: the network gives {show(logits.shape)}, not (batch, {classes}) logits")
+            raise SettingError(f"model {name!r}: the network gives {show(logits.shape)}, not (batch, {classes}) logits")
 
     def images(self) -> Tensor:
         """The input of programs made from this model: (batch, *input_shape), of the dtype it was built with."""
         return input("images", (None, *self.input_shape), self.dtype)
 
-    def __call__(self, x: Tensor, training: bool = False) -> Tensor:
+    def __call__(self, x: Tensor, training: bool | None = None) -> Tensor:
         """The logits, (batch, classes), of images."""
         return self.net(x, training)
 

@@ -1,6 +1,6 @@
 """Whether a quantity of the history gets better: which one, in which direction, and by how much to count.
 
-Used by early stopping, the best checkpoint and plateau schedules. Leans on nothing.
+Used by early stopping, the best checkpoint and plateau schedules. Leans on `checks`.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from .checks import NOT_NEGATIVE, SettingError, choice, number
 
 GROWING = ("accuracy", "exact", "f1")
 MODES = ("auto", "min", "max")
@@ -25,10 +27,10 @@ class Monitor:
     threshold: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.mode not in MODES:
-            raise ValueError(f"monitor {self.name!r}: the mode is one of {', '.join(MODES)}, not {self.mode!r}")
-        if self.threshold < 0:
-            raise ValueError(f"monitor {self.name!r}: the threshold is at least 0, not {self.threshold}")
+        if not isinstance(self.name, str):
+            raise SettingError(f"monitor: a key of the history such as 'validation_loss', not {self.name!r}")
+        choice(f"monitor {self.name!r}: the mode", self.mode, MODES)
+        number(f"monitor {self.name!r}: the threshold", self.threshold, NOT_NEGATIVE)
 
     @property
     def grows(self) -> bool:
@@ -48,5 +50,5 @@ class Monitor:
         """The value in a line of history. Raises ValueError naming those that there are."""
         if self.name not in record:
             hint = "; give fit validation data" if self.name.startswith("validation_") else ""
-            raise ValueError(f"there is no {self.name!r} to watch, only {', '.join(record)}{hint}")
+            raise SettingError(f"there is no {self.name!r} to watch, only {', '.join(record)}{hint}")
         return float(record[self.name])

@@ -14,7 +14,19 @@ from ..compiler.ops.source import size_of
 from ..compiler.shapes import show
 from ..compiler.tensor import Tensor, dim_of
 from . import initializers as init
+from .arguments import explained
+from .checks import FRACTION, NOT_NEGATIVE, POSITIVE, PROBABILITY, number, whole
+from .checks import seed as checked_seed
 from .layer import Layer, LayerError
+
+LEARNT = "the number of features is learnt from the first call"
+NAMES = {
+    "num_features": f"here it is left out: {LEARNT}",
+    "normalized_shape": f"here it is left out: {LEARNT}",
+    "epsilon": "here it is eps",
+    "axis": "it is always axis 1 for BatchNorm and the last axis for LayerNorm",
+    "rate": "here it is p",
+}
 
 
 class BatchNorm(Layer):
@@ -22,14 +34,16 @@ class BatchNorm(Layer):
 
     Training: batch moments (biased variance), and running <- (1 - momentum) running + momentum batch with the
     unbiased variance. Inference: the running moments. Where a layer is called twice in one program, the last call
-    moves the averages. `last_input` is the tensor of the last call.
+    moves the averages. momentum is what a batch weighs: Keras's 0.99 is 0.01 here.
     """
 
     kind = "batchnorm"
 
-    def __init__(self, momentum: float = 0.1, eps: float = 1e-5, name: str | None = None):
+    @explained(NAMES, f"{LEARNT}, so that PyTorch's BatchNorm2d(64) is BatchNorm()", LayerError)
+    def __init__(self, *, momentum: float = 0.1, eps: float = 1e-5, name: str | None = None):
         super().__init__(name)
-        self.momentum, self.eps = momentum, eps
+        self.momentum = number("BatchNorm: momentum", momentum, PROBABILITY)
+        self.eps = number("BatchNorm: eps", eps, NOT_NEGATIVE)
 
     def build(self, x: Tensor) -> None:
         if x.rank < 2 or not isinstance(x.shape[1], int):
@@ -40,8 +54,13 @@ class BatchNorm(Layer):
         self.mean = self.buffer("mean", np.zeros(channels, init.dtype()))
         self.var = self.buffer("var", np.ones(channels, init.dtype()))
 
+    @property
+    def last_input(self) -> Tensor:
+        """The tensor of the last call."""
+        return self._last_input
+
     def forward(self, x: Tensor, training: bool) -> Tensor:
-        self.last_input = x
+        self._last_input = x
         if not training:
             return functions.batch_norm(x, self.scale, self.shift, self.mean, self.var, self.eps)
         axes = (0, *range(2, x.rank))
@@ -61,9 +80,10 @@ class LayerNorm(Layer):
 
     kind = "layernorm"
 
-    def __init__(self, eps: float = 1e-5, name: str | None = None):
+    @explained(NAMES, f"{LEARNT}, so that PyTorch's LayerNorm(64) is LayerNorm()", LayerError)
+    def __init__(self, *, eps: float = 1e-5, name: str | None = None):
         super().__init__(name)
-        self.eps = eps
+        self.eps = number("LayerNorm: eps", eps, NOT_NEGATIVE)
 
     def build(self, x: Tensor) -> None:
         if x.rank < 2 or not isinstance(x.shape[-1], int):
@@ -80,9 +100,14 @@ class LocalResponseNorm(Layer):
 
     kind = "lrn"
 
-    def __init__(self, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 2.0, name: str | None = None):
+    @explained(error=LayerError)
+    def __init__(
+        self, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 2.0, *, name: str | None = None
+    ):
         super().__init__(name)
-        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
+        self.size, self.k = whole("LocalResponseNorm: size", size), number("LocalResponseNorm: k", k, POSITIVE)
+        self.alpha = number("LocalResponseNorm: alpha", alpha, NOT_NEGATIVE)
+        self.beta = number("LocalResponseNorm: beta", beta, NOT_NEGATIVE)
 
     def forward(self, x: Tensor, training: bool) -> Tensor:
         return functions.local_response_norm(x, self.size, self.alpha, self.beta, self.k)
@@ -97,11 +122,11 @@ class Dropout(Layer):
 
     kind = "dropout"
 
-    def __init__(self, p: float = 0.5, seed: int | None = None, name: str | None = None):
+    @explained(NAMES, "the seed goes by name, as in Dropout(0.5, seed=1)", LayerError)
+    def __init__(self, p: float = 0.5, *, seed: int | None = None, name: str | None = None):
         super().__init__(name)
-        if not 0 <= p < 1:
-            raise LayerError(f"dropout: p is a probability in [0, 1), not {p}")
-        self.p, self.seed = p, seed
+        self.p = number("Dropout: p, a probability,", p, FRACTION)
+        self.seed = None if seed is None else checked_seed("Dropout: seed", seed)
 
     def build(self, x: Tensor) -> None:
         seed = int(init.rng().integers(2**62)) if self.seed is None else self.seed

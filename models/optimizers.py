@@ -14,6 +14,8 @@ import numpy as np
 from ..compiler.ops.elementwise import expm1, sqrt
 from ..compiler.tensor import Tensor
 from ..compiler.variable import variable
+from .arguments import explained
+from .checks import FRACTION, NOT_NEGATIVE, PROBABILITY, Interval, SettingError, flag, number
 from .clipping import clip_by_global_norm, clip_by_value, limit_rows
 from .groups import NO_DECAY, Group, assign, check
 from .plateau import Plateau
@@ -31,6 +33,20 @@ from .schedules import (
     as_schedule,
 )
 
+RATE = "here it is learning_rate"
+NAMES = {
+    "lr": RATE,
+    "params": "the parameters are given to updates(parameters, gradients), or by the Trainer",
+    "rho": "here it is alpha",
+    "epsilon": "here it is eps",
+    "decay": "weight_decay, or a schedule as learning_rate",
+    "beta_1": "here it is betas=(0.9, 0.999)",
+    "beta_2": "here it is betas=(0.9, 0.999)",
+    "clipnorm": "kw.Trainer(..., clip_norm=1.0), or kw.optim.clip_by_global_norm",
+    "clipvalue": "kw.Trainer(..., clip_value=1.0), or kw.optim.clip_by_value",
+}
+BY_NAME = "the rest goes by name, as in SGD(0.1, momentum=0.9, weight_decay=1e-4)"
+
 Updates = dict[Tensor, Tensor]
 Groups = Group | Iterable[Group]
 
@@ -43,11 +59,15 @@ class Optimizer:
 
     def __init__(self, learning_rate: LearningRate, weight_decay: float = 0.0, groups: Groups = ()):
         self.learning_rate = as_schedule(learning_rate)
-        self.weight_decay = weight_decay
+        self.weight_decay = self._set("weight_decay", weight_decay)
         self.groups = check(groups)
         self.counter = variable("optimizer.step", np.array(0, "int32"))
         self._slots: dict[tuple[str, Tensor], Tensor] = {}
         self._group_of: dict[Tensor, Group] = {}
+
+    def _set(self, name: str, value: float, allowed: Interval = NOT_NEGATIVE) -> float:
+        """A setting, checked."""
+        return number(f"{type(self).__name__}: {name}", value, allowed)
 
     def updates(self, parameters: Sequence[Tensor], gradients: Sequence[Tensor]) -> Updates:
         """New expressions for every parameter, the optimizer's state and its step counter, for `kw.compile`.
@@ -55,13 +75,13 @@ class Optimizer:
         Raises ValueError where parameters and gradients do not pair up, or a group has no parameters.
         """
         if len(parameters) != len(gradients):
-            raise ValueError(f"{len(parameters)} parameters were given with {len(gradients)} gradients")
+            raise SettingError(f"{len(parameters)} parameters were given with {len(gradients)} gradients")
         rate = self.learning_rate(self.counter)
         self._group_of = assign(self.groups, parameters)
         out: Updates = {}
         for p, g in zip(parameters, gradients, strict=True):
             if p.op.name != "variable" or p.shape != g.shape:
-                raise ValueError(f"the gradient {g.brief()} does not belong to the parameter {p!r}")
+                raise SettingError(f"the gradient {g.brief()} does not belong to the parameter {p!r}")
             group = self._group_of.get(p)
             out.update(self.rule(p, g, rate if group is None or group.rate == 1 else rate * group.rate))
             if group is not None and group.max_norm is not None:
@@ -101,18 +121,21 @@ class Optimizer:
 class SGD(Optimizer):
     """Stochastic gradient descent, with momentum (Sutskever et al. 2013 for Nesterov's)."""
 
+    @explained(NAMES, BY_NAME)
     def __init__(
         self,
         learning_rate: LearningRate = 0.01,
         momentum: float = 0.0,
+        *,
         nesterov: bool = False,
         weight_decay: float = 0.0,
         groups: Groups = (),
     ):
         super().__init__(learning_rate, weight_decay, groups)
+        self.momentum = self._set("momentum", momentum, PROBABILITY)
+        self.nesterov = flag("SGD: nesterov", nesterov)
         if nesterov and not momentum:
-            raise ValueError("SGD: nesterov needs a momentum above 0")
-        self.momentum, self.nesterov = momentum, nesterov
+            raise SettingError("SGD: nesterov needs a momentum above 0")
 
     def rule(self, p: Tensor, g: Tensor, rate: Tensor) -> Updates:
         g = self.decayed(p, g)
@@ -127,9 +150,11 @@ class SGD(Optimizer):
 class RMSprop(Optimizer):
     """Gradients over a running root mean square (Tieleman and Hinton 2012)."""
 
+    @explained(NAMES, BY_NAME)
     def __init__(
         self,
         learning_rate: LearningRate = 0.01,
+        *,
         alpha: float = 0.99,
         eps: float = 1e-8,
         momentum: float = 0.0,
@@ -137,7 +162,8 @@ class RMSprop(Optimizer):
         groups: Groups = (),
     ):
         super().__init__(learning_rate, weight_decay, groups)
-        self.alpha, self.eps, self.momentum = alpha, eps, momentum
+        self.alpha, self.eps = self._set("alpha", alpha, PROBABILITY), self._set("eps", eps)
+        self.momentum = self._set("momentum", momentum, PROBABILITY)
 
     def rule(self, p: Tensor, g: Tensor, rate: Tensor) -> Updates:
         g = self.decayed(p, g)
@@ -154,11 +180,12 @@ class RMSprop(Optimizer):
 class Adagrad(Optimizer):
     """Gradients over the root of the sum of their squares (Duchi, Hazan, Singer 2011)."""
 
+    @explained(NAMES, BY_NAME)
     def __init__(
-        self, learning_rate: LearningRate = 0.01, eps: float = 1e-10, weight_decay: float = 0.0, groups: Groups = ()
+        self, learning_rate: LearningRate = 0.01, *, eps: float = 1e-10, weight_decay: float = 0.0, groups: Groups = ()
     ):
         super().__init__(learning_rate, weight_decay, groups)
-        self.eps = eps
+        self.eps = self._set("eps", eps)
 
     def rule(self, p: Tensor, g: Tensor, rate: Tensor) -> Updates:
         g = self.decayed(p, g)
@@ -170,18 +197,22 @@ class Adagrad(Optimizer):
 class Adam(Optimizer):
     """Running means of gradient and square, corrected for their start at zero (Kingma and Ba 2015, algorithm 1)."""
 
+    @explained(NAMES, BY_NAME)
     def __init__(
         self,
         learning_rate: LearningRate = 0.001,
         betas: tuple[float, float] = (0.9, 0.999),
+        *,
         eps: float = 1e-8,
         weight_decay: float = 0.0,
         groups: Groups = (),
     ):
         super().__init__(learning_rate, weight_decay, groups)
-        if not all(0 <= b < 1 for b in betas):
-            raise ValueError(f"Adam: betas lie in [0, 1), not {betas}")
-        self.betas, self.eps = betas, eps
+        kind = type(self).__name__
+        if not isinstance(betas, (tuple, list)) or len(betas) != 2:
+            raise SettingError(f"{kind}: betas are a pair such as (0.9, 0.999), not {betas!r}")
+        self.betas = (self._set("each of betas", betas[0], FRACTION), self._set("each of betas", betas[1], FRACTION))
+        self.eps = self._set("eps", eps)
 
     def rule(self, p: Tensor, g: Tensor, rate: Tensor) -> Updates:
         return self._moments(p, p, self.decayed(p, g), rate)
@@ -204,20 +235,33 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """Adam with weight decay apart from the gradient (Loshchilov and Hutter 2019)."""
 
+    @explained(NAMES, BY_NAME)
     def __init__(
         self,
         learning_rate: LearningRate = 0.001,
         betas: tuple[float, float] = (0.9, 0.999),
+        *,
         eps: float = 1e-8,
         weight_decay: float = 0.01,
         groups: Groups = (),
     ):
-        super().__init__(learning_rate, betas, eps, weight_decay, groups)
+        super().__init__(learning_rate, betas, eps=eps, weight_decay=weight_decay, groups=groups)
 
     def rule(self, p: Tensor, g: Tensor, rate: Tensor) -> Updates:
         decay = self.decay(p)
         start = p * (1.0 - rate * decay) if decay else p
         return self._moments(p, start, g, rate)
+
+
+def named(name: str) -> Optimizer:
+    """The optimizer of this name with its defaults, in any case: "sgd", "rmsprop", "adagrad", "adam", "adamw".
+
+    Raises SettingError for another name.
+    """
+    kinds: dict[str, type[Optimizer]] = {k.__name__.lower(): k for k in (SGD, RMSprop, Adagrad, Adam, AdamW)}
+    if name.lower() not in kinds:
+        raise SettingError(f"optimizer: there is no {name!r}, only {', '.join(kinds)}")
+    return kinds[name.lower()]()  # type: ignore[call-arg]
 
 
 __all__ = [

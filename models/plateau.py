@@ -14,6 +14,7 @@ import numpy as np
 from ..compiler.ops.elementwise import maximum, minimum
 from ..compiler.tensor import Tensor
 from ..compiler.variable import get_value, set_value, variable
+from .checks import INSIDE, NOT_NEGATIVE, number, whole
 from .monitor import Monitor
 from .schedules import LearningRate, Schedule, as_schedule
 
@@ -39,10 +40,10 @@ class Plateau(Schedule):
     _counts: Tensor = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        if not 0 < self.factor < 1:
-            raise ValueError(f"Plateau: the factor lies between 0 and 1, not {self.factor}")
-        if self.patience < 0 or self.cooldown < 0:
-            raise ValueError(f"Plateau: patience {self.patience} and cooldown {self.cooldown} are at least 0")
+        number("Plateau: the factor", self.factor, INSIDE)
+        whole("Plateau: patience", self.patience, 0)
+        whole("Plateau: cooldown", self.cooldown, 0)
+        number("Plateau: minimum", self.minimum, NOT_NEGATIVE)
         inner, watched = as_schedule(self.after), self._watched()
         object.__setattr__(self, "after", inner)
         object.__setattr__(self, "_scale", variable("plateau.scale", np.array(1, "float32")))

@@ -20,6 +20,7 @@ from ..compiler.ops.reduce import min_
 from ..compiler.rewrite import rebuild
 from ..compiler.tensor import Tensor, cast
 from ..compiler.variable import variable
+from .checks import POSITIVE, SettingError, number
 from .optimizers import Updates
 
 NARROW = ("bfloat16", "float16")
@@ -35,11 +36,11 @@ def check(precision: Any) -> None:
     if precision in (None, dtypes.FLOAT32):
         return
     if precision not in NARROW:
-        raise ValueError(f"precision: {', '.join(NARROW)} or None for float32 throughout, not {precision!r}")
+        raise SettingError(f"precision: {', '.join(NARROW)} or None for float32 throughout, not {precision!r}")
     try:
         dtypes.check(precision)
     except DTypeError:
-        raise ValueError(f"precision: the compiler has no {precision} yet; None computes in float32") from None
+        raise SettingError(f"precision: the compiler has no {precision} yet; None computes in float32") from None
 
 
 def of_device(device: str, precision: Any) -> tuple[Any, str]:
@@ -51,14 +52,14 @@ def of_device(device: str, precision: Any) -> tuple[Any, str]:
     if device.partition(":")[0] == "cuda" and precision in TENSOR_CORES:
         return None, precision
     if precision == "tf32":
-        raise ValueError(f"precision: tf32 is of the tensor cores of device 'cuda'; {device!r} has {', '.join(NARROW)}")
+        raise SettingError(f"precision: tf32 is of the tensor cores of 'cuda'; {device!r} has {', '.join(NARROW)}")
     return precision, dtypes.FLOAT32
 
 
 def scale_for(precision: str | None, given: float | None) -> float | None:
     """The loss's first factor: what is given, else what float16 needs. Raises ValueError where it is not above 0."""
-    if given is not None and not (np.isfinite(given) and given > 0):
-        raise ValueError(f"loss_scale: the loss's first factor is a number above 0, as 32768 is, not {given!r}")
+    if given is not None:
+        number("loss_scale: the loss's first factor, as 32768,", given, POSITIVE)
     return SCALE if given is None and precision == "float16" else given
 
 

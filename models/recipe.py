@@ -12,6 +12,7 @@ from typing import Any
 
 from ..compiler.tensor import Tensor
 from . import losses, optimizers
+from .checks import NOT_NEGATIVE, POSITIVE, PROBABILITY, SettingError, choice, number, whole
 from .schedules import Constant, Cosine, MultiStep, OneCycle, Polynomial, Schedule, Step, WarmUp
 
 SHAPES = ("constant", "cosine", "one-cycle", "linear", "steps", "exponential")
@@ -40,12 +41,19 @@ class Recipe:
     loss_options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.schedule not in SHAPES:
-            raise ValueError(f"recipe: the schedule is one of {', '.join(SHAPES)}, not {self.schedule!r}")
+        choice("recipe: the schedule", self.schedule, SHAPES)
+        number("recipe: learning_rate", self.learning_rate, NOT_NEGATIVE)
+        number("recipe: factor", self.factor, POSITIVE)
+        number("recipe: factor_epochs", self.factor_epochs, POSITIVE)
+        number("recipe: warm_up_epochs", self.warm_up_epochs, NOT_NEGATIVE)
+        whole("recipe: epochs", self.epochs)
+        whole("recipe: batch", self.batch)
+        for milestone in self.milestones:
+            number("recipe: each of milestones", milestone, PROBABILITY)
         if self.optimizer not in optimizers.__all__:
-            raise ValueError(f"recipe: kw.optim has no optimizer {self.optimizer!r}")
+            raise SettingError(f"recipe: kw.optim has no optimizer {self.optimizer!r}")
         if self.loss not in losses.__all__:
-            raise ValueError(f"recipe: kw.losses has no loss {self.loss!r}; it has {', '.join(losses.__all__)}")
+            raise SettingError(f"recipe: kw.losses has no loss {self.loss!r}; it has {', '.join(losses.__all__)}")
 
     def criterion(self) -> Callable[[Tensor, Tensor], Tensor]:
         """The loss with its options: (outputs, integer targets) -> scalar mean."""

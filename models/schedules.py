@@ -6,13 +6,14 @@ Step 0 is the first update. Durations are in steps. Leans on the DSL; `at` reads
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from ..compiler.codegen import reference
 from ..compiler.ops.elementwise import clip, cos, exp, floor, maximum, minimum, where
 from ..compiler.tensor import Tensor, as_tensor
+from .checks import NOT_NEGATIVE, POSITIVE, PROBABILITY, Interval, SettingError, number, whole
 from .monitor import Monitor
 
 
@@ -49,6 +50,9 @@ class Constant(Schedule):
 
     initial: float
 
+    def __post_init__(self) -> None:
+        _numbers(self, initial=NOT_NEGATIVE)
+
     def rate(self, t: Tensor) -> Tensor:
         return as_tensor(float(self.initial))
 
@@ -60,6 +64,10 @@ class Step(Schedule):
     initial: float
     every: int
     factor: float = 0.1
+
+    def __post_init__(self) -> None:
+        _numbers(self, initial=NOT_NEGATIVE, factor=POSITIVE)
+        _steps(self, every=1)
 
     def rate(self, t: Tensor) -> Tensor:
         return _power(self.factor, floor((t + 0.5) / self.every)) * self.initial
@@ -74,7 +82,11 @@ class MultiStep(Schedule):
     factor: float = 0.1
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "milestones", tuple(sorted(int(m) for m in self.milestones)))
+        _numbers(self, initial=NOT_NEGATIVE, factor=POSITIVE)
+        if not isinstance(self.milestones, Iterable) or isinstance(self.milestones, str):
+            raise SettingError(f"MultiStep: milestones are several steps such as (100, 200), not {self.milestones!r}")
+        steps = sorted(whole("MultiStep: each of milestones", m, 0) for m in self.milestones)
+        object.__setattr__(self, "milestones", tuple(steps))
 
     def rate(self, t: Tensor) -> Tensor:
         passed = as_tensor(0.0)
@@ -90,6 +102,9 @@ class Exponential(Schedule):
     initial: float
     factor: float
 
+    def __post_init__(self) -> None:
+        _numbers(self, initial=NOT_NEGATIVE, factor=POSITIVE)
+
     def rate(self, t: Tensor) -> Tensor:
         return _power(self.factor, t) * self.initial
 
@@ -101,6 +116,10 @@ class Cosine(Schedule):
     initial: float
     steps: int
     final: float = 0.0
+
+    def __post_init__(self) -> None:
+        _numbers(self, initial=NOT_NEGATIVE, final=NOT_NEGATIVE)
+        _steps(self, steps=1)
 
     def rate(self, t: Tensor) -> Tensor:
         return _cosine(self.initial, self.final, t / max(self.steps, 1))
@@ -115,6 +134,10 @@ class Polynomial(Schedule):
     power: float = 1.0
     final: float = 0.0
 
+    def __post_init__(self) -> None:
+        _numbers(self, initial=NOT_NEGATIVE, power=POSITIVE, final=NOT_NEGATIVE)
+        _steps(self, steps=1)
+
     def rate(self, t: Tensor) -> Tensor:
         left = 1.0 - minimum(t / max(self.steps, 1), 1.0)
         return (left if self.power == 1 else left**self.power) * (self.initial - self.final) + self.final
@@ -126,6 +149,10 @@ class WarmUp(Schedule):
 
     steps: int
     after: Schedule
+
+    def __post_init__(self) -> None:
+        _steps(self, steps=0)
+        object.__setattr__(self, "after", as_schedule(self.after))
 
     def rate(self, t: Tensor) -> Tensor:
         later = self.after(maximum(t - self.steps, 0.0))
@@ -154,12 +181,30 @@ class OneCycle(Schedule):
     divide: float = 25.0
     divide_final: float = 1e4
 
+    def __post_init__(self) -> None:
+        _numbers(self, peak=NOT_NEGATIVE, rise=PROBABILITY, divide=POSITIVE, divide_final=POSITIVE)
+        _steps(self, steps=1)
+
     def rate(self, t: Tensor) -> Tensor:
         top, last = self.rise * self.steps - 1, self.steps - 1
         low = self.peak / self.divide
         up = _cosine(low, self.peak, t / max(top, 1e-6))
         down = _cosine(self.peak, low / self.divide_final, clip((t - top) / max(last - top, 1e-6), 0.0, 1.0))
         return where(t <= top, up, down)
+
+
+def _numbers(schedule: Schedule, **allowed: Interval) -> None:
+    """Check these fields, and keep them as plain floats, which checkpoints can hold."""
+    for name, interval in allowed.items():
+        value = number(f"{type(schedule).__name__}: {name}", getattr(schedule, name), interval)
+        object.__setattr__(schedule, name, value)
+
+
+def _steps(schedule: Schedule, **least: int) -> None:
+    """Check these durations."""
+    for name, least_of_it in least.items():
+        value = whole(f"{type(schedule).__name__}: {name}", getattr(schedule, name), least_of_it)
+        object.__setattr__(schedule, name, value)
 
 
 def _cosine(start: float, end: float, fraction: Tensor) -> Tensor:
@@ -174,9 +219,10 @@ LearningRate: TypeAlias = float | Schedule
 
 
 def as_schedule(rate: LearningRate) -> Schedule:
-    """A schedule from a schedule or a number. Raises ValueError for a rate that is not a positive number."""
+    """A schedule from a schedule or a number. Raises SettingError for anything else, and for a rate below 0."""
     if isinstance(rate, Schedule):
         return rate
-    if not isinstance(rate, (int, float)) or not math.isfinite(rate) or rate < 0:
-        raise ValueError(f"a learning rate is a number of at least 0 or a schedule, not {rate!r}")
-    return Constant(float(rate))
+    if isinstance(rate, type) and issubclass(rate, Schedule):
+        raise SettingError(f"a learning rate is a number or a schedule, not the class {rate.__name__}: make one of it")
+    hint = "; the parameters are given to updates(parameters, gradients)" if isinstance(rate, list) else ""
+    return Constant(number("a learning rate, where it is no schedule,", rate, NOT_NEGATIVE, hint))

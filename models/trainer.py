@@ -1,7 +1,7 @@
 """The training loop, as `kw.Trainer`: fit, step, evaluate, predict, save, resume.
 
 Many steps run in one native call; between calls the bar moves, Ctrl-C is answered and losses are checked. Leans on
-`programs` for what is computed, `batches` for data, `snapshot` for checkpoints, `callbacks` for what watches a run,
+`programs` for what is computed, `batches` for data, `resuming` for checkpoints, `callbacks` for what watches a run,
 `diagnose` where a loss is not finite.
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +20,16 @@ from ..compiler.pipeline import Compiled
 from ..compiler.tensor import Tensor
 from ..compiler.variable import get_value, set_value
 from ..runtime import checkpoint as storage
-from . import batches, diagnose, feeds, networks, programs, snapshot
+from . import batches, choices, diagnose, feeds, networks, programs, resuming, snapshot
+from .arguments import explained
 from .callbacks.base import Callback, Watchers
 from .callbacks.stopping import BestCheckpoint
+from .checks import SettingError, flag, whole
+from .checks import seed as checked_seed
 from .images.augment import Augment, keeping_shape
 from .interrupt import Interrupt
 from .labels import ONE, SEVERAL, Labels
-from .losses import CrossEntropy, cross_entropy, for_several
+from .losses import for_several
 from .model import Model
 from .monitor import Monitor
 from .optimizers import Optimizer
@@ -38,9 +40,11 @@ from .updating import Updating
 
 
 class Trainer:
-    """Trains `model` on `device`. `optimizer`: by default the model's recipe, made at the first fit.
+    """Trains `model` on `device`. `optimizer`: one of `kw.optim` or its name ("adam", with the defaults of
+    `kw.optim.Adam()`), by default the model's recipe, made at the first fit.
 
-    loss: (logits, integer labels) -> scalar mean, by default the recipe's; batch likewise. seed: the order of examples.
+    loss: (logits, integer labels) -> scalar mean, or a name of `kw.losses` or Keras ("mse",
+    "sparse_categorical_crossentropy"), by default the recipe's; batch likewise. seed: the order of examples.
     several: whether an image may show several classes, so that labels are zeros and ones (n, classes); by default where
     the loss is binary cross-entropy. The history then has the measures of `labels.SeveralClasses`.
     augment: a `kw.images.Augment` that images go through in training only; it keeps their shape.
@@ -54,11 +58,12 @@ class Trainer:
     `stopped` says why the last fit ended before its time.
     """
 
+    @explained(choices.TRAINER)
     def __init__(
         self,
         model: Model,
-        optimizer: Optimizer | None = None,
-        loss: programs.Loss | None = None,
+        optimizer: Optimizer | str | None = None,
+        loss: programs.Loss | str | None = None,
         device: str = "cpu",
         threads: int | None = None,
         seed: int = 0,
@@ -78,14 +83,15 @@ class Trainer:
                 f"Trainer: a kw.models.Model is needed, not {type(model).__name__}; "
                 "kw.models.Model('name', net, input_shape=(1, 28, 28), classes=10) makes one of a network"
             )
-        self.model, self.optimizer = model, optimizer
-        self.loss = model.recipe.criterion() if loss is None else loss
-        self.labels: Labels = SEVERAL if (for_several(self.loss) if several is None else several) else ONE
+        self.model, self.optimizer = model, choices.optimizer_of(optimizer)
+        self.loss = model.recipe.criterion() if loss is None else choices.loss_of(loss)
+        many = for_several(self.loss) if several is None else flag("Trainer: several", several)
+        self.labels: Labels = SEVERAL if many else ONE
         self.augment = keeping_shape(augment, model.images())
-        self.device, self.threads, self.seed, self.tune = device, threads, seed, tune
-        self.batch = model.recipe.batch if batch is None else batch
-        if self.batch < 1 or seed < 0:
-            raise ValueError(f"Trainer: batch is at least 1 and seed at least 0, not {self.batch} and {seed}")
+        self.device, self.tune = choices.device_of(device), flag("Trainer: tune", tune)
+        self.threads = None if threads is None else whole("Trainer: threads", threads)
+        self.batch = model.recipe.batch if batch is None else whole("Trainer: batch", batch)
+        self.seed = checked_seed("Trainer: seed", seed)
         in_graph, self._precision = of_device(device, precision)
         self.updating = Updating(clip_norm, clip_value, ema, accumulate, in_graph, loss_scale)
         self.history: list[dict[str, Any]] = []
@@ -101,6 +107,7 @@ class Trainer:
         self._watched: list[str] = []
 
     # -------------------------------------------------------- what users call
+    @explained(choices.FIT)
     def fit(
         self,
         data: Any,
@@ -121,14 +128,17 @@ class Trainer:
         history will not have, DivergenceError where the loss stops being finite, KeyboardInterrupt after Ctrl-C (with
         everything saved).
         """
+        goal = choices.epochs_of(self.model.recipe.epochs if epochs is None else epochs)
+        checkpoint, best = choices.path_of("fit: checkpoint", checkpoint), choices.path_of("fit: best", best)
+        given = [*choices.callbacks_of(callbacks), *([] if best is None else [BestCheckpoint(best)])]
+        flag("fit: progress", progress)
         feed = feeds.feed(data, "train", self.model, self.labels, self.batch, self.seed)
         self._begin(feed)
         held = feeds.held(data, validation, self.model, self.labels, self.batch, self.seed)
         if best is not None and held is None:
-            raise ValueError("fit: the best epoch is chosen by validation accuracy, so `best` needs validation data")
-        goal = self.model.recipe.epochs if epochs is None else epochs
+            raise SettingError("fit: the best epoch is chosen by validation accuracy, so `best` needs validation data")
         self._prepare(batches.steps_in(feed.steps, self.updating.accumulate), goal)
-        watchers = Watchers([*callbacks, *([] if best is None else [BestCheckpoint(best)])])
+        watchers = Watchers(given)
         self._watch(watchers, held is not None)
         if self.tune:
             self._program("training", progress)
@@ -179,13 +189,13 @@ class Trainer:
 
     def save(self, path: str | Path) -> None:
         """Write everything that a resumed run needs, atomically."""
-        storage.save(path, snapshot.values(self._variables()), self._metadata())
+        storage.save(path, snapshot.values(self._variables()), resuming.metadata(self))
 
     def use_averages(self) -> None:
         """Set the model's parameters to their moving averages. Raises ValueError where there are none."""
         averages = self._averages()
         if not averages:
-            raise ValueError("use_averages: there are none; make the trainer with ema=0.999 and train first")
+            raise SettingError("use_averages: there are none; make the trainer with ema=0.999 and train first")
         for parameter, average in averages.items():
             set_value(parameter, get_value(average))
 
@@ -195,20 +205,7 @@ class Trainer:
         Raises CheckpointError where it was written for another network or optimizer.
         """
         arrays, metadata = storage.load(path)
-        snapshot.check(metadata, self.model, self.augment, path)
-        self._adopt(metadata, path)
-        if metadata["optimizer_made"] and self.optimizer is None:
-            if metadata["optimizer"] is None:
-                raise storage.CheckpointError(f"{path}: the optimizer is not one of kw.optim; give it to the Trainer")
-            self.optimizer = snapshot.revive(metadata["optimizer"])
-        if metadata["optimizer_made"]:
-            self._training()
-        snapshot.put(self._variables(), arrays, path)
-        self.seed, self.batch = metadata["seed"], metadata["batch"]
-        self.epoch, self.position = metadata["epoch"], metadata["position"]
-        self.history, self._running = list(metadata["history"]), Running(**metadata["running"])
-        self._resumed = dict(metadata.get("callbacks", {}))
-        self._data = metadata.get("data", {})
+        resuming.restore(self, arrays, metadata, path)
         return self
 
     @classmethod
@@ -357,37 +354,6 @@ class Trainer:
             state = [*self.optimizer.state(), *made]
         drawn = [] if self.augment is None else self.augment.buffers()
         return [*self.model.parameters(), *self.model.buffers(), *drawn, *state]
-
-    def _metadata(self) -> dict[str, Any]:
-        made = self.optimizer
-        return {
-            **snapshot.identity(self.model, self.augment),
-            "optimizer_made": made is not None,
-            "optimizer": None if made is None else snapshot.describe(made),
-            "updating": asdict(self.updating),
-            "label_smoothing": self.loss.label_smoothing if isinstance(self.loss, CrossEntropy) else 0.0,
-            "seed": self.seed,
-            "batch": self.batch,
-            "epoch": self.epoch,
-            "position": self.position,
-            "data": self._data,
-            "running": asdict(self._running),
-            "history": self.history,
-            "callbacks": {**self._resumed, **self._watchers.states()},
-        }
-
-    def _adopt(self, metadata: dict[str, Any], path: Any) -> None:
-        """Take over how the checkpoint's run clips, averages and accumulates; refuse where this one does otherwise.
-
-        Label smoothing is taken over where this trainer has the plain cross-entropy.
-        """
-        theirs, ours = Updating(**metadata.get("updating", {})), self.updating
-        if theirs != ours and (ours != Updating() or self._graph is not None):
-            raise storage.CheckpointError(f"{path} was written with {theirs}, this trainer was made with {ours}")
-        self.updating = theirs
-        smoothing = metadata.get("label_smoothing", 0.0)
-        if smoothing and self.loss in (cross_entropy, CrossEntropy()) and not self._programs:
-            self.loss = CrossEntropy(smoothing)
 
     def _interrupted(self, checkpoint: Any) -> str:
         where = f"training stopped in epoch {self.epoch + 1} after {self.position} steps"

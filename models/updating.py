@@ -13,6 +13,7 @@ import numpy as np
 from ..compiler.ops.elementwise import where
 from ..compiler.tensor import Tensor
 from ..compiler.variable import get_value, variable
+from .checks import INSIDE, SettingError, number, whole
 from .clipping import check_limit, clip_by_global_norm, clip_by_value
 from .optimizers import Optimizer, Updates
 from .precision import check, scale_for
@@ -39,14 +40,13 @@ class Updating:
         for name in ("clip_norm", "clip_value"):
             if getattr(self, name) is not None:
                 check_limit(name, getattr(self, name))
-        if self.ema is not None and not 0 < self.ema < 1:
-            raise ValueError(f"ema: the decay of the average lies between 0 and 1, as 0.999 does, not {self.ema!r}")
-        if not isinstance(self.accumulate, int) or self.accumulate < 1:
-            raise ValueError(f"accumulate: micro-batches per update, a whole number from 1, not {self.accumulate!r}")
+        if self.ema is not None:
+            number("ema: the decay of the average, as 0.999,", self.ema, INSIDE)
+        whole("accumulate: micro-batches per update", self.accumulate)
         check(self.precision)
         object.__setattr__(self, "loss_scale", scale_for(self.precision, self.loss_scale))
         if self.loss_scale is not None and self.accumulate > 1:
-            raise ValueError("loss_scale: a scaled loss and accumulated gradients do not go together; choose one")
+            raise SettingError("loss_scale: a scaled loss and accumulated gradients do not go together; choose one")
 
     def clip(self, gradients: Sequence[Tensor]) -> list[Tensor]:
         """The gradients as the optimizer gets them."""

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes, loops
-from ..errors import DTypeError, ShapeError
+from ..errors import DTypeError, InputError, ShapeError
+from ..shapes import as_index
 from ..tensor import Tensor, apply, as_tensor, checked_shape
 from . import elementwise as ew
 from .registry import Op, Sample, register
@@ -98,6 +99,8 @@ class Generator:
     def __init__(self, seed: int = 0):
         from ..variable import variable
 
+        if (whole := as_index(seed)) is None or not 0 <= whole < 2**63:
+            raise InputError(f"Generator: the seed is a whole number from 0 to 2**63 - 1, not {seed!r}")
         self.state = variable("random_state", np.array([seed, 0], "int64"))
         self._streams = 0
 

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...runtime.errors import KernelwrightError
+from ..checks import SettingError
+from ..checks import path as checked_path
 from .base import Callback
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ class Log(Callback):
     """Lines of text, one per epoch. Subclasses write `line`, `epoch_of` and, where there is one, `head`."""
 
     def __init__(self, path: str | Path):
-        self.path = Path(path)
+        self.path = checked_path(f"{type(self).__name__}", path)
 
     def head(self, record: dict[str, Any]) -> str:
         """What comes before the first line."""
@@ -109,9 +111,9 @@ class CSV(Log):
 def log(path: str | Path) -> Log:
     """The log that a file's ending names: `.csv`, `.jsonl` or `.json`. Raises ValueError for another."""
     kinds: dict[str, type[Log]] = {".csv": CSV, ".jsonl": JSONLines, ".json": JSONLines}
-    suffix = Path(path).suffix.lower()
+    suffix = checked_path("log", path).suffix.lower()
     if suffix not in kinds:
-        raise ValueError(f"a log is a .csv or a .jsonl file, not {str(path)!r}")
+        raise SettingError(f"a log is a .csv or a .jsonl file, not {str(path)!r}")
     return kinds[suffix](path)
 
 

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..checks import SettingError
+from ..checks import path as checked_path
 from .base import Callback
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ class Plot(Callback):
     """
 
     def __init__(self, path: str | Path):
-        self.path = Path(path)
+        self.path = checked_path("Plot", path)
         _check(self.path)
         _matplotlib()
 
@@ -39,7 +41,7 @@ def plot(history: Sequence[dict[str, Any]], path: str | Path) -> None:
     """
     _check(Path(path))
     if not history:
-        raise ValueError("plot: the history is empty; train for an epoch first")
+        raise SettingError("plot: the history is empty; train for an epoch first")
     Figure = _matplotlib()
     keys = [key for key in ("loss", "accuracy", "learning_rate") if key in history[0]]
     figure = Figure(figsize=(4.5 * len(keys), 3.5), layout="constrained")
@@ -66,4 +68,4 @@ def _matplotlib() -> Any:
 
 def _check(path: Path) -> None:
     if path.suffix.lower() not in FORMATS:
-        raise ValueError(f"plot: the file ends in {', '.join(FORMATS)}, not {str(path)!r}")
+        raise SettingError(f"plot: the file ends in {', '.join(FORMATS)}, not {str(path)!r}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..checks import path as checked_path
+from ..checks import whole
 from ..monitor import Monitor
 from .base import Callback
 
@@ -21,9 +23,8 @@ class EarlyStopping(Callback):
     """
 
     def __init__(self, monitor: str = "validation_loss", patience: int = 5, threshold: float = 0.0, mode: str = "auto"):
-        if patience < 1:
-            raise ValueError(f"EarlyStopping: the patience is at least 1 epoch, not {patience}")
-        self.monitor, self.patience = Monitor(monitor, mode, threshold), patience
+        self.monitor = Monitor(monitor, mode, threshold)
+        self.patience = whole("EarlyStopping: the patience, in epochs,", patience)
         self.best, self.waited = self.monitor.worst, 0
 
     def before_fit(self, trainer: Trainer, state: Any) -> None:
@@ -55,7 +56,7 @@ class BestCheckpoint(Callback):
     saves = True
 
     def __init__(self, path: str | Path, monitor: str = "validation_accuracy", mode: str = "auto"):
-        self.path, self.monitor = Path(path), Monitor(monitor, mode)
+        self.path, self.monitor = checked_path("BestCheckpoint", path), Monitor(monitor, mode)
 
     def before_fit(self, trainer: Trainer, state: Any) -> None:
         trainer.require(self.monitor)

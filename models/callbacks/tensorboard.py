@@ -7,6 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..checks import path
 from .base import Callback
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ class TensorBoard(Callback):
     """
 
     def __init__(self, folder: str | Path):
-        self.folder = Path(folder)
+        self.folder = path("TensorBoard", folder)
         self._writer: Any = None
 
     def before_fit(self, trainer: Trainer, state: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 
@@ -31,7 +32,7 @@ class Split:
         return Split(self.images[:cut], self.labels[:cut]), Split(self.images[cut:], self.labels[cut:])
 
     def _check_count(self, count: int) -> None:
-        if not 0 <= count <= len(self):
+        if not isinstance(count, Integral) or not 0 <= count <= len(self):
             raise DataError(f"cannot take {count} examples of {len(self)}")
 
 

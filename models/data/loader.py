@@ -18,7 +18,10 @@ from typing import Any
 import numpy as np
 
 from ...runtime.errors import KernelwrightError
+from ..arguments import explained
 from ..batches import order, steps_in
+from ..checks import flag, function, whole
+from ..checks import seed as checked_seed
 from .errors import DataError
 from .sources import as_source
 
@@ -41,10 +44,11 @@ class Loader:
     the batch's own. workers: by default one per core, at most 8. ahead: by default two per worker.
 
     Iterating gives an epoch of (images, labels), the next epoch the next time; the last batch may be smaller, as with
-    PyTorch. `Trainer.fit` and `Trainer.evaluate` take a loader in place of data. Raises ValueError for numbers below
-    what makes sense, DataError for a source without examples or of another kind.
+    PyTorch. `Trainer.fit` and `Trainer.evaluate` take a loader in place of data. Raises SettingError for numbers that
+    make no sense, DataError for a source without examples or of another kind.
     """
 
+    @explained({"batch_size": "here it is batch", "num_workers": "here it is workers", "prefetch_factor": "ahead=..."})
     def __init__(
         self,
         source: Any,
@@ -56,14 +60,11 @@ class Loader:
         ahead: int | None = None,
     ):
         self.source = as_source(source)
-        self.batch, self.seed, self.shuffle, self.transform = int(batch), int(seed), bool(shuffle), transform
-        self.workers = min(os.cpu_count() or 1, 8) if workers is None else workers
-        self.ahead = 2 * self.workers if ahead is None else ahead
-        if min(self.batch, self.workers, self.ahead) < 1 or seed < 0:
-            raise ValueError(
-                f"Loader: batch, workers and ahead are at least 1 and seed at least 0, not {self.batch}, "
-                f"{self.workers}, {self.ahead} and {seed}"
-            )
+        self.batch, self.seed = whole("Loader: batch", batch), checked_seed("Loader: seed", seed)
+        self.shuffle = flag("Loader: shuffle", shuffle)
+        self.transform = None if transform is None else function("Loader: transform", transform)
+        self.workers = min(os.cpu_count() or 1, 8) if workers is None else whole("Loader: workers", workers)
+        self.ahead = 2 * self.workers if ahead is None else whole("Loader: ahead", ahead)
         if not len(self.source):
             raise DataError("a Loader needs at least one example; the source has none")
         self.labels, self._shape = np.asarray(self.source.labels), tuple(self.source.shape)

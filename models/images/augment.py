@@ -17,7 +17,10 @@ from ...compiler.ops.random import Generator
 from ...compiler.pipeline import Compiled, compile
 from ...compiler.shapes import show
 from ...compiler.tensor import Tensor, input
-from ..layer import Layer, LayerError
+from ..arguments import explained
+from ..checks import SettingError, number
+from ..checks import seed as checked_seed
+from ..layer import Layer, LayerError, inside_training
 from .geometry import EDGE, Affine, Size, image_size, warp
 from .steps import Draw, Geometric, Step
 
@@ -33,16 +36,16 @@ class Augment(Layer):
 
     kind = "augment"
 
+    @explained(error=LayerError)
     def __init__(self, *steps: Step, fill: float | str = 0.0, seed: int = 0, name: str | None = None):
         super().__init__(name)
         for step in steps:
             if not isinstance(step, Step):
                 raise LayerError(f"Augment: takes steps such as Translate(4), Flip() or Brightness(0.2), not {step!r}")
-        if fill != EDGE and not isinstance(fill, (int, float)):
+        if isinstance(fill, str) and fill != EDGE:
             raise LayerError(f'Augment: fill is a number or "edge", not {fill!r}')
-        if not 0 <= seed < 2**63:
-            raise LayerError(f"Augment: the seed is from 0 to 2**63 - 1, not {seed}")
-        self.steps, self.fill, self.seed = steps, fill, seed
+        self.fill = fill if fill == EDGE else number("Augment: fill", fill)
+        self.steps, self.seed = steps, checked_seed("Augment: seed", seed)
         self._programs: dict[Any, Compiled] = {}
 
     def build(self, x: Tensor) -> None:
@@ -55,12 +58,15 @@ class Augment(Layer):
         self._updates = self.generator.updates()
         return self._changed(x, self.generator)
 
-    def __call__(self, x: Any, training: bool = True) -> Any:
+    def __call__(self, x: Any, training: bool | None = None) -> Any:
         """A tensor changed inside a program, or an array (n, channels, height, width) of float32 or float64 by a
         program of its own, compiled for the first array of that shape (any n).
 
-        Raises InputError for another array.
+        training: None is as the layer that it is called in, and True outside of any. Raises InputError for another
+        array.
         """
+        if training is None:
+            training = inside_training() is not False
         if isinstance(x, Tensor):
             return super().__call__(x, training)
         images = np.asarray(x)
@@ -126,10 +132,10 @@ def keeping_shape(augment: Any, images: Tensor) -> Augment | None:
     if augment is None:
         return None
     if not isinstance(augment, Augment):
-        raise ValueError(f"Trainer: augment is a kw.images.Augment(...), not {augment!r}")
+        raise SettingError(f"Trainer: augment is a kw.images.Augment(...), not {augment!r}")
     after = augment(images, training=False).shape
     if after != images.shape:
-        raise ValueError(
+        raise SettingError(
             f"Trainer: augment makes images {show(after)} of the model's {show(images.shape)}; it has to keep their "
             "shape (crop the data before, or use Crop with padding)"
         )

@@ -20,6 +20,7 @@ from ...compiler.ops.elementwise import sqrt
 from ...compiler.ops.indexing import gather
 from ...compiler.ops.movement import pad
 from ...compiler.tensor import Tensor, as_tensor
+from ..checks import SettingError
 from .geometry import image_size
 
 Edge = Literal["edge", "reflect", "symmetric", "wrap", "zero", "crop"]
@@ -45,16 +46,16 @@ def convolve(
     image_size("convolve", images)
     entries = np.asarray(matrix, "float64")
     if entries.ndim != 2 or not entries.size or not np.isfinite(entries).all():
-        raise ValueError(f"convolve: the matrix is rows of finite numbers, not of shape {entries.shape}")
+        raise SettingError(f"convolve: the matrix is rows of finite numbers, not of shape {entries.shape}")
     if divisor == 0 or (divisor is not None and not np.isfinite(divisor)):
-        raise ValueError(f"convolve: the divisor is a finite number other than 0, not {divisor}")
+        raise SettingError(f"convolve: the divisor is a finite number other than 0, not {divisor}")
     return _filtered(images, entries / (1.0 if divisor is None else divisor), edge) + offset
 
 
 def box_blur(images: Tensor, radius: int = 1, edge: Edge = "edge") -> Tensor:
     """The mean of the square of 2 radius + 1 pixels around each pixel."""
     if radius != int(radius) or radius < 0:
-        raise ValueError(f"box_blur: the radius is a whole number of at least 0, not {radius}")
+        raise SettingError(f"box_blur: the radius is a whole number of at least 0, not {radius}")
     line = np.full(2 * int(radius) + 1, 1 / (2 * int(radius) + 1))
     return _separable(images, line, line, edge)
 
@@ -63,7 +64,7 @@ def gaussian_blur(images: Tensor, sigma: float, radius: int | None = None, edge:
     """Weighted by a Gaussian of standard deviation `sigma` pixels, cut off at `radius` (by default 4 sigma, rounded)
     and made to sum to 1."""
     if not 0 < sigma < np.inf or (radius is not None and (radius != int(radius) or radius < 0)):
-        raise ValueError(f"gaussian_blur: sigma is above 0 and the radius at least 0, not {sigma} and {radius}")
+        raise SettingError(f"gaussian_blur: sigma is above 0 and the radius at least 0, not {sigma} and {radius}")
     reach = max(round(4 * sigma), 1) if radius is None else int(radius)
     line = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
     return _separable(images, line / line.sum(), line / line.sum(), edge)
@@ -113,7 +114,7 @@ def _filtered(images: Tensor, matrix: np.ndarray, edge: Edge) -> Tensor:
     if not dtypes.is_float(images.dtype):
         raise DTypeError(f"convolve: images are floats, not {images.dtype} (at {user_location()})")
     if edge not in EDGES:
-        raise ValueError(f"convolve: edge is one of {', '.join(EDGES)}, not {edge!r}")
+        raise SettingError(f"convolve: edge is one of {', '.join(EDGES)}, not {edge!r}")
     if edge == "crop" and (matrix.shape[0] > height or matrix.shape[1] > width):
         raise ShapeError(f"convolve: a matrix {matrix.shape} does not fit into images of {(height, width)}")
     for axis, length in ((2, matrix.shape[0]), (3, matrix.shape[1])):

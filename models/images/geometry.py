@@ -23,6 +23,7 @@ from ...compiler.ops.sampling import pick
 from ...compiler.ops.source import iota
 from ...compiler.shapes import Dim, show
 from ...compiler.tensor import Tensor, as_tensor, broadcast_to, cast
+from ..checks import SettingError
 
 Scalar = float | Tensor
 Size = tuple[int, int]
@@ -214,7 +215,7 @@ def _check(images: Tensor, size: Any, fill: Any) -> tuple[Size, Size]:
             f"warp: images are floats, not {images.dtype}; .astype('float32') converts them (at {user_location()})"
         )
     if isinstance(fill, str) and fill != EDGE:
-        raise ValueError(f'warp: fill is a number or "edge", not {fill!r}')
+        raise SettingError(f'warp: fill is a number or "edge", not {fill!r}')
     if size is None:
         return (height, width), (height, width)
     given = tuple(size) if isinstance(size, Iterable) else (size,)

@@ -16,6 +16,7 @@ from ...compiler.ops.elementwise import clip, floor, sqrt
 from ...compiler.ops.random import Generator
 from ...compiler.shapes import Dim
 from ...compiler.tensor import Tensor, as_tensor
+from ..checks import NOT_NEGATIVE, PROBABILITY, SettingError, choice, flag, number, whole
 from . import colour, geometry
 from .geometry import Affine, Size
 
@@ -86,9 +87,10 @@ class Translate(Geometric):
     whole: bool = True
 
     def __post_init__(self) -> None:
+        flag("Translate: whole", self.whole)
         for most in self._most():
             if not math.isfinite(most) or most < 0 or (self.whole and most != int(most)):
-                raise ValueError(
+                raise SettingError(
                     f"Translate: pixels are at least 0 (and whole, unless whole=False), not {self.pixels!r}"
                 )
 
@@ -110,8 +112,9 @@ class Flip(Geometric):
     p: float = 0.5
 
     def __post_init__(self) -> None:
-        if not 0 <= self.p <= 1:
-            raise ValueError(f"Flip: p is a probability in [0, 1], not {self.p}")
+        number("Flip: p, a probability,", self.p, PROBABILITY)
+        flag("Flip: horizontal", self.horizontal)
+        flag("Flip: vertical", self.vertical)
 
     def affine(self, draw: Draw, size: Size) -> Affine:
         across, down = (draw.chance(self.p) if wanted else 0.0 for wanted in (self.horizontal, self.vertical))
@@ -142,8 +145,9 @@ class Scale(Geometric):
     separate: bool = False
 
     def __post_init__(self) -> None:
+        flag("Scale: separate", self.separate)
         if _range("Scale: factor", self.factor, 1.0)[0] <= 0:
-            raise ValueError(f"Scale: factors are above 0, not {self.factor!r}")
+            raise SettingError(f"Scale: factors are above 0, not {self.factor!r}")
 
     def affine(self, draw: Draw, size: Size) -> Affine:
         low, high = _range("Scale: factor", self.factor, 1.0)
@@ -159,7 +163,7 @@ class Shear(Geometric):
 
     def __post_init__(self) -> None:
         if max(map(abs, _range("Shear: degrees", self.degrees, 0.0))) >= 90:
-            raise ValueError(f"Shear: degrees lie between -90 and 90, not {self.degrees!r}")
+            raise SettingError(f"Shear: degrees lie between -90 and 90, not {self.degrees!r}")
 
     def affine(self, draw: Draw, size: Size) -> Affine:
         return geometry.shearing(draw.uniform(*_range("Shear: degrees", self.degrees, 0.0)), size)
@@ -176,11 +180,9 @@ class Crop(Geometric):
     padding: int = 0
 
     def __post_init__(self) -> None:
-        if any(n != int(n) or n < 1 for n in self._size()) or self.padding != int(self.padding) or self.padding < 0:
-            raise ValueError(
-                f"Crop: size is (height, width) of at least 1 and padding at least 0, not {self.size!r} and "
-                f"{self.padding!r}"
-            )
+        for n in _pair("Crop: size", self.size):
+            whole("Crop: size, (height, width),", n)
+        whole("Crop: padding", self.padding, 0)
 
     def affine(self, draw: Draw, size: Size) -> Affine:
         down, right = self._room(size)
@@ -217,7 +219,7 @@ class _Factor(Colouring):
 
     def __post_init__(self) -> None:
         if _range(f"{type(self).__name__}: factor", self.factor, 1.0)[0] < 0:
-            raise ValueError(f"{type(self).__name__}: factors are at least 0, not {self.factor!r}")
+            raise SettingError(f"{type(self).__name__}: factors are at least 0, not {self.factor!r}")
         _check_limits(self)
 
     def drawn(self, draw: Draw) -> Tensor:
@@ -276,8 +278,8 @@ class Lighting(Colouring):
     limits: Limits = None
 
     def __post_init__(self) -> None:
-        if self.by not in ("deviation", "variance") or not 0 <= self.std < math.inf:
-            raise ValueError(f'Lighting: std is at least 0 and by "deviation" or "variance", not {self.std}, {self.by}')
+        number("Lighting: std", self.std, NOT_NEGATIVE)
+        choice("Lighting: by", self.by, ("deviation", "variance"))
         _check_limits(self)
 
     def change(self, images: Tensor, draw: Draw) -> Tensor:
@@ -298,8 +300,8 @@ class Cutout(Colouring):
     fill: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.size != int(self.size) or self.size < 1:
-            raise ValueError(f"Cutout: size is a whole number of at least 1, not {self.size!r}")
+        whole("Cutout: size", self.size)
+        number("Cutout: fill", self.fill)
 
     def change(self, images: Tensor, draw: Draw) -> Tensor:
         height, width = geometry.image_size("Cutout", images)
@@ -314,7 +316,7 @@ class Cutout(Colouring):
 def _pair(what: str, given: Any) -> tuple[float, float]:
     items = tuple(given) if isinstance(given, Iterable) else (given, given)
     if len(items) != 2 or any(isinstance(n, bool) or not isinstance(n, (int, float)) for n in items):
-        raise ValueError(f"{what}: one number, or two, not {given!r}")
+        raise SettingError(f"{what}: one number, or two, not {given!r}")
     return items
 
 
@@ -324,7 +326,7 @@ def _range(what: str, given: Any, middle: float) -> tuple[float, float]:
     if not isinstance(given, Iterable):
         low, high = middle - high, middle + high
     if not (math.isfinite(low) and math.isfinite(high) and low <= high):
-        raise ValueError(f"{what}: a number of at least 0, or (least, greatest), not {given!r}")
+        raise SettingError(f"{what}: a number of at least 0, or (least, greatest), not {given!r}")
     return float(low), float(high)
 
 
@@ -332,7 +334,7 @@ def _check_limits(step: Any) -> None:
     if step.limits is not None:
         low, high = _pair(f"{type(step).__name__}: limits", step.limits)
         if not low < high:
-            raise ValueError(f"{type(step).__name__}: limits are (least, greatest) or None, not {step.limits!r}")
+            raise SettingError(f"{type(step).__name__}: limits are (least, greatest) or None, not {step.limits!r}")
 
 
 def _limited(images: Tensor, limits: Limits) -> Tensor:

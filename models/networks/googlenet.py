@@ -9,6 +9,7 @@ from __future__ import annotations
 from ...compiler.ops.elementwise import relu
 from ...compiler.tensor import Tensor
 from .. import initializers as init
+from ..checks import SettingError
 from ..layer import Layer
 from ..layers import (
     AvgPool,
@@ -59,7 +60,7 @@ def googlenet(
     ValueError for images of less than 79 pixels with heads, which pool 5x5 places of what is a sixteenth of the size.
     """
     if heads and min(input_shape[1:]) < SMALLEST:
-        raise ValueError(
+        raise SettingError(
             f"googlenet: its auxiliary heads need images of {SMALLEST} pixels or more, not {input_shape[1:]}; "
             "heads=False leaves them out"
         )
@@ -137,7 +138,7 @@ def _head(classes: int, dropout: float) -> Sequential:
 
 
 def _conv(filters: int, window: int, stride: int = 1) -> tuple[Layer, Function]:
-    return Conv(filters, window, stride, pad=window // 2, weight_init=init.he_normal), relu
+    return Conv(filters, window, stride=stride, pad=window // 2, weight_init=init.he_normal), relu
 
 
 def _norm() -> LocalResponseNorm:

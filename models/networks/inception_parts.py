@@ -20,7 +20,7 @@ EPS = 1e-3
 def conv(filters: int, window: Window, stride: int = 1, pad: int | None = None) -> tuple[Layer | Function, ...]:
     """Convolution without bias, batch norm, relu; `pad` None keeps the size at stride 1. Weights start as He's."""
     margins: Window = pad if pad is not None else _half(window)
-    convolution = Conv(filters, window, stride, margins, bias=False, weight_init=init.he_normal)
+    convolution = Conv(filters, window, stride=stride, pad=margins, bias=False, weight_init=init.he_normal)
     return convolution, BatchNorm(eps=EPS), relu
 
 

@@ -6,6 +6,7 @@ Szegedy, Vanhoucke, Ioffe, Shlens, Wojna: Rethinking the Inception Architecture 
 
 from __future__ import annotations
 
+from ..checks import SettingError
 from ..layer import Layer
 from ..layers import AvgPool, Dense, Dropout, GlobalAvgPool, Parallel, Sequential
 from ..model import Model
@@ -52,7 +53,7 @@ def inception_v3(
     least = SMALLEST_WITH_HEAD if heads else SMALLEST
     if min(input_shape[1:]) < least:
         way_out = "; heads=False allows 75" if heads else ""
-        raise ValueError(f"inception_v3: images of {least} pixels or more are needed, not {input_shape[1:]}{way_out}")
+        raise SettingError(f"inception_v3: images of {least} pixels or more are needed, not {input_shape[1:]}{way_out}")
     net = Sequential(
         stem(),
         figure5(32, "inception5a"),

@@ -7,6 +7,7 @@ AAAI 2017 (arXiv:1602.07261), figures 3 to 9. Its stem and first reduction serve
 
 from __future__ import annotations
 
+from ..checks import SettingError
 from ..layer import Layer
 from ..layers import Dense, Dropout, GlobalAvgPool, Parallel, Sequential
 from ..model import Model
@@ -61,7 +62,7 @@ def inception_v4(
 def check(name: str, input_shape: tuple[int, ...]) -> None:
     """Raises ValueError for images that would vanish on the way."""
     if min(input_shape[1:]) < SMALLEST:
-        raise ValueError(f"{name}: images of {SMALLEST} pixels or more are needed, not {input_shape[1:]}")
+        raise SettingError(f"{name}: images of {SMALLEST} pixels or more are needed, not {input_shape[1:]}")
 
 
 def stem() -> Sequential:

@@ -12,6 +12,7 @@ from ...compiler.ops.elementwise import tanh
 from ...compiler.ops.movement import pad
 from ...compiler.tensor import Tensor
 from .. import initializers as init
+from ..checks import SettingError
 from ..layers import (
     AvgPool,
     Conv,
@@ -83,9 +84,9 @@ def lenet5_1998(
     """
     codes = glyphs.codes()
     if not 1 <= classes <= len(codes):
-        raise ValueError(f"lenet5_1998: there are drawings of {len(codes)} classes, not {classes}; lenet5 takes any")
+        raise SettingError(f"lenet5_1998: there are drawings of {len(codes)} classes, not {classes}; lenet5 takes any")
     if len(input_shape) != 3 or max(input_shape[1:]) > FIELD:
-        raise ValueError(f"lenet5_1998: images are (channels, height, width) up to 32x32, not {input_shape}")
+        raise SettingError(f"lenet5_1998: images are (channels, height, width) up to 32x32, not {input_shape}")
     spread = init.over_fan_in(2.4)
     net = Sequential(
         _inked,

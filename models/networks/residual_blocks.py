@@ -16,7 +16,7 @@ from ..layers import BatchNorm, Conv, Function, Residual, Sequential
 
 def convolution(filters: int, window: int, stride: int = 1) -> Conv:
     """A convolution before a norm: no bias, He's initialisation, padded to keep the size at stride 1."""
-    return Conv(filters, window, stride, pad=window // 2, bias=False, weight_init=init.he_normal)
+    return Conv(filters, window, stride=stride, pad=window // 2, bias=False, weight_init=init.he_normal)
 
 
 class Subsample(Layer):

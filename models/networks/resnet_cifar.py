@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ...compiler.ops.elementwise import relu
+from ..checks import SettingError
 from ..layer import Layer
 from ..layers import BatchNorm, Dense, Function, GlobalAvgPool, Sequential
 from ..model import Model
@@ -90,7 +91,7 @@ def resnet1001_preact(classes: int = 10, input_shape: Shape = CIFAR, seed: int |
 def _net(depth: int, classes: int, shortcut: str) -> Sequential:
     """Three stages of `depth` basic blocks, 16, 32 and 64 wide: 6 depth + 2 layers with weights."""
     if shortcut not in ("A", "B"):
-        raise ValueError(f'resnet: the shortcut is "A" (zeros) or "B" (a 1x1 convolution), not {shortcut!r}')
+        raise SettingError(f'resnet: the shortcut is "A" (zeros) or "B" (a 1x1 convolution), not {shortcut!r}')
     blocks = []
     for stage in range(3):
         filters = 16 << stage

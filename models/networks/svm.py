@@ -10,6 +10,7 @@ from __future__ import annotations
 from ...compiler.ops.movement import pad
 from ...compiler.tensor import Tensor
 from .. import initializers as init
+from ..checks import SettingError
 from ..layers import Dense, Flatten, Sequential
 from ..model import Model
 from ..recipe import Recipe
@@ -58,6 +59,6 @@ def svm(
     it is or `squared`. decay: lambda, the weight of the L2 term. Raises ValueError for another margin.
     """
     if margin not in LOSSES:
-        raise ValueError(f"svm: the margin is one of {', '.join(LOSSES)}, not {margin!r}")
+        raise SettingError(f"svm: the margin is one of {', '.join(LOSSES)}, not {margin!r}")
     net = Sequential(Flatten(), Dense(classes, weight_init=init.zeros))
     return Model("svm", net, input_shape, classes, "mnist", _recipe(LOSSES[margin], squared, decay), seed)

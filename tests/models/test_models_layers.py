@@ -129,7 +129,7 @@ def test_a_layer_of_the_users_own_finds_its_children():
 
     layer = Twice()
     assert layer(kw.input("x", (None, 5))).shape[1] == 2
-    assert [p.attrs.name for p in layer.parameters()][::2] == ["first.weight", "rest1.weight", "rest2.weight"]
+    assert [p.attrs.name for p in layer.parameters()][::2] == ["first.weight", "rest.0.weight", "rest.1.weight"]
 
 
 def test_errors_say_what_to_do():

@@ -123,7 +123,7 @@ def test_the_factor_doubles_after_two_thousand_good_steps_and_is_resumed(problem
 def test_wrong_settings_are_named():
     with pytest.raises(ValueError, match=r"bfloat16, float16 or None .* not 'int8'"):
         trainer(precision="int8")
-    with pytest.raises(ValueError, match="a number above 0, as 32768 is, not 0"):
+    with pytest.raises(ValueError, match="as 32768, is a number above 0, not 0"):
         trainer(loss_scale=0)
     with pytest.raises(ValueError, match="do not go together"):
         trainer(loss_scale=8.0, accumulate=2)

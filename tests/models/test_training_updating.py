@@ -140,7 +140,7 @@ def test_label_smoothing_is_resumed(problem, tmp_path):
 def test_what_cannot_be_is_refused(problem, tmp_path):
     for options, words in [
         ({"ema": 1.0}, "between 0 and 1"),
-        ({"accumulate": 0}, "whole number from 1"),
+        ({"accumulate": 0}, "whole number of at least 1"),
         ({"clip_norm": -1}, "clip_norm: the limit is a number above 0"),
     ]:
         with pytest.raises(ValueError, match=words):
