@@ -1,22 +1,34 @@
-"""Algebra: what leaves values as they are (up to reassociation, which kernels are compiled with anyway).
+"""Algebra: what leaves values as they are, up to the rounding of the last place.
 
-Numbers are put together in the arithmetic of their dtype: integers wrap, and a float that would overflow or
-become subnormal is left apart. x / c becomes x * (1 / c) for any such c (kernels allow reciprocals too).
-Not here: x * 0 -> 0 and x - x -> 0, which would hide a NaN. Leans on `rewrite`.
+**No rule moves a factor past data where that could leave the range that the written order stays in.** Each rule that
+touches a factor says in its docstring why it cannot. Hence not here, though they hold on paper:
+
+- `(x * c) * y -> (x * y) * c`, and `c` out of a contraction of `x * c` and `y`, on either side. x * y overflows where c
+  is small, and underflows where c is large, although (x * c) * y does neither. No c is safe, a power of two included:
+  0.5 fails within a factor of two of the largest float.
+- `sum(x * c) -> sum(x) * c` for |c| < 1: the sum of what is still large overflows. So does `sum(x / c)` for |c| > 1.
+- both for a factor that varies but repeats along the sum: nothing is known of its size.
+
+Nor `x * 0 -> 0` and `x - x -> 0`, which would hide a NaN.
+
+Numbers are put together in the arithmetic of their dtype: integers wrap, floats as `_factors` and `_terms` say.
+Leans on `rewrite`.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from .. import dtypes
 from ..ops.elementwise import rsqrt, sqrt, where
-from ..rewrite import Any_, Number, Op, Pattern, Rule, Table, op
+from ..rewrite import Any_, Number, Op, Rule, Table, op
 from ..shapes import product
-from ..tensor import Tensor, apply, cast, full, full_value
+from ..tensor import Tensor, apply, cast, full
 
 x, y, z = Any_("x"), Any_("y"), Any_("z")
 c, d = Number("c"), Number("d")
@@ -33,17 +45,57 @@ def _merged(name: str, dtype: str, c: Any, d: Any) -> Any:
         result = _UFUNC[name](np.full(1, c, held), np.full(1, d, held))[0]
     if dtypes.is_float(dtype) and not (np.isfinite(result) and (abs(result) >= np.finfo(held).tiny or result == 0)):
         return None
-    lost = name in ("multiply", "divide") and dtypes.is_float(dtype) and result == 0 and c != 0 and d != 0
+    lost = name == "multiply" and dtypes.is_float(dtype) and result == 0 and c != 0 and d != 0
     return None if lost else result.item()
 
 
-_UFUNC: dict[str, Any] = {"add": np.add, "subtract": np.subtract, "multiply": np.multiply, "divide": np.divide}
+_UFUNC: dict[str, Any] = {"add": np.add, "subtract": np.subtract, "multiply": np.multiply}
 
 
 def _then(x: Tensor, op_name: str, name: str, c: Any, d: Any) -> Tensor | None:
     """`x op (c name d)`, where that number is one that the dtype holds well."""
     number = _merged(name, x.dtype, c, d)
     return None if number is None else apply(op_name, (x, _like(x, number)))
+
+
+def _factors(x: Tensor, c: Any, d: Any) -> Tensor | None:
+    """`(x * c) * d` as one product, where the number c * d is normal and finite.
+
+    Where neither |c| nor |d| exceeds 1, or neither falls below it, x * c lies between x and the result: it leaves the
+    range only if the result does. Where one is above 1 and the other below, both must lie within 1/eps of 1 (2^23 in
+    float32, 2^52 in float64). What x * c then loses by becoming subnormal ends up below the smallest normal number, and
+    where x * c overflows, the single product is the number that was meant.
+    """
+    if dtypes.is_float(x.dtype) and c != 0 and d != 0:
+        sizes = sorted((abs(c), abs(d)))
+        far = 1 / float(np.finfo(dtypes.computed(x.dtype)).eps)
+        if sizes[0] < 1 < sizes[1] and not (1 / far <= sizes[0] and sizes[1] <= far):
+            return None
+    return _then(x, "mul", "multiply", c, d)
+
+
+def _terms(x: Tensor, c: Any, d: Any) -> Tensor | None:
+    """`(x + c) + d` as one sum. Of floats only where c and d have one sign and c + d is exact.
+
+    A rounded c + d could lose d beside c, which the written order keeps where x cancels c. Of opposite signs,
+    (x + c) + d may be there to round x, as x + 1.5 * 2^23 - 1.5 * 2^23 does.
+    """
+    c, d = (None if each is None else _merged("add", x.dtype, each, 0) for each in (c, d))  # as the dtype holds them
+    number = None if c is None or d is None else _merged("add", x.dtype, c, d)
+    if number is None:
+        return None
+    if dtypes.is_float(x.dtype) and (c * d < 0 or Fraction(number) != Fraction(c) + Fraction(d)):
+        return None
+    return apply("add", (x, _like(x, number)))
+
+
+def _by_power_of_two(x: Tensor, c: Any) -> Tensor | None:
+    """`x / c` as x * (1 / c), only where that is the same number to the last bit: where c is a power of two whose
+    reciprocal is normal, the two are one real number, rounded once."""
+    if not dtypes.is_float(x.dtype) or not np.isfinite(c) or abs(math.frexp(c)[0]) != 0.5:
+        return None
+    smallest = float(np.finfo(dtypes.computed(x.dtype)).tiny)
+    return x * _like(x, 1 / c) if smallest <= abs(c) <= 1 / smallest else None
 
 
 def _extreme(x: Tensor, name: str, c: Any, d: Any) -> Tensor:
@@ -85,11 +137,10 @@ _IDENTITIES = [
 ]
 
 _NUMBERS_TOGETHER = [
-    Rule("(x * c) * d", (x * c) * d, lambda x, c, d: _then(x, "mul", "multiply", c, d)),
-    Rule("(x + c) + d", (x + c) + d, lambda x, c, d: _then(x, "add", "add", c, d)),
-    Rule("(x - c) + d", (x - c) + d, lambda x, c, d: _then(x, "add", "subtract", d, c)),
-    Rule("(x * c) * y", (x * c) * y, lambda x, c, y: (x * y) * _like(x, c), lambda x, c, y: full_value(y) is None),
-    Rule("x / c", x / c, lambda x, c: _then(x, "mul", "divide", 1, c)),
+    Rule("(x * c) * d", (x * c) * d, _factors),
+    Rule("(x + c) + d", (x + c) + d, _terms),
+    Rule("(x - c) + d", (x - c) + d, lambda x, c, d: _terms(x, _merged("subtract", x.dtype, 0, c), d)),
+    Rule("x / c", x / c, _by_power_of_two),
     Rule("1 / sqrt(x)", 1 / op("sqrt", x), lambda x: rsqrt(x)),
     Rule("y / sqrt(x)", y / op("sqrt", x), lambda x, y: y * rsqrt(x)),
     Rule("log(x) of y ** c", op("log", y**c), lambda y, c: c * op_log(y), lambda y, c: c % 2 == 1 or c == 0.5),
@@ -109,17 +160,16 @@ def _cast_of_cast(node: Tensor, inner: Tensor, x: Tensor) -> Tensor | None:
     return cast(x, node.dtype) if wide else None
 
 
-def _factor_of_sum(node: Tensor, x: Tensor, c: Any) -> Tensor:
+def _factor_of_sum(node: Tensor, x: Tensor, c: Any) -> Tensor | None:
+    """`sum(x * c)` as sum(x) * c, where 1 <= |c| is finite.
+
+    Every partial sum of x is then no larger than that of x * c, so it overflows only where the written one does; and
+    sums do not underflow, since sums of subnormal numbers are exact.
+    """
+    if not _finite(x.dtype, c) or abs(c) < 1:
+        return None
     total = apply("sum", (x,), **dict(node.attrs.items()))
     return total * _like(total, c)
-
-
-def _factor_of_contraction(node: Tensor, x: Tensor, y: Tensor, c: Any) -> Tensor | None:
-    if dtypes.is_float(x.dtype) and not _finite(x.dtype, c):
-        return None
-    inputs = (x, y) if node.inputs[0] is not y else (y, x)
-    result = apply("contract", inputs, **dict(node.attrs.items()))
-    return result * _like(result, c)
 
 
 def _negative_operand(node: Tensor, x: Tensor, y: Tensor) -> Tensor:
@@ -142,13 +192,11 @@ def _either(name: str, make: Any, build: Any) -> Sequence[Rule]:
     ]
 
 
-_scaled: Pattern = x * c
 _FACTORS = [
     Rule("cast(cast(x))", op("cast", op("cast", x, bind="inner"), bind="node"), _cast_of_cast),
-    Rule("sum(x * c)", Op("sum", (_scaled,), "node"), _factor_of_sum, lambda node, x, c: _finite(x.dtype, c)),
+    Rule("sum(x * c)", op("sum", x * c, bind="node"), _factor_of_sum),
     Rule("sum(-x)", op("sum", -x, bind="node"), lambda node, x: -apply("sum", (x,), **dict(node.attrs.items()))),
     Rule("sum(number)", op("sum", c, bind="node"), _sum_of_number),
-    *_either("x * c", _scaled, _factor_of_contraction),
     *_either("-x", -x, _negative_operand),
     Rule(
         "where(c, x * a, 0)",

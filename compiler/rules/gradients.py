@@ -62,6 +62,12 @@ def _softmax_gradient(x: Tensor, y: Tensor, z: Tensor, b: Tensor) -> Tensor | No
 
 
 def _sum_of_quotient(node: Tensor, y: Tensor, b: Tensor) -> Tensor | None:
+    """`sum(y / sum(exp(x)))` as sum(y) / sum(exp(x)), so that the quotient meets exp(x) and both become a softmax.
+
+    Unlike the rules of `algebra`, this may overflow where the written order does not, for |y| within a factor of the
+    number of terms of the largest float: log_softmax's own gradient, -p * sum(g), has that limit too. Without it, the
+    sum of exponentials overflows from x = 89 on.
+    """
     found = rows.spread_exp_sum(b)
     if found is None or found[2] != node.attrs.axes:
         return None

@@ -18,20 +18,6 @@ def _sum(x: Tensor, axes: Axes) -> Tensor:
     return apply("sum", (x,), axes=axes)
 
 
-def _repeated_factor(node: Tensor, x: Tensor, y: Tensor) -> Tensor | None:
-    axes = node.attrs.axes
-    for one, other in ((x, y), (y, x)):
-        row = spread_row(other, axes)
-        if row is not None and full_value(row) is None:
-            return _sum(one, axes) * row
-    return None
-
-
-def _repeated_divisor(node: Tensor, x: Tensor, y: Tensor) -> Tensor | None:
-    row = spread_row(y, node.attrs.axes)
-    return None if row is None or full_value(row) is not None else _sum(x, node.attrs.axes) / row
-
-
 def _twice(node: Tensor, x: Tensor) -> Tensor:
     total = _sum(x, node.attrs.axes)
     return total + total
@@ -86,8 +72,7 @@ def _is_count(mean: Tensor, count: Dim) -> bool:
 TABLE = Table(
     "sums",
     [
-        Rule("sum(x * repeated)", op("sum", x * y, bind="node"), _repeated_factor),
-        Rule("sum(x / repeated)", op("sum", x / y, bind="node"), _repeated_divisor),
+        Rule("sum(repeated * (x - mean(x)))", op("sum", x * y, bind="node"), _deviations),
         Rule("sum(x + x)", op("sum", x + x, bind="node"), _twice),
         Rule("sum(x - mean(x))", op("sum", x - y, bind="node"), _deviations),
         Rule("sum(y + repeated * (x - mean(x)))", op("sum", x + y, bind="node"), _with_deviations),
