@@ -4,8 +4,9 @@ A printed kernel is translated in one walk over its syntax tree (`translate.py`)
 kernels are made of, such as a kernel written by hand, goes through Numba's whole front end instead, of which only the
 passes that a kernel needs are run. Either way nothing of Numba's run-time reaches the module: no reference counts, no
 exceptions, no environment. The function becomes `void name(i64 table, i64 thread, i64 threads)`.
-Floating-point operations may be reassociated and contracted unless they name flags of their own, which is how
-`mathlib.py` keeps its error terms. Leans on Numba; imported by `build.py` when a kernel is built, not before.
+Running sums may be regrouped, sums and products contracted (`accumulation.py`), unless they name flags of their own,
+which is how `mathlib.py` keeps its error terms. Leans on Numba; imported by `build.py` when a kernel is built, not
+before.
 """
 
 from __future__ import annotations
@@ -24,13 +25,12 @@ from numba.core.registry import cpu_target
 from numba.core.typed_passes import IRLegalization, NopythonTypeInference, PreLowerStripPhis
 from numba.core.untyped_passes import FixupArgs, IRProcessing, ReconstructSSA, TranslateByteCode
 
-from . import masked, mathlib, memory, tiles, transforms
+from . import accumulation, masked, mathlib, memory, tiles, transforms
 from .operations import Unsupported
 from .translate import translate
 
 ARGUMENTS = (types.int64, types.int64, types.int64)
-FAST = ("reassoc", "nsz", "arcp", "contract")
-FAST_OPERATIONS = frozenset(["fadd", "fsub", "fmul", "fdiv", "frem"])
+CONTRACTED = frozenset(["fadd", "fsub", "fmul"])
 CASTS = {name: getattr(np, name) for name in ("float32", "float64", "int32", "int64", "uint8", "uint32", "uint64")}
 LIMITS = {"INFINITY": float("inf"), "NAN": float("nan")}
 
@@ -112,14 +112,14 @@ def _flags() -> compiler.Flags:
 
 
 def _finish(module: ir.Module) -> ir.Module:
-    """Attach alias scopes; allow reassociation wherever an operation does not name flags of its own."""
+    """Attach alias scopes; allow contraction wherever an operation does not name flags of its own."""
     memory.attach_scopes(module)
     masked.mark_loops(module)
     for function in module.functions:
         for block in function.blocks:
             for instruction in block.instructions:
-                if instruction.opname in FAST_OPERATIONS and not instruction.flags:
-                    instruction.flags.extend(FAST)
+                if instruction.opname in CONTRACTED and not instruction.flags:
+                    instruction.flags.extend(accumulation.OTHERWISE)
     return module
 
 
@@ -153,7 +153,8 @@ def lower(source: str, name: str) -> tuple[str, list[str]]:
 
 def lower_by_numba(source: str, name: str, names: dict[str, Any]) -> tuple[str, list[str]]:
     """The same by Numba's whole front end, for source that printed kernels are unlike."""
-    exec(compile(source, f"<kernel {name}>", "exec"), names)
+    names["accumulate"] = accumulation.accumulate
+    exec(compile(accumulation.marked(source), f"<kernel {name}>", "exec"), names)
     function = names[name]
     function.__module__ = "kernel"
     descriptor = cpu_target

@@ -22,6 +22,7 @@ from numba.core.registry import cpu_target
 from numba.core.typing import signature
 
 from . import memory
+from .accumulation import allow
 from .memory import I64, Pointer
 
 OPERATORS: dict[type, Any] = {
@@ -121,6 +122,11 @@ class Operations:
         if a.type == b.type and a.type in FLOATS and op in REAL:
             return Value(a.type, getattr(self.builder, REAL[op])(a.llvm, b.llvm))
         return self._by_numba(op, a, b)
+
+    def accumulated(self, a: Value, b: Value) -> Value:
+        """a + b where a is a running sum."""
+        total = self.binary(ast.Add, a, b)
+        return Value(total.type, allow(total.llvm))
 
     def compared(self, op: type, a: Value, b: Value) -> Any:
         if a.type == b.type == types.int64 and op in COMPARED:

@@ -17,6 +17,7 @@ from typing import Any
 from llvmlite import ir
 from numba.core import types
 
+from . import accumulation
 from .memory import I64
 from .operations import Operations, Unsupported, Value, cpu, number
 
@@ -72,7 +73,10 @@ class _Walk:
     def body(self, statements: Sequence[ast.stmt]) -> None:
         self.scopes.append({})
         for each in statements:
-            if isinstance(each, ast.Assign) and len(each.targets) == 1:
+            total = accumulation.added(each)
+            if total is not None:
+                self.bind(total[0].id, self.do.accumulated(*map(self.value, total)))
+            elif isinstance(each, ast.Assign) and len(each.targets) == 1:
                 self.assign(each.targets[0], each.value)
             elif isinstance(each, ast.For) and not each.orelse:
                 self.loop(each)

@@ -1,7 +1,7 @@
-"""Sums over what repeats: a factor that the summed axes only repeat leaves the sum, and deviations from a mean cancel.
+"""Sums that are known: deviations from a mean cancel, also where each is multiplied by a factor that repeats.
 
-The gradient of a normalisation is full of both: what is left of its sums are those of the gradient alone and of the
-gradient times the deviation. Leans on `rows` for what repeats.
+The gradient of a normalisation is full of them. A factor that repeats along a sum of anything else stays inside: outside,
+the sum could overflow or underflow where the written order does not. Leans on `rows` for what repeats.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -155,3 +156,38 @@ def test_scratch_and_overlapping_slots(kernel):
     expected = x[:, ::-1].copy()
     kernel(SCRATCH, "scratch")(5, x, x)
     np.testing.assert_array_equal(x, expected)
+
+SUMS = """
+def sums(table, thread, threads):
+    n = size_at(table, 0)
+    x = float32_at(table, 1)
+    out = float32_at(table, 2)
+    total = float32(0)
+    for i in range(n):
+        total = total + x[i]
+    out[0] = total
+    product = float32(1)
+    for i in range(n):
+        product = product * x[i]
+    out[1] = product
+    out[2] = (x[0] + float32(1e8)) + float32(-1e8)
+    out[3] = float32(1e30) / (x[1] / x[2])
+    out[4] = (x[1] * float32(1e-20)) * (x[2] * float32(1e-20))
+"""
+
+
+def test_only_running_sums_are_regrouped(kernel):
+    sums = kernel(SUMS, "sums")
+    for width in range(1, 65):
+        x = np.full(width + 3, 1e25, np.float32)
+        x[0] = 1e-30
+        x[3:] = np.resize(np.array([1e-25, 1e25], np.float32), width)  # only in this order does the product stay in range
+        out = np.zeros(5, np.float32)
+        sums(width + 3, x, out)
+        with np.errstate(over="ignore"):
+            want = [x.sum(dtype=np.float64), np.multiply.reduce(x[:, None])[0], 0, 1e30, 1e10]
+        np.testing.assert_allclose(out, np.array(want), rtol=1e-5)
+    vectors = re.findall(r"= f(\w+) ((?:\w+ )*)<\d+ x float>", sums.built.llvm)
+    assert ("add", "reassoc nsz contract ") in vectors, "the sum is no vector"
+    assert all(flags == "reassoc nsz contract " for name, flags in vectors if name == "add")
+    assert "arcp" not in sums.built.llvm and " reassoc " not in re.sub(r"fadd [^\n]*|call[^\n]*", "", sums.built.llvm)
