@@ -103,9 +103,9 @@ def hinge(scores: Tensor, targets: Tensor, squared: bool = False) -> Tensor:
 def batch_norm(x: Tensor, scale: Tensor, shift: Tensor, mean_: Tensor, var: Tensor, eps: float = 1e-5) -> Tensor:
     """(x - mean) / sqrt(var + eps) * scale + shift, per channel (axis 1) (Ioffe and Szegedy 2015, algorithm 1).
 
-    Where the mean is computed, the same function is written as (x - m) * f + (shift - (mean - m) * f) with m the mean as
-    a constant. Its derivatives are the same at every order, and the gradient by the mean needs no sum over x of its own:
-    it is f times that by the shift.
+    Where the mean is computed, the same function is written as (x - m) * f + (shift - (mean - m) * f) with m the mean
+    as a constant. Its derivatives are the same at every order, and the gradient by the mean needs no sum over x of its
+    own: it is f times that by the shift.
     """
     per_channel = (1, -1) + (1,) * (x.rank - 2)
     factor = scale * rsqrt(var + eps)

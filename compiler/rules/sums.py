@@ -1,7 +1,7 @@
 """Sums that are known: deviations from a mean cancel, also where each is multiplied by a factor that repeats.
 
-The gradient of a normalisation is full of them. A factor that repeats along a sum of anything else stays inside: outside,
-the sum could overflow or underflow where the written order does not. Leans on `rows` for what repeats.
+The gradient of a normalisation is full of them. A factor that repeats along a sum of anything else stays inside, since
+the sum of the rest could overflow or underflow where the written order does not. Leans on `rows` for what repeats.
 """
 
 from __future__ import annotations

@@ -157,6 +157,7 @@ def test_scratch_and_overlapping_slots(kernel):
     kernel(SCRATCH, "scratch")(5, x, x)
     np.testing.assert_array_equal(x, expected)
 
+
 SUMS = """
 def sums(table, thread, threads):
     n = size_at(table, 0)
@@ -181,7 +182,7 @@ def test_only_running_sums_are_regrouped(kernel):
     for width in range(1, 65):
         x = np.full(width + 3, 1e25, np.float32)
         x[0] = 1e-30
-        x[3:] = np.resize(np.array([1e-25, 1e25], np.float32), width)  # only in this order does the product stay in range
+        x[3:] = np.resize(np.array([1e-25, 1e25], np.float32), width)  # in another order, the product overflows
         out = np.zeros(5, np.float32)
         sums(width + 3, x, out)
         with np.errstate(over="ignore"):
