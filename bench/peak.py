@@ -64,8 +64,9 @@ def _fma() -> tuple[Callable[[int, float], float], float]:
     lanes = target().lanes("float32")
     module = llvm.parse_assembly(_text(lanes))
     module.verify()
-    address = link([host_machine(3).emit_object(module)], ["kw_peak"])["kw_peak"]
-    function = ctypes.CFUNCTYPE(ctypes.c_float, ctypes.c_int64, ctypes.c_float)(address)
+    library = link([host_machine(3).emit_object(module)], ["kw_peak"])
+    library.keep()
+    function = ctypes.CFUNCTYPE(ctypes.c_float, ctypes.c_int64, ctypes.c_float)(library.addresses["kw_peak"])
     return function, 2.0 * lanes * CHAINS * LOOPS
 
 

@@ -89,9 +89,11 @@ def driver() -> Driver:
     signatures |= {"serve": (ctypes.c_int64, 4), "ticks": (ctypes.c_int64, 0)}
     symbols = [f"kw_{name}" for name in signatures]
     try:
-        addresses = link([_compiled(machine, text, symbols)], symbols)
+        library = link([_compiled(machine, text, symbols)], symbols)
     except LoadError:  # then it is the entry that is damaged: a second one is made
-        addresses = link([_compiled(machine, text, symbols, anew=True)], symbols)
+        library = link([_compiled(machine, text, symbols, anew=True)], symbols)
+    library.keep()  # worker threads wait in it, also while the interpreter exits
+    addresses = library.addresses
     return Driver(
         **{
             name: ctypes.CFUNCTYPE(result, *[ctypes.c_int64] * arguments)(addresses[f"kw_{name}"])

@@ -6,8 +6,9 @@ parameters. What a set of shapes needs is resolved once and kept, so that a run 
 
 from __future__ import annotations
 
+import weakref
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -89,8 +90,10 @@ class Executable:
                 value, fixed[position] = place(np.asarray(spec.data, spec.dtype), spec.order)
                 self._constants.append(value)
         loaded = load({(kernel.key, kernel.symbol): program.objects[kernel.key] for kernel in program.kernels})
-        functions = tuple(loaded[kernel.key, kernel.symbol] for kernel in program.kernels)
-        return Resources(functions, fixed, self._reserve, self.threads, self._pool.barrier, self._pool.spins)
+        self._libraries = loaded.libraries  # the code, mapped as long as this lives
+        functions = tuple(loaded.addresses[kernel.key, kernel.symbol] for kernel in program.kernels)
+        reserve = _reserving(weakref.ref(self))
+        return Resources(functions, fixed, reserve, self.threads, self._pool.barrier, self._pool.spins)
 
     def _reserve(self, nbytes: int) -> int:
         """The arena's address, after it has grown to `nbytes`; bindings made for a smaller one are dropped."""
@@ -139,6 +142,18 @@ class Executable:
                     binding.slots[slot] = address
                 binding.last_inputs[index] = -1 if index in per_step else address
         return held
+
+
+def _reserving(executable: weakref.ref[Executable]) -> Callable[[int], int]:
+    """`_reserve` without a reference to the executable, whose memory is then free as soon as it is dropped."""
+
+    def reserve(nbytes: int) -> int:
+        owner = executable()
+        if owner is None:
+            raise ProgramError("a binding is used without its executable")
+        return owner._reserve(nbytes)
+
+    return reserve
 
 
 def check_inputs(program: Program, inputs: Sequence[np.ndarray]) -> None:

@@ -2,14 +2,18 @@
 
 Leans on llvmlite's ORC linker, which places an object's sections side by side, as the small code model wants. Objects
 loaded at a time are one library, apart from all others, so equal symbol names do not clash; what they call (expf,
-memset, sched_yield) is resolved from the process. Code is loaded once per key and never unloaded: threads may still be
-inside it when the interpreter exits.
+memset, sched_yield) is resolved from the process. Code is loaded once per key while anyone holds its library. A library
+that nobody holds any more is unmapped when the next one is loaded, rather than at once, which might be in the middle of
+LLVM's own work; and never while the interpreter exits, when threads may still be inside.
 """
 
 from __future__ import annotations
 
+import weakref
+from collections import deque
 from collections.abc import Mapping, Sequence
 from itertools import count
+from typing import NamedTuple
 
 import llvmlite
 import llvmlite.binding as llvm
@@ -17,44 +21,70 @@ import llvmlite.binding as llvm
 from .errors import LoadError
 from .locks import LLVM, fork_safe_lock, once
 
-_addresses: dict[tuple[str, str], int] = {}
+
+class Library:
+    """Objects linked together, mapped for as long as this is held. `addresses` are those of its symbols."""
+
+    def __init__(self, tracker: llvm.orcjit.ResourceTracker, symbols: Sequence[str]) -> None:
+        self.addresses: dict[str, int] = {symbol: tracker[symbol] for symbol in symbols}
+        self._end = weakref.finalize(self, _unheld.append, tracker)
+        self._end.atexit = False
+
+    def keep(self) -> None:
+        """Leave it mapped for as long as the process lives."""
+        ended = self._end.detach()
+        if ended is not None:
+            ended[2][0].detach()
+
+
+class Loaded(NamedTuple):
+    """The address of each symbol in its object, by (content hash of the object, symbol), and what to hold meanwhile."""
+
+    addresses: dict[tuple[str, str], int]
+    libraries: tuple[Library, ...]
+
+
+_libraries: weakref.WeakValueDictionary[tuple[str, str], Library] = weakref.WeakValueDictionary()
+_unheld: deque[llvm.orcjit.ResourceTracker] = deque()
 _lock = fork_safe_lock()
 _names = count()
 
 
-def load(codes: Mapping[tuple[str, str], bytes]) -> dict[tuple[str, str], int]:
-    """The address of each symbol in its object, by (content hash of the object, symbol).
+def load(codes: Mapping[tuple[str, str], bytes]) -> Loaded:
+    """The objects that are new to this process are linked together, which costs a tenth of linking one after the other.
 
-    The objects that are new to this process are linked together, which costs a tenth of linking one after the other.
+    Raises LoadError, with the keys at fault, where one of them cannot be linked.
     """
     with _lock:
-        new = {name: code for name, code in codes.items() if name not in _addresses}
+        held = {name: _libraries.get(name) for name in codes}
+        new = {name: code for name, code in codes.items() if held[name] is None}
         while new:
             batch = {symbol: (key, symbol) for key, symbol in reversed(new)}  # one object of each symbol
             try:
-                found = link([new[name] for name in batch.values()], list(batch))
+                library = link([new[name] for name in batch.values()], list(batch))
             except LoadError:
-                found = _one_by_one({name: new[name] for name in batch.values()})
-            _addresses.update({batch[symbol]: address for symbol, address in found.items()})
+                _raise_for_culprits({name: new[name] for name in batch.values()})
+                raise
             for name in batch.values():
+                _libraries[name] = held[name] = library
                 del new[name]
-        return {name: _addresses[name] for name in codes}
+        found = {name: library for name, library in held.items() if library is not None}
+        addresses = {name: library.addresses[name[1]] for name, library in found.items()}
+        return Loaded(addresses, tuple(dict.fromkeys(found.values())))
 
 
-def _one_by_one(codes: Mapping[tuple[str, str], bytes]) -> dict[str, int]:
-    """The address of each symbol in its object. Raises LoadError, with the keys of all that cannot be linked."""
-    found: dict[str, int] = {}
+def _raise_for_culprits(codes: Mapping[tuple[str, str], bytes]) -> None:
+    """Link objects one by one, and raise LoadError with the keys of those that cannot be."""
     failures: dict[str, LoadError] = {}
     for (key, symbol), code in codes.items():
         try:
-            found |= link([code], [symbol])
+            link([code], [symbol])
         except LoadError as error:
             failures[key] = error
     if failures:
         first = next(iter(failures.values()))
         first.keys = tuple(failures)
         raise first
-    return found
 
 
 def host_machine(opt: int = 2) -> llvm.TargetMachine:
@@ -82,21 +112,21 @@ def _linker() -> llvm.orcjit.LLJIT:
     return linker
 
 
-def link(codes: Sequence[bytes], symbols: Sequence[str]) -> dict[str, int]:
-    """The addresses of `symbols` in a fresh copy of the objects `codes`, none of which defines what another does."""
+def link(codes: Sequence[bytes], symbols: Sequence[str]) -> Library:
+    """A fresh copy of the objects `codes`, none of which defines what another does; it gives out `symbols`."""
     builder = llvm.JITLibraryBuilder().add_current_process()
     for code in codes:
         builder.add_object_img(code)
     for symbol in symbols:
         builder.export_symbol(symbol)
-    try:
-        with LLVM:
+    with LLVM:
+        while _unheld:
+            _unheld.popleft().close()
+        try:
             tracker = builder.link(_linker(), f"object-{next(_names)}")
-    except RuntimeError as error:
-        raise LoadError(
-            f"cannot link {', '.join(symbols)}: {error}. An object is damaged, made for another machine, lacks the "
-            "symbol, or calls a function that this process does not have."
-        ) from error
-    addresses = {symbol: tracker[symbol] for symbol in symbols}
-    tracker.detach()
-    return addresses
+        except RuntimeError as error:
+            raise LoadError(
+                f"cannot link {', '.join(symbols)}: {error}. An object is damaged, made for another machine, lacks "
+                "the symbol, or calls a function that this process does not have."
+            ) from error
+        return Library(tracker, symbols)

@@ -15,6 +15,7 @@ from functools import cached_property
 from time import perf_counter
 
 import llvmlite.binding as llvm
+from llvmlite.binding import ffi
 
 from ...runtime import elf
 from ...runtime.locks import LLVM
@@ -118,7 +119,10 @@ def _optimise(module: llvm.ModuleRef) -> None:
     options.loop_interleaving = True
     options.loop_unrolling = True
     builder = llvm.create_pass_builder(generator, options)
-    builder.getModulePassManager().run(module, builder)
+    passes = builder.getModulePassManager()
+    passes.run(module, builder)
+    ffi.lib.LLVMPY_DisposeNewModulePassManger(passes)  # llvmlite forgets to, and each is a tenth of a megabyte
+    passes.detach()
 
 
 def _in_c_library(symbol: str) -> bool:
