@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from .errors import KernelwrightError
+from .partial import partial_file, sweep
 
 KEY = "kernelwright"
 
@@ -30,7 +31,8 @@ def save(path: str | os.PathLike[str], tensors: Mapping[str, np.ndarray], meta: 
     """
     path = Path(path)
     data = _pack(path, tensors, meta)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = partial_file(path)
+    sweep(path)
     try:
         with open(partial, "wb") as file:
             file.write(data)

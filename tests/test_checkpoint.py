@@ -63,6 +63,17 @@ def test_interrupted_write_leaves_no_partial_file(tmp_path: Path, monkeypatch: p
     assert os.listdir(tmp_path) == ["a"] and checkpoint.load(tmp_path / "a")[1] == {"epoch": 1}
 
 
+def test_partial_files_of_dead_writers_are_swept(tmp_path: Path) -> None:
+    """No process has number 2**22 + 1; a file of its that was written lately may be another machine's."""
+    kept = [".a.notes.partial", f".a.{os.getppid()}.partial", f".a.{2**22 + 2}.partial", f".b.{2**22 + 1}.partial"]
+    for name in (*kept, f".a.{2**22 + 1}.partial"):
+        (tmp_path / name).write_bytes(b"half")
+        if name != kept[2]:
+            os.utime(tmp_path / name, (0, 0))
+    checkpoint.save(tmp_path / "a", TENSORS, META)
+    assert sorted(os.listdir(tmp_path)) == sorted(["a", *kept])
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_full_disk(tmp_path: Path) -> None:
     """The partial file's name leads to a device that is always full."""

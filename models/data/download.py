@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
+from ...runtime.partial import partial_file, sweep
 from .errors import DataError
 
 CHUNK = 1 << 16
@@ -81,7 +82,7 @@ class _Partial:
     """
 
     def __init__(self, path: Path):
-        self.path, self.partial = path, path.with_name(f".{path.name}.{os.getpid()}.partial")
+        self.path, self.partial = path, partial_file(path)
         self._file: BinaryIO | None = None
 
     def __enter__(self) -> _Partial:
@@ -91,6 +92,7 @@ class _Partial:
         with self._storing():
             if self._file is None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
+                sweep(self.path)
                 self._file = open(self.partial, "wb")  # noqa: SIM115 - closed by keep or at the end
             self._file.write(chunk)
 
