@@ -34,7 +34,7 @@ from .tensor import Tensor
 @once
 def kernel_cache() -> runtime.KernelCache:
     """The process's kernel cache."""
-    return runtime.KernelCache()
+    return runtime.KernelCache(limit=config.cache_limit())
 
 
 def environment() -> str:

@@ -1,18 +1,20 @@
 """Every knob read from the environment, in one place.
 
-KERNELWRIGHT_CACHE   folder of the kernel cache (default: the user's cache folder; read by the runtime)
-KERNELWRIGHT_DATA    folder that holds data sets, one folder each
-KERNELWRIGHT_THREADS worker threads where a program does not say (default: one per core)
-KERNELWRIGHT_HELPERS processes that compile kernels beside this one (default: one per further core)
-KERNELWRIGHT_CPU     CPU to compile for (default: native; LLVM's name such as x86-64-v3; read by codegen/target.py)
+KERNELWRIGHT_CACHE    folder of the kernel cache (default: the user's cache folder; read by the runtime)
+KERNELWRIGHT_CACHE_MB how much the kernel cache may hold, in megabytes of 2**20 bytes (default: 2048)
+KERNELWRIGHT_DATA     folder that holds data sets, one folder each
+KERNELWRIGHT_THREADS  worker threads where a program does not say (default: one per core)
+KERNELWRIGHT_HELPERS  processes that compile kernels beside this one (default: one per further core)
+KERNELWRIGHT_CPU      CPU to compile for (default: native; LLVM's name such as x86-64-v3; read by codegen/target.py)
 KERNELWRIGHT_WINOGRAD 0: sum 3x3 convolutions directly; 1: in fewer products where that should be faster (default)
-KERNELWRIGHT_VERIFY  0: no checks between passes; 1: structure (default); 2: compare values too (slow)
+KERNELWRIGHT_VERIFY   0: no checks between passes; 1: structure (default); 2: compare values too (slow)
 """
 
 from __future__ import annotations
 
 import os
 
+from ..runtime.cache import LIMIT
 from ..runtime.threads import available_cores
 from .errors import CompileError
 
@@ -24,6 +26,11 @@ def _number(name: str, least: int, default: int) -> int:
     if not text.isdigit() or int(text) < least:
         raise CompileError(f"{name} must be a number of at least {least}, not {text!r}")
     return int(text)
+
+
+def cache_limit() -> int:
+    """How many bytes the kernel cache may hold."""
+    return _number("KERNELWRIGHT_CACHE_MB", 1, LIMIT >> 20) << 20
 
 
 def verify_level() -> int:

@@ -29,7 +29,7 @@ from .ops.registry import Op
 from .shapes import Size
 from .tensor import ArrayConstant, Tensor
 
-HARMLESS = frozenset(["CACHE", "DATA", "HELPERS", "THREADS", "VERIFY"])
+HARMLESS = frozenset(["CACHE", "CACHE_MB", "DATA", "HELPERS", "THREADS", "VERIFY"])
 """Settings (`config`) that do not change what a graph compiles to."""
 
 Built = tuple[runtime.Program, Sequence[KernelInfo], list[Any]]

@@ -2,19 +2,20 @@
 
 Leans on the standard library and platformdirs. One file per entry, which holds named parts: text (compressed) and
 bytes (as they are). A file is written beside its place and renamed into it, so that concurrent writers and readers
-never see half of one; a checksum finds what a disk or a crash spoiled. Nothing here stops a program: a damaged entry
-is a miss and an unwritable folder means memory only, each with a warning.
+never see half of one; a checksum finds what a disk or a crash spoiled. A folder has a limit of size, and what was not
+used for longest goes (`eviction`). Nothing here stops a program: a damaged entry is a miss, and an unwritable folder,
+or one that others may write to (`trust`), means memory only, each with a warning.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import pickle
 import re
 import tempfile
-import threading
 import warnings
 import zlib
 from collections.abc import Iterator, Mapping
@@ -24,10 +25,15 @@ from typing import Any
 
 import platformdirs
 
+from . import eviction
 from .errors import CacheWarning
+from .locks import fork_safe_lock
+from .trust import writable_by_others
 
 MAGIC = b"KWCACHE1"
-SUFFIX = ".kw"
+SUFFIX, UNFINISHED = ".kw", ".tmp"
+LIMIT = 2 * 2**30
+"""Bytes of a folder's entries, where nothing else is said."""
 DIGEST = 16
 _KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
@@ -36,7 +42,7 @@ Part = bytes | str
 
 @dataclass(frozen=True)
 class CacheEntry:
-    """One entry on disk: its key, its size in bytes, and when it was written (seconds since the epoch)."""
+    """An entry on disk: key, size in bytes, and when it was last used, to the hour (seconds since the epoch)."""
 
     key: str
     size: int
@@ -63,19 +69,22 @@ class Parts(Mapping[str, Part]):
 
 
 _warned: set[Path] = set()
-"""Folders that could not be written to, each reported once."""
+"""Folders that cannot be used, each reported once."""
 
 
 class KernelCache:
-    """Entries in `folder`: by default `$KERNELWRIGHT_CACHE` or else the user's cache folder."""
+    """Entries in `folder`: by default `$KERNELWRIGHT_CACHE` or else the user's cache folder. They take about `limit`
+    bytes at most."""
 
-    def __init__(self, folder: str | os.PathLike[str] | None = None) -> None:
+    def __init__(self, folder: str | os.PathLike[str] | None = None, limit: int = LIMIT) -> None:
         default = os.environ.get("KERNELWRIGHT_CACHE") or platformdirs.user_cache_dir("kernelwright")
         self.folder = Path(folder if folder is not None else default)
+        self.limit = limit
         self.hits = 0
         self.misses = 0
         self._memory: dict[str, bytes] = {}
-        self._lock = threading.Lock()
+        self._room = 0  # bytes that may be written before the folder is looked over
+        self._lock = fork_safe_lock()
 
     def get(self, key: str) -> Parts | None:
         """The parts stored under `key`, or None."""
@@ -89,14 +98,21 @@ class KernelCache:
         """Store `parts` under `key`, in place of what was there."""
         data = _encode(parts)
         path = self._path(key)
+        if not self._trusted():
+            self._memory[key] = data
+            return
         try:
             self._write(path, data)
         except OSError as error:
             self._memory[key] = data
-            if self.folder not in _warned:
-                _warned.add(self.folder)
-                message = f"the kernel cache cannot write to {self.folder} ({error}); what is compiled now is not kept"
-                warnings.warn(message, CacheWarning, stacklevel=2)
+            self._warn(f"the kernel cache cannot write to {self.folder} ({error}); what is compiled now is not kept")
+            return
+        with self._lock:
+            self._room -= len(data)
+            if self._room < 0:  # looked over anew after an eighth of the limit, since other processes write too
+                with contextlib.suppress(OSError):
+                    held = eviction.tidy(self.folder, SUFFIX, UNFINISHED, self.limit)
+                    self._room = min(self.limit - held, self.limit // 8)
 
     def load(self, key: str) -> Any:
         """The object stored under `key` by `store`, or None; one that no longer unpickles is dropped."""
@@ -133,7 +149,7 @@ class KernelCache:
     def clear(self) -> None:
         """Remove every entry, and what interrupted writers left."""
         self._memory.clear()
-        for path in [*self._files(SUFFIX), *self._files(".tmp")]:
+        for path in [*self._files(SUFFIX), *self._files(UNFINISHED)]:
             path.unlink(missing_ok=True)
 
     def _files(self, suffix: str) -> list[Path]:
@@ -151,10 +167,19 @@ class KernelCache:
         path = self._path(key)
         data = self._memory.get(key)
         if data is None:
+            if not self._trusted():
+                return None
             try:
-                data = path.read_bytes()
+                with open(path, "rb") as file:
+                    status = os.fstat(file.fileno())
+                    data = file.read()
             except OSError:
                 return None
+            danger = writable_by_others(status)
+            if danger is not None:
+                self.drop(key, f"{danger}, and kernels are code")
+                return None
+            eviction.used(path, status.st_mtime)
         try:
             return _decode(data)
         except ValueError as error:
@@ -170,9 +195,29 @@ class KernelCache:
         except OSError:
             return
 
+    def _trusted(self) -> bool:
+        """May the folder be used? It is refused, with one warning, where others may write to it: kernels are code."""
+        try:
+            danger = writable_by_others(self.folder.stat())
+        except OSError:
+            return True  # it does not exist yet
+        if danger is not None:
+            self._warn(
+                f"the kernel cache {self.folder} is not used: {danger}, and kernels are code; take the others' right "
+                "to write away (chmod go-w), or set KERNELWRIGHT_CACHE to a folder of your own"
+            )
+        return danger is None
+
+    def _warn(self, message: str) -> None:
+        """Once for the folder."""
+        if self.folder not in _warned:
+            _warned.add(self.folder)
+            warnings.warn(message, CacheWarning, stacklevel=4)
+
     def _write(self, path: Path, data: bytes) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=self.folder, suffix=".tmp")
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(mode=0o700, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=self.folder, suffix=UNFINISHED)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)

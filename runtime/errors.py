@@ -41,4 +41,4 @@ class DeviceMemoryError(KernelwrightError, MemoryError):
 
 
 class CacheWarning(UserWarning):
-    """The kernel cache dropped a damaged entry or cannot write; the program still runs."""
+    """The kernel cache dropped a damaged entry, cannot write, or is refused; the program still runs."""
