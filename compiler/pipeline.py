@@ -17,6 +17,7 @@ from .arguments import check_arrays, check_program, check_shapes
 from .assemble import KernelInfo, assemble, checks, kernel_cache, size_checks
 from .codegen import reference, workers
 from .codegen.target import target
+from .companions import with_companions
 from .errors import CompileError
 from .fuse import Fusion, fuse
 from .graph import name_of, toposort
@@ -175,6 +176,8 @@ def compile(
 ) -> Compiled:
     """A program from `inputs` to `outputs` that also leaves `updates[variable]` in each variable.
 
+    What layers called with training=True leave in their variables (running statistics of batch normalisation, the
+    states of dropout and augmentation) is added for variables that `updates` does not have; {v: v} keeps v as it is.
     device: "cpu" (native kernels), "cuda" (the first NVIDIA GPU; "cuda:1" the second) or "reference" (NumPy, for
     checking). threads: worker threads on the CPU, by default one per core. typical: sizes that most runs will have,
     such as {"batch": 32}; layouts and tiles are chosen for them (for 128 where nothing is said), and every other size
@@ -191,6 +194,7 @@ def compile(
     wanted = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     new_values = dict(updates or {})
     check_program(inputs, wanted, new_values)
+    new_values = with_companions(wanted, new_values)
     if threads is not None and (as_index(threads) is None or threads < 1):
         raise CompileError(f"compile: threads must be an integer of at least 1, not {threads!r}")
     if precision != "float32" and device.partition(":")[0] != "cuda":

@@ -126,7 +126,8 @@ class Layer:
         return list(dict.fromkeys(b for layer in self.walk() for b in layer._owned()[1]))
 
     def updates(self) -> dict[Tensor, Tensor]:
-        """What the last call with `training=True` leaves in the buffers: pass it on to `kw.compile`."""
+        """What the last call with `training=True` leaves in the buffers, for those who build programs from graphs that
+        they rewrite; `kw.compile` finds it by itself."""
         return {variable: new for layer in self.walk() for variable, new in layer._updates.items()}
 
     def heads(self) -> list[tuple[float, Tensor]]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..compiler import functions
-from ..compiler.ops.elementwise import maximum, where
+from ..compiler.companions import accompany
+from ..compiler.ops.elementwise import maximum, rsqrt, where
 from ..compiler.ops.random import Generator
 from ..compiler.ops.source import size_of
 from ..compiler.shapes import show
@@ -33,8 +34,9 @@ class BatchNorm(Layer):
     """Per channel (axis 1), over the batch and space (Ioffe and Szegedy 2015), with PyTorch's conventions.
 
     Training: batch moments (biased variance), and running <- (1 - momentum) running + momentum batch with the
-    unbiased variance. Inference: the running moments. Where a layer is called twice in one program, the last call
-    moves the averages. momentum is what a batch weighs: Keras's 0.99 is 0.01 here.
+    unbiased variance; a program with the training form moves them whenever it runs, unless its batch is empty.
+    Inference: the running moments. Where a layer is called twice in one program, the last call moves the averages.
+    momentum is what a batch weighs: Keras's 0.99 is 0.01 here.
     """
 
     kind = "batchnorm"
@@ -67,12 +69,15 @@ class BatchNorm(Layer):
         mean, var = functions.moments(x, axes)
         count = size_of(dim_of(x, axes), x.dtype)
         unbiased = var * (count / maximum(count - 1.0, 1.0))
-        keep = 1.0 - self.momentum
+        keep, seen = 1.0 - self.momentum, count > 0  # an empty batch says nothing of the statistics
         self._updates = {
-            self.mean: self.mean * keep + mean * self.momentum,
-            self.var: self.var * keep + unbiased * self.momentum,
+            self.mean: where(seen, self.mean * keep + mean * self.momentum, self.mean),
+            self.var: where(seen, self.var * keep + unbiased * self.momentum, self.var),
         }
-        return functions.batch_norm(x, self.scale, self.shift, mean, var, self.eps)
+        y = functions.batch_norm(x, self.scale, self.shift, mean, var, self.eps)
+        # The factor of this pass, a node of `y`: its gradients have it too, and programs of other things have not.
+        accompany(self.scale * rsqrt(var + self.eps), self._updates)
+        return y
 
 
 class LayerNorm(Layer):
@@ -138,4 +143,5 @@ class Dropout(Layer):
             return x
         self._updates = self.generator.updates()
         kept = self.generator.uniform(x.shape) >= self.p
+        accompany(kept, self._updates)
         return where(kept, x * (1 / (1 - self.p)), 0.0)

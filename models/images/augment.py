@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ...compiler.companions import accompany
 from ...compiler.errors import InputError
 from ...compiler.ops.random import Generator
 from ...compiler.pipeline import Compiled, compile
@@ -56,7 +57,10 @@ class Augment(Layer):
         if not training:
             return self._still(x)
         self._updates = self.generator.updates()
-        return self._changed(x, self.generator)
+        y = self._changed(x, self.generator)
+        if y is not x:
+            accompany(y, self._updates)
+        return y
 
     def __call__(self, x: Any, training: bool | None = None) -> Any:
         """A tensor changed inside a program, or an array (n, channels, height, width) of float32 or float64 by a
