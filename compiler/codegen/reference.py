@@ -34,8 +34,10 @@ def evaluate(
     inputs: Mapping[Any, Any],
     env: Mapping[str, int] | None = None,
     watch: Callable[[Tensor, np.ndarray], bool] | None = None,
+    disturb: Callable[[Tensor, Sequence[np.ndarray], np.ndarray], np.ndarray] | None = None,
 ) -> list[np.ndarray]:
-    """The outputs for the given inputs (and the variables' present values). `watch` sees every value; True stops."""
+    """The outputs for the given inputs (and the variables' present values). `watch` sees every value; True stops.
+    `disturb` takes each op's node, inputs and result, and gives what takes the result's place."""
     sizes = dict(env) if env is not None else bind(inputs)
     values: dict[Any, np.ndarray] = {}
     for node in toposort(outputs):
@@ -48,6 +50,8 @@ def evaluate(
         else:
             with np.errstate(all="ignore"):
                 values[node] = node.op.reference(node, sizes, *(values[i] for i in node.inputs))
+            if disturb is not None:
+                values[node] = disturb(node, [values[i] for i in node.inputs], values[node])
             if node.dtype == dtypes.BFLOAT16:
                 values[node] = rounded(values[node])
         if watch is not None and watch(node, values[node]):

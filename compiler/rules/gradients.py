@@ -1,8 +1,8 @@
 """Stability of gradients: quotients that differentiation leaves behind, where 0 / 0 or inf * 0 can be avoided.
 
 Differentiating log(softmax(x)) gives g / p * p, which is NaN where p underflows to 0. Mathematically p (a
-sigmoid, a softmax, an exponential) is never 0, so it cancels. Where the original is finite the value is the
-same up to rounding. Leans on `rows`.
+sigmoid, a softmax, an exponential) is never 0, so it cancels, and with it a NaN that p alone has. Where the original is
+finite the value is the same up to rounding. Leans on `rows`.
 """
 
 from __future__ import annotations

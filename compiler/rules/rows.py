@@ -86,6 +86,7 @@ def has_elements(x: Tensor, axes: Axes) -> bool:
 
 
 def softmax(x: Tensor, axes: Axes) -> Tensor:
-    """exp(x) / sum(exp(x)), shifted by the maximum unless it is already."""
-    e = exp(x if is_shifted(x) else x - spread(apply("max", (x,), axes=axes), axes, x))
+    """exp(x) / sum(exp(x)), shifted by the maximum unless it is already. The shift is kept finite, so that an infinite x
+    makes NaN of its own place alone, as in the quotient."""
+    e = exp(x if is_shifted(x) else x - spread(finite(apply("max", (x,), axes=axes)), axes, x))
     return e / spread(apply("sum", (e,), axes=axes), axes, x)
