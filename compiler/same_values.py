@@ -25,7 +25,23 @@ UNIT = {dtypes.BFLOAT16: 2.0**-8, dtypes.FLOAT32: 2.0**-23, dtypes.FLOAT64: 2.0*
 SCALED = 6
 DISTURBED = 2
 ROUNDS = frozenset(
-    ["add", "sub", "mul", "div", "pow", "exp", "expm1", "log", "log1p", "sqrt", "rsqrt", "tanh", "sigmoid", "erf", "sin"]
+    [
+        "add",
+        "sub",
+        "mul",
+        "div",
+        "pow",
+        "exp",
+        "expm1",
+        "log",
+        "log1p",
+        "sqrt",
+        "rsqrt",
+        "tanh",
+        "sigmoid",
+        "erf",
+        "sin",
+    ]
     + ["cos", "cast", "sum", "prod", "contract", "window_sum", "scatter_add", "scatter_points", "pick"]
 )
 UNDERFLOWS = frozenset(["mul", "div", "pow", "exp", "sigmoid", "prod", "contract", "cast"])
@@ -34,7 +50,9 @@ Feed = dict[Any, np.ndarray]
 Draw = Callable[[np.random.Generator, tuple[int, ...], str], np.ndarray]
 
 
-def difference(before: Sequence[Tensor], after: Sequence[Tensor], *, extremes: bool = True, scaled: int = SCALED) -> str:
+def difference(
+    before: Sequence[Tensor], after: Sequence[Tensor], *, extremes: bool = True, scaled: int = SCALED
+) -> str:
     """The first element found that differs, in words; "" where none does.
 
     extremes: inputs beyond [-1, 1] as well, of which `scaled` times each input has a random power of ten of its own.

@@ -23,15 +23,26 @@ def _never_zero(p: Tensor, **_: Tensor) -> bool:
 
 
 def _spread_quotient(node: Tensor, e: Tensor) -> tuple[Tensor, rows.Axes] | None:
-    """(y, axes) where `node` is y / sum(e), spread over the rows of e."""
+    """(y, axes) where `node` is y / sum(e), or for y = sum(z) the sum of z / sum(e), spread over the rows of e.
+
+    The sum of z may overflow where that of the quotients does not, for |z| within a factor of their number of the
+    largest float; so does log_softmax's own gradient, -p * sum(g). What it is for: sum(e) itself overflows, or is 0.
+    """
     if node.op.name != "broadcast_to":
         return None
     row: Tensor = node.inputs[0]
     row = row.inputs[0] if row.op.name == "reshape" else row
-    found = rows.exp_sum(row.inputs[1]) if row.op.name == "div" else None
+    if row.op.name == "div":
+        found, y = rows.exp_sum(row.inputs[1]), row.inputs[0]
+    elif row.op.name == "sum" and row.inputs[0].op.name == "div":
+        total = rows.spread_exp_sum(row.inputs[0].inputs[1])
+        found = (total[0], total[2]) if total is not None and total[2] == row.attrs.axes else None
+        y = apply("sum", (row.inputs[0].inputs[0],), axes=row.attrs.axes)
+    else:
+        return None
     if found is None or found[0] is not e or rows.spread_row(node, found[1]) is not row:
         return None
-    return row.inputs[0], found[1]
+    return y, found[1]
 
 
 def _log_sum_exp(x: Tensor, y: Tensor) -> Tensor | None:
@@ -61,19 +72,6 @@ def _softmax_gradient(x: Tensor, y: Tensor, z: Tensor, b: Tensor) -> Tensor | No
     return (y + rows.spread(part[0], part[1], x)) * rows.softmax(x, part[1])
 
 
-def _sum_of_quotient(node: Tensor, y: Tensor, b: Tensor) -> Tensor | None:
-    """`sum(y / sum(exp(x)))` as sum(y) / sum(exp(x)), so that the quotient meets exp(x) and both become a softmax.
-
-    Unlike the rules of `algebra`, this may overflow where the written order does not, for |y| within a factor of the
-    number of terms of the largest float: log_softmax's own gradient, -p * sum(g), has that limit too. Without it, the
-    sum of exponentials overflows from x = 89 on.
-    """
-    found = rows.spread_exp_sum(b)
-    if found is None or found[2] != node.attrs.axes:
-        return None
-    return apply("sum", (y,), axes=node.attrs.axes) / found[1]
-
-
 TABLE = Table(
     "gradients",
     [
@@ -89,6 +87,5 @@ TABLE = Table(
         Rule("spread(y / sum(exp(x))) * exp(x)", y * _exp_x, _log_sum_exp),
         Rule("(y / sum(exp(x))) * exp(x)", (y / b) * _exp_x, _quotient),
         Rule("(y / sum(exp(x)) + spread(z / sum(exp(x)))) * exp(x)", (y / b + z) * _exp_x, _softmax_gradient),
-        Rule("sum(y / sum(exp(x)))", op("sum", y / b, bind="node"), _sum_of_quotient),
     ],
 )

@@ -51,6 +51,7 @@ SUMS = {
     "a divisor that repeats": (lambda x, row: kw.sum(x / row, 0), 1e38, 100.0, 8e36),
     "a large factor": (lambda x, row: kw.sum(x * 1e20, 0), 1e-38, 1.0, 8e-18),
     "a large factor that repeats": (lambda x, row: kw.sum(x * row, 0), 1e-38, 1e20, 8e-18),
+    "a sum of exponentials as divisor": (lambda x, row: kw.sum(x / kw.exp(x * 0.0).sum(0), 0), 1e38, 1.0, 1e38),
     "a mean of quotients": (lambda x, row: kw.mean(x / 8.0, 0), 1e38, 1.0, 1.25e37),
 }
 

@@ -128,7 +128,6 @@ EXAMPLES |= {
     "spread(y / sum(exp(x))) * exp(x)": kw.broadcast_to((Y.sum(-1) / _ROW).reshape(3, 1), (3, 4)) * _E,
     "(y / sum(exp(x))) * exp(x)": (Y / _SPREAD) * _E,
     "(y / sum(exp(x)) + spread(z / sum(exp(x)))) * exp(x)": kw.grad((_E / _SPREAD * Y).sum(), X),
-    "sum(y / sum(exp(x)))": (Y / _SPREAD).sum(-1),
     "pad of the same number": padded(number(0.0), (1, 0), (0, 2)),
     "reshape of number": apply("reshape", (number(2.0),), shape=(12,)),
     "broadcast_to of number": apply("broadcast_to", (number(2.0),), shape=(2, 3, 4)),
