@@ -20,6 +20,7 @@ from ..compiler.graph import scope, user_location
 from ..compiler.tensor import Tensor, input
 from ..compiler.variable import variable
 from ..runtime.errors import KernelwrightError
+from ..runtime.locks import fork_safe_lock
 from . import initializers as init
 from .checks import SettingError, flag
 from .members import members, trainable, variables
@@ -27,6 +28,7 @@ from .members import members, trainable, variables
 Trace = list[tuple[str, "Layer", Tensor]]
 _TRACE: ContextVar[Trace | None] = ContextVar("trace", default=None)
 _TRAINING: ContextVar[bool | None] = ContextVar("training", default=None)
+_BUILDING = fork_safe_lock()
 _OWN = ("_parameters", "_buffers", "_updates", "_heads", "_last_input")
 """Attributes of every layer that hold tensors without owning them."""
 
@@ -100,9 +102,7 @@ class Layer:
         try:
             with scope(label) if label else nullcontext():
                 if not self.built:
-                    self._name_children()
-                    self.build(x)
-                    self.built = True
+                    self._build_once(x)
                 y = self.forward(x, **options)
                 if not isinstance(y, Tensor):
                     raise LayerError(f"{type(self).__name__}.forward gives {type(y).__name__}, not a tensor")
@@ -112,6 +112,14 @@ class Layer:
         finally:
             _TRAINING.reset(token)
         return y
+
+    def _build_once(self, x: Tensor) -> None:
+        """Build where no other thread that calls the layer has: variables made twice would be two networks."""
+        with _BUILDING:
+            if not self.built:
+                self._name_children()
+                self.build(x)
+                self.built = True
 
     def children(self) -> Iterator[Layer]:
         """The layers inside this one, in the order they were set."""

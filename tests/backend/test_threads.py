@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
@@ -10,6 +11,8 @@ import numpy as np
 import pytest
 
 import kernelwright as kw
+from kernelwright.compiler.codegen.target import described, targeting
+from kernelwright.compiler.graph import toposort
 
 SOAK = """
 import sys, warnings
@@ -113,6 +116,33 @@ def test_programs_over_one_variable_may_be_compiled_at_once():
 
     for thread, got in enumerate(at_once(run)):
         np.testing.assert_array_equal(got, a @ value if thread % 2 else b @ value.T)
+
+
+def test_a_layer_called_by_several_threads_has_one_set_of_variables():
+    class Slow(kw.nn.Dense):
+        def build(self, x):
+            time.sleep(0.02)
+            super().build(x)
+
+    net, x = kw.nn.Sequential(Slow(3), kw.tanh, Slow(2)), kw.input("x", (None, 4))
+    outputs = at_once(lambda _: net(x))
+    assert len({id(y) for y in outputs}) == 1
+    found = [node for node in toposort(outputs) if node.op.name == "variable"]
+    assert {id(v) for v in found} == {id(p) for p in net.parameters()} and len(found) == 4
+
+
+@pytest.mark.parametrize("cpu", ["native", "x86-64-v3"])
+def test_threads_compile_for_targets_of_their_own(cpu):
+    def go(thread):
+        mine = cpu if thread % 2 else "x86-64-v2"
+        with targeting(mine):
+            x = kw.input("x", (None, 8))
+            compiled = kw.compile([x], [kw.tanh(x * (thread + 0.125))])
+        return mine, compiled.target, compiled(np.ones((1, 8), "float32"))[0, 0]
+
+    for thread, (mine, target, got) in enumerate(at_once(go)):
+        assert target == described(mine)
+        np.testing.assert_allclose(got, np.tanh(np.float32(thread + 0.125)), rtol=1e-6)
 
 
 def test_the_search_for_cycles_goes_on_after_threads_have_compiled():
