@@ -20,6 +20,7 @@ import typer
 app = typer.Typer(
     help="A symbolic compiler from Python to optimized deep-learning kernels you can read.",
     no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -31,7 +32,26 @@ DATA = (
     "A data set: digits (ships with the package), mnist, fashion-mnist, emnist, emnist-SPLIT, usps, cifar10, cifar100, "
     "image-folder (train/CLASS/*.jpg, test/CLASS/*.jpg), coco; docs/data.md describes them."
 )
-INTERRUPTED = 130
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            print(f"kernelwright {version('kernelwright')}")
+        except PackageNotFoundError:
+            print("kernelwright, not installed as a package")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version, and end.")
+    ] = False,
+) -> None:
+    """A symbolic compiler from Python to optimized deep-learning kernels you can read."""
 
 
 @app.command()
@@ -39,11 +59,15 @@ def train(
     network: Network,
     data: Annotated[str, typer.Option(help=DATA)] = "digits",
     folder: Annotated[Path | None, typer.Option(help="Its files (default: $KERNELWRIGHT_DATA/<data>).")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs (default: the network's recipe).")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Epochs in all (default: the resumed run's, or the network's recipe).")
+    ] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="Batch size (default: the recipe's).")] = None,
     learning_rate: Annotated[float | None, typer.Option("--learning-rate", "--lr", help="Learning rate.")] = None,
     threads: Threads = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the weights and the order of examples.")] = 0,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Of the weights and the order of examples (default: 0).")
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu, or reference (NumPy, slow).")] = "cpu",
     label_smoothing: Annotated[float, typer.Option(help="Of the training and test loss, 0 to 1.")] = 0.0,
     clip_norm: Annotated[float | None, typer.Option(help="Limit of the gradients' global norm.")] = None,
@@ -53,45 +77,44 @@ def train(
     tune: Annotated[bool, typer.Option("--tune", help="First choose tiles by timing them; remembered.")] = False,
     log: Annotated[Path | None, typer.Option(help="A .csv or .jsonl file, one line per epoch.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Learning curves: .png, .svg or .pdf.")] = None,
-    checkpoint: Annotated[Path | None, typer.Option(help="Saved after each epoch and on Ctrl-C.")] = None,
-    resume: Annotated[Path | None, typer.Option(help="Continue from a checkpoint.")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="Saved after each epoch, on Ctrl-C and on SIGTERM.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Continue from a checkpoint, which stays as it is unless --checkpoint names it.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the result.")] = False,
     json_file: Json = None,
 ) -> None:
     """Train a network: `kernelwright train lenet5`, `kernelwright train mlp --data mnist --epochs 5`."""
-    from dataclasses import replace
-
+    from . import cli_training
     from .models import callbacks
     from .models.data import load
     from .models.losses import CrossEntropy
-    from .models.networks.registry import build_for
     from .models.trainer import Trainer
 
     started = time.perf_counter()
-    model = _network(network, seed)
+    cli_training.try_outputs(("the outcome", json_file), ("the checkpoint", checkpoint), ("the learning curves", plot))
+    model = _network(network, seed or 0)
     examples = load(data, folder, model.input_shape)
-    if (model.input_shape, model.classes) != (examples.input_shape, len(examples.classes)):
-        model = build_for(network, examples.input_shape, len(examples.classes), seed=seed)
-    if learning_rate is not None:
-        model.recipe = replace(model.recipe, learning_rate=learning_rate)
+    model = cli_training.model_for(network, model, examples, seed or 0)
     try:
+        cli_training.with_rate(model, learning_rate)
         loss = CrossEntropy(label_smoothing) if label_smoothing else None
         limits = (clip_norm, None)
         narrow = None if precision == "float32" else precision
         options: dict[str, Any] = {"ema": ema, "accumulate": accumulate, "precision": narrow, "tune": tune}
-        trainer = Trainer(model, None, loss, device, threads, seed, batch, None, *limits, **options)
+        trainer = Trainer(model, None, loss, device, threads, seed or 0, batch, None, *limits, **options)
         watchers: list[Any] = [callbacks.log(log)] if log is not None else []
         watchers += [callbacks.Plot(plot)] if plot is not None else []
     except (ValueError, ImportError) as error:
         raise typer.BadParameter(str(error)) from None
     if resume is not None:
-        trainer.load(resume)
+        given = {"learning_rate": learning_rate, "batch": batch, "seed": seed}
+        cli_training.resume(trainer, resume, examples, given)
     try:
-        saved = checkpoint or resume
-        history = trainer.fit(examples, epochs, checkpoint=saved, callbacks=watchers, progress=not quiet)
+        history = trainer.fit(examples, epochs, checkpoint=checkpoint, callbacks=watchers, progress=not quiet)
     except KeyboardInterrupt as stop:
-        print(f"kernelwright: {stop}", file=sys.stderr)
-        raise typer.Exit(INTERRUPTED) from None
+        source = ["--data", data, *([] if folder is None else ["--folder", str(folder)])]
+        raise typer.Exit(cli_training.stopped(stop, trainer, network, checkpoint, source)) from None
     accuracy = trainer.evaluate(examples.test)["accuracy"]
     seconds = time.perf_counter() - started
     print(f"{network} on {data}: test accuracy {accuracy:.2%} after {trainer.epoch} epochs, {seconds:.1f} s in all")
@@ -103,7 +126,7 @@ def train(
             "test_accuracy": accuracy,
             "epochs": trainer.epoch,
             "seconds": seconds,
-            "seed": seed,
+            "seed": trainer.seed,
             "history": history,
         },
     )
@@ -319,13 +342,14 @@ def _write(path: Path | None, outcome: dict[str, Any]) -> None:
 
 
 def main(run: Callable[..., Any] = app) -> None:
-    """The entry point: one message and exit code 1 for an error of ours; typer exits with 2 for wrong usage."""
+    """The entry point: one line and exit code 1 for an error of ours, of a file or of a missing package; typer exits
+    with 2 for wrong usage."""
     from .runtime.errors import KernelwrightError
 
     try:
         run(standalone_mode=True)
-    except KernelwrightError as error:
-        print(f"kernelwright: {error}", file=sys.stderr)
+    except (KernelwrightError, OSError, ImportError) as error:
+        print("kernelwright: " + " ".join(str(error).split()), file=sys.stderr)
         raise SystemExit(1) from None
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from . import losses, optimizers
 from .checks import SettingError, function, path, whole
+from .outputs import tried
 
 FIT = {
     "x": "data=(images, labels)",
@@ -59,9 +60,9 @@ def epochs_of(given: Any) -> int:
     return whole("fit: epochs", given, hint="; images and labels are one argument: fit((images, labels))")
 
 
-def path_of(what: str, given: str | Path | None) -> Path | None:
-    """A file to write, or None."""
-    return None if given is None else path(what, given)
+def file_of(what: str, given: str | Path | None) -> Path | None:
+    """A file to write, tried now, or None."""
+    return None if given is None else tried(what, path(f"fit: {what}", given))
 
 
 def callbacks_of(given: Any) -> Sequence[Any]:

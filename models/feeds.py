@@ -5,6 +5,7 @@ Both give the same batches for the same seed. Leans on `batches` for arrays and 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any, Protocol
@@ -21,6 +22,8 @@ from .model import Model
 Chunk = tuple[batches.Arrays, np.ndarray]
 """What one native call takes: images and labels, and (steps, batch) positions in them."""
 
+PRINTS = ("labels", "images")
+"""Keys of what tells two data sets of one size apart: fingerprints of all labels, and of some images."""
 EVALUATION = 256
 """The least batch of an evaluation of data in memory."""
 
@@ -70,7 +73,9 @@ class ArrayFeed:
             done += len(chunk)
 
     def describe(self) -> dict[str, Any]:
-        return {"examples": len(self.arrays), "batch": self.batch, "seed": self.seed, "shuffle": True}
+        said = {"examples": len(self.arrays), "batch": self.batch, "seed": self.seed, "shuffle": True}
+        some = self.arrays.images[:: max(len(self.arrays) // 16, 1)]
+        return {**said, "labels": _fingerprint(self.arrays.labels), "images": _fingerprint(some)}
 
 
 class LoaderFeed:
@@ -92,7 +97,7 @@ class LoaderFeed:
         return self._single(self.loader.in_order())
 
     def describe(self) -> dict[str, Any]:
-        return self.loader.describe()
+        return {**self.loader.describe(), "labels": _fingerprint(self.loader.labels)}
 
     def _single(self, made: Iterator[Any]) -> Iterator[Chunk]:
         with closing(made):  # type: ignore[type-var]
@@ -154,4 +159,12 @@ def check_fit(data: Any, model: Model) -> None:
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> str:
     """In words, what `describe` said before and says now, where the two differ; else an empty string."""
-    return ", ".join(f"{key} {before[key]} (now {now.get(key)})" for key in before if before[key] != now.get(key))
+    changed = [key for key in before if before[key] != now.get(key)]
+    plain = [f"{key} {before[key]} (now {now.get(key)})" for key in changed if key not in PRINTS]
+    other = [f"other {key}" for key in changed if key in PRINTS and key in now]  # a loader's images are not read for it
+    return ", ".join(plain) or " and ".join(other)
+
+
+def _fingerprint(array: Any) -> str:
+    """What differs for other numbers, and not for another dtype of the same."""
+    return hashlib.blake2b(np.ascontiguousarray(array, "float32").tobytes(), digest_size=8).hexdigest()

@@ -1,4 +1,4 @@
-"""Ctrl-C between native calls instead of inside them, so that parameters and counters always agree.
+"""Ctrl-C and SIGTERM between native calls instead of inside them, so that parameters and counters always agree.
 
 Leans on the standard library only.
 """
@@ -10,24 +10,36 @@ import threading
 from types import FrameType
 from typing import Any
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stopped(KeyboardInterrupt):
+    """A fit that was asked to stop, with everything saved that was to be. number: of the signal."""
+
+    def __init__(self, message: str, number: int):
+        super().__init__(message)
+        self.number = number
+
 
 class Interrupt:
-    """A context in which the first Ctrl-C sets `asked`, and the second interrupts at once."""
+    """A context in which the first Ctrl-C or SIGTERM sets `asked`, and the second interrupts at once."""
 
     def __init__(self) -> None:
         self.asked = False
-        self._before: Any = None
+        self.number = int(signal.SIGINT)
+        self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Interrupt:
         if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGINT, self._handle)
+            self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
+        for number, handler in self._before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
+        self.number = number
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True

@@ -10,8 +10,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ..runtime.checkpoint import CheckpointError
-from . import snapshot
+from . import feeds, snapshot
 from .losses import CrossEntropy, cross_entropy
+from .plan import Plan
 from .running import Running
 from .updating import Updating
 
@@ -30,6 +31,7 @@ def metadata(trainer: Trainer) -> dict[str, Any]:
         "label_smoothing": loss.label_smoothing if isinstance(loss, CrossEntropy) else 0.0,
         "seed": trainer.seed,
         "batch": trainer.batch,
+        "plan": trainer.plan.describe(),
         "epoch": trainer.epoch,
         "position": trainer.position,
         "data": trainer._data,
@@ -50,11 +52,20 @@ def restore(trainer: Trainer, arrays: Mapping[str, Any], said: Mapping[str, Any]
     if said["optimizer_made"]:
         trainer._training()
     snapshot.put(trainer._variables(), arrays, path)
+    trainer.plan = Plan.revive(said.get("plan"), path)
     trainer.seed, trainer.batch = said["seed"], said["batch"]
     trainer.epoch, trainer.position = said["epoch"], said["position"]
     trainer.history, trainer._running = list(said["history"]), Running(**said["running"])
     trainer._resumed = dict(said.get("callbacks", {}))
     trainer._data = said.get("data", {})
+
+
+def check_data(trainer: Trainer, data: Any, path: Any) -> None:
+    """Raises CheckpointError where the run of the checkpoint at `path` was trained with other data than `data`."""
+    now = feeds.feed(data, "train", trainer.model, trainer.labels, trainer.batch, trainer.seed).describe()
+    changed = feeds.differences(trainer._data, now)
+    if changed:
+        raise CheckpointError(f"{path} was written for other data, which had {changed}")
 
 
 def _adopt(trainer: Trainer, said: Mapping[str, Any], path: Any) -> None:

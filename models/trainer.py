@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +28,17 @@ from .callbacks.stopping import BestCheckpoint
 from .checks import SettingError, flag, whole
 from .checks import seed as checked_seed
 from .images.augment import Augment, keeping_shape
-from .interrupt import Interrupt
+from .interrupt import Interrupt, Stopped
 from .labels import ONE, SEVERAL, Labels
 from .losses import for_several
 from .model import Model
 from .monitor import Monitor
 from .optimizers import Optimizer
+from .plan import Plan, check_rate
 from .precision import of_device
 from .progress import Display
 from .running import Running
+from .schedules import Schedule
 from .updating import Updating
 
 
@@ -96,6 +99,7 @@ class Trainer:
         self.updating = Updating(clip_norm, clip_value, ema, accumulate, in_graph, loss_scale)
         self.history: list[dict[str, Any]] = []
         self.epoch = self.position = 0
+        self.plan = Plan()
         self.stopped: str | None = None
         self._running = Running()
         self._data: dict[str, Any] = {}
@@ -120,16 +124,20 @@ class Trainer:
     ) -> list[dict[str, Any]]:
         """Train until `epochs` epochs have been done in all, so that a resumed run ends where it would have.
 
+        epochs: by default those that the run was begun for, else the recipe's. More than it was begun for lay the
+        recipe's learning rate out anew, over all of them.
+
         data: (images, labels), a data set with `.train`, or a `kw.data.Loader`, which brings its own batch and seed.
         validation: the same, by default the data set's `.validation` or `.test`, if any. checkpoint: a file written
         after each epoch and on Ctrl-C. callbacks: `kw.callbacks`, or functions of the trainer and an epoch's line of
         history. best: a file kept at the best validation accuracy. Returns the history. Raises InputError for data
         that does not fit, DataError for a file that cannot be read, ValueError where something watches what the
-        history will not have, DivergenceError where the loss stops being finite, KeyboardInterrupt after Ctrl-C (with
-        everything saved).
+        history will not have, SettingError where a file cannot be written or the learning rate has ended,
+        DivergenceError where the loss stops being finite, KeyboardInterrupt after Ctrl-C or SIGTERM (with everything
+        saved).
         """
-        goal = choices.epochs_of(self.model.recipe.epochs if epochs is None else epochs)
-        checkpoint, best = choices.path_of("fit: checkpoint", checkpoint), choices.path_of("fit: best", best)
+        goal = choices.epochs_of((self.plan.epochs or self.model.recipe.epochs) if epochs is None else epochs)
+        checkpoint, best = choices.file_of("the checkpoint", checkpoint), choices.file_of("the best epoch", best)
         given = [*choices.callbacks_of(callbacks), *([] if best is None else [BestCheckpoint(best)])]
         flag("fit: progress", progress)
         feed = feeds.feed(data, "train", self.model, self.labels, self.batch, self.seed)
@@ -137,12 +145,14 @@ class Trainer:
         held = feeds.held(data, validation, self.model, self.labels, self.batch, self.seed)
         if best is not None and held is None:
             raise SettingError("fit: the best epoch is chosen by validation accuracy, so `best` needs validation data")
-        self._prepare(batches.steps_in(feed.steps, self.updating.accumulate), goal)
+        self._lay_out(batches.steps_in(feed.steps, self.updating.accumulate), goal)
         watchers = Watchers(given)
         self._watch(watchers, held is not None)
         if self.tune:
             self._program("training", progress)
         with Interrupt() as stop, Display(progress, goal) as display:
+            if self.epoch >= goal:
+                display.say(f"nothing to do: {self.epoch} epochs are done, and `epochs` counts from the beginning")
             try:
                 while self.epoch < goal and self.stopped is None:
                     self._run_epoch(feed, display, stop, checkpoint)
@@ -155,7 +165,7 @@ class Trainer:
                     display.say(f"stopped after epoch {self.epoch}: {self.stopped}")
             except KeyboardInterrupt:
                 self._resumed = watchers.states()
-                raise KeyboardInterrupt(self._interrupted(checkpoint)) from None
+                raise Stopped(self._interrupted(checkpoint), stop.number) from None
             finally:
                 watchers.end(self)
         return self.history
@@ -171,7 +181,8 @@ class Trainer:
     def step(self, images: Any, labels: Any) -> float:
         """One update from one batch; its loss before the update. Before any fit, the recipe's rate stays constant."""
         arrays = feeds.check((images, labels), self.model, self.labels)
-        self._prepare(1, 1, constant=True)
+        if self.optimizer is None:
+            self.plan, self.optimizer = Plan(None, self.model.recipe), self.model.recipe.build(1, 1, constant=True)
         positions = np.arange(len(arrays), dtype="int32")[None]
         losses, _ = programs.run(self._program("training"), [*arrays, positions, *self._applied(np.ones(1, bool))])
         return float(losses[0])
@@ -304,10 +315,27 @@ class Trainer:
             )
         self._data, self.batch, self.seed = feed.describe(), feed.batch, feed.seed
 
-    def _prepare(self, steps_per_epoch: int, epochs: int, constant: bool = False) -> None:
-        """Make the recipe's optimizer where the user gave none."""
+    def _lay_out(self, steps_per_epoch: int, epochs: int) -> None:
+        """Make the recipe's optimizer where the user gave none, its learning rate for a run of `epochs`."""
         if self.optimizer is None:
-            self.optimizer = self.model.recipe.build(steps_per_epoch, epochs, constant)
+            self.plan = Plan(epochs, self.model.recipe)
+            self.optimizer = self.model.recipe.build(steps_per_epoch, epochs)
+        elif self.epoch < epochs:
+            rate = self.plan.rate(steps_per_epoch, epochs)
+            self.plan = replace(self.plan, epochs=epochs)
+            if rate is not None:
+                self._change_rate(rate)
+        check_rate(self.optimizer, steps_per_epoch * epochs if self.epoch < epochs else 0)
+
+    def _change_rate(self, rate: Schedule) -> None:
+        """Go on with another schedule, in a new training program over the same variables and their values."""
+        assert self.optimizer is not None
+        self.optimizer.learning_rate = rate
+        if self._graph is not None:
+            before, self._graph = self._graph.state, None
+            for old, new in zip(before, self._training().state, strict=True):
+                set_value(new, get_value(old))
+        self._programs = {}
 
     def _watch(self, watchers: Watchers, validated: bool) -> None:
         """The callbacks begin: what its history will have is known, and the callbacks get the state they left."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..checks import SettingError
 from ..checks import path as checked_path
+from ..outputs import tried
 from .base import Callback
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ class Plot(Callback):
         self.path = checked_path("Plot", path)
         _check(self.path)
         _matplotlib()
+
+    def before_fit(self, trainer: Trainer, state: Any) -> None:
+        tried("the learning curves", self.path)
 
     def after_epoch(self, trainer: Trainer, record: dict[str, Any]) -> None:
         plot(trainer.history, self.path)
