@@ -13,7 +13,7 @@ from ..compiler.functions import cross_entropy
 from ..compiler.graph import toposort
 from ..compiler.pipeline import Compiled, compile
 from ..compiler.shapes import value
-from ..compiler.tensor import input
+from ..compiler.tensor import Tensor, input
 from ..models.model import Model
 from ..models.normalization import Dropout
 from ..models.optimizers import SGD
@@ -38,6 +38,14 @@ def program(model: Model, training: bool, threads: int, batch: int, rate: float,
     narrow = None if precision == FLOAT32 else precision
     if not training:
         return compile([images], lowered([model(images)], narrow), threads=threads, typical=typical)
+    return compile(*training_step(model, rate, precision), threads=threads, typical=typical)
+
+
+def training_step(
+    model: Model, rate: float, precision: str = FLOAT32
+) -> tuple[list[Tensor], list[Tensor], dict[Tensor, Tensor]]:
+    """(images and labels, the loss, everything that a training step updates), for `compile`."""
+    images, narrow = model.images(), None if precision == FLOAT32 else precision
     labels = input("labels", (None,), "int32")
     answers = [model(images, training=True), *(logits for _, logits in model.net.heads())]
     moving = model.net.updates()
@@ -47,7 +55,7 @@ def program(model: Model, training: bool, threads: int, batch: int, rate: float,
     parameters = model.parameters()
     updates = SGD(rate, momentum=MOMENTUM).updates(parameters, grad(loss, parameters))
     updates |= dict(zip(moving, found[len(answers) :], strict=True))
-    return compile([images, labels], [loss], updates, threads=threads, typical=typical)
+    return [images, labels], [loss], updates
 
 
 def flops(model: Model, batch: int, training: bool) -> int:
