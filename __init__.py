@@ -5,10 +5,12 @@ import kernelwright as kw
 
 from __future__ import annotations
 
-from .compiler import errors, functions
-from .compiler.autodiff import grad, hvp, vjp
+from .compiler import errors
 from .compiler.errors import CompileError, DTypeError, GradientError, InputError, ShapeError
-from .compiler.functions import (
+from .compiler.graph import functions
+from .compiler.graph.autodiff import grad, hvp, vjp
+from .compiler.graph.bfloat16 import from_bfloat16, to_bfloat16
+from .compiler.graph.functions import (
     cross_entropy,
     gelu,
     layer_norm,
@@ -17,11 +19,10 @@ from .compiler.functions import (
     softmax,
     softplus,
 )
-from .compiler.graph import scope, to_networkx, toposort
-from .compiler.narrow import from_bfloat16, to_bfloat16
-from .compiler.ops.contract import conv, conv_transpose, matmul
-from .compiler.ops.elementwise import abs_ as abs
-from .compiler.ops.elementwise import (
+from .compiler.graph.node import scope, to_networkx, toposort
+from .compiler.graph.ops.contract import conv, conv_transpose, matmul
+from .compiler.graph.ops.elementwise import abs_ as abs
+from .compiler.graph.ops.elementwise import (
     ceil,
     clip,
     cos,
@@ -46,19 +47,19 @@ from .compiler.ops.elementwise import (
     where,
     zeros,
 )
-from .compiler.ops.elementwise import round_ as round
-from .compiler.ops.indexing import gather, one_hot, scatter_add
-from .compiler.ops.movement import concat, expand_dims, flatten, flip, pad, reshape, squeeze, stack, transpose
-from .compiler.ops.random import Generator
-from .compiler.ops.reduce import argmax, argmin, mean, prod
-from .compiler.ops.reduce import max_ as max
-from .compiler.ops.reduce import min_ as min
-from .compiler.ops.reduce import sum_ as sum
-from .compiler.ops.source import iota
-from .compiler.ops.window import avg_pool, max_pool, sum_pool
+from .compiler.graph.ops.elementwise import round_ as round
+from .compiler.graph.ops.indexing import gather, one_hot, scatter_add
+from .compiler.graph.ops.movement import concat, expand_dims, flatten, flip, pad, reshape, squeeze, stack, transpose
+from .compiler.graph.ops.random import Generator
+from .compiler.graph.ops.reduce import argmax, argmin, mean, prod
+from .compiler.graph.ops.reduce import max_ as max
+from .compiler.graph.ops.reduce import min_ as min
+from .compiler.graph.ops.reduce import sum_ as sum
+from .compiler.graph.ops.source import iota
+from .compiler.graph.ops.window import avg_pool, max_pool, sum_pool
+from .compiler.graph.tensor import Tensor, as_tensor, broadcast_to, cast, input
+from .compiler.graph.variable import get_value, set_value, variable
 from .compiler.pipeline import Compiled, compile
-from .compiler.tensor import Tensor, as_tensor, broadcast_to, cast, input
-from .compiler.variable import get_value, set_value, variable
 from .models import callbacks, data, images, losses
 from .models import initializers as init
 from .models import layers as nn

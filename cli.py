@@ -155,8 +155,8 @@ def kernels(
     json_file: Json = None,
 ) -> None:
     """List a network's kernels, or show one of them: `kernelwright kernels lenet5 3 --as asm`."""
-    from .compiler import inspect
-    from .compiler.codegen.target import targeting
+    from .compiler.targets.cpu.machine import targeting
+    from .compiler.targets.shared import inspect
 
     if device not in ("cpu", "cuda") or (profile and device == "cuda"):
         raise typer.BadParameter(
@@ -167,7 +167,7 @@ def kernels(
     graph, arrays = _graph(network, training, batch)
     program: Any
     if device == "cuda":
-        from .compiler.codegen.cuda.compiled import Listing
+        from .compiler.targets.cuda.compiled import Listing
 
         program = Listing(graph.inputs, graph.outputs, graph.updates, arch, {"batch": batch}, precision)
     else:
@@ -193,7 +193,7 @@ def kernels(
         )
         return
     if resources:
-        from .compiler.codegen.cuda.resources import resource_rows, resource_table
+        from .compiler.targets.cuda.resources import resource_rows, resource_table
 
         used = resource_rows(program, **sizes)
         print(resource_table(used))
@@ -261,7 +261,7 @@ def cache(
 @app.command()
 def models(json_file: Json = None) -> None:
     """List the networks."""
-    from .compiler.inspect import grid
+    from .compiler.targets.shared.inspect import grid
     from .models import build, names
     from .models.initializers import undrawn
 
@@ -324,7 +324,7 @@ def _graph(network: str, training: bool, batch: int) -> tuple[Any, list[Any]]:
 
 
 def _schedules(path: Path | None) -> dict[str, str] | None:
-    from .compiler.inspect import read_schedules
+    from .compiler.targets.shared.inspect import read_schedules
 
     try:
         return None if path is None else read_schedules(path.read_text())

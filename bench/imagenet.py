@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from .. import models
-from ..compiler.inspect import Limits
+from ..compiler.targets.shared.inspect import Limits
 from ..models import data
 from ..models.data.images import MISSING, is_image
 from ..models.optimizers import SGD

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from ..compiler.codegen.target import target
+from ..compiler.targets.cpu.machine import target
 
 PACKAGES = ("kernelwright", "numba", "llvmlite", "numpy", "torch", "jax", "jaxlib", "onnxruntime")
 

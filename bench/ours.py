@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from .. import models
-from ..compiler.autodiff import grad
-from ..compiler.functions import cross_entropy
-from ..compiler.graph import toposort
+from ..compiler.graph.autodiff import grad
+from ..compiler.graph.functions import cross_entropy
+from ..compiler.graph.node import toposort
+from ..compiler.graph.tensor import Tensor, input
 from ..compiler.pipeline import Compiled, compile
 from ..compiler.shapes import value
-from ..compiler.tensor import Tensor, input
 from ..models.model import Model
 from ..models.normalization import Dropout
 from ..models.optimizers import SGD

@@ -15,8 +15,8 @@ from functools import cache
 import llvmlite.binding as llvm
 import numpy as np
 
-from ..compiler.codegen.target import target
-from ..compiler.inspect import Limits
+from ..compiler.targets.cpu.machine import target
+from ..compiler.targets.shared.inspect import Limits
 from ..runtime.loader import host_machine, link
 
 CHAINS = 12

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ..compiler.inspect import Limits
+from ..compiler.targets.shared.inspect import Limits
 from . import ours
 from .contenders import BFLOAT16, FLOAT32, PEERS, BenchError, Contender, Setup, entered
 from .networks import case
@@ -149,7 +149,7 @@ def _few(values: np.ndarray) -> str:
 
 def _prepare(race: Race, folder: Path, steps: int, graph: bool) -> int:
     """Batches, our weights and the network's graph in `folder`; the floating point operations of a step."""
-    from ..compiler.variable import get_value
+    from ..compiler.graph.variable import get_value
 
     model = ours.network(race.network)
     rng = np.random.default_rng(0)

@@ -5,7 +5,7 @@ KERNELWRIGHT_CACHE_MB how much the kernel cache may hold, in megabytes of 2**20 
 KERNELWRIGHT_DATA     folder that holds data sets, one folder each
 KERNELWRIGHT_THREADS  worker threads where a program does not say (default: one per core)
 KERNELWRIGHT_HELPERS  processes that compile kernels beside this one (default: one per further core)
-KERNELWRIGHT_CPU      CPU to compile for (default: native; LLVM's name such as x86-64-v3; read by codegen/target.py)
+KERNELWRIGHT_CPU      CPU to compile for (default: native; LLVM's name such as x86-64-v3; read by the CPU target)
 KERNELWRIGHT_WINOGRAD 0: sum 3x3 convolutions directly; 1: in fewer products where that should be faster (default)
 KERNELWRIGHT_VERIFY   0: no checks between passes; 1: structure (default); 2: compare values too (slow)
 """

@@ -12,35 +12,38 @@ from typing import Any
 import numpy as np
 
 from .. import runtime
-from . import config, layout, memory, saved
-from .arguments import check_arrays, check_program, check_shapes
-from .assemble import KernelInfo, assemble, checks, kernel_cache, size_checks
-from .codegen import reference, workers
-from .codegen.target import target
-from .companions import with_companions
+from . import config, saved
 from .errors import CompileError
-from .fuse import Fusion, fuse
-from .graph import name_of, toposort
-from .kernels import Buffer, Kernel
-from .lower import lower
-from .merge import merged
-from .narrow import returned
-from .normalize import normalize
-from .partial_sums import in_parts
-from .phases import by_phases
-from .planes import apart
-from .planning import plan
-from .recompute import recompute
-from .rewrite import Report
-from .rules import simplify
+from .graph import reference
+from .graph.arguments import check_arrays, check_program, check_shapes
+from .graph.bfloat16 import returned
+from .graph.companions import with_companions
+from .graph.node import name_of, toposort
+from .graph.tensor import Tensor
+from .loops.kernels import Buffer, Kernel
+from .lowering import kernel_order as memory
+from .lowering import layout
+from .lowering.fuse import Fusion, fuse
+from .lowering.lower import lower
+from .lowering.merge import merged
+from .lowering.normalize import normalize
+from .lowering.recompute import recompute
+from .lowering.split_reductions import in_parts
+from .rewriting.rewrite import Report
+from .rewriting.rules import simplify
+from .rewriting.verify import verify
 from .shapes import as_index
 from .shapes import typical as typical_sizes
-from .tensor import Tensor
-from .transforms import mapped
+from .targets.cpu.assemble import KernelInfo, assemble, checks, kernel_cache, size_checks
+from .targets.cpu.machine import target
+from .targets.cpu.overrides import Progress, Wishes
+from .targets.cpu.plane_padding import apart
+from .targets.cpu.planning import plan
+from .targets.cpu.strided_gradients import by_phases
+from .targets.cpu.winograd import fast_convolutions
+from .targets.cpu.winograd_maps import mapped
+from .targets.shared import workers
 from .uncollected import uncollected
-from .verify import verify
-from .winograd import fast_convolutions
-from .wishes import Progress, Wishes
 
 MANY_NODES = 500
 """Graphs of at least so many nodes have kernels enough for helpers, which are started before the passes."""
@@ -158,7 +161,7 @@ class Native(Compiled):
         return self.executable.profile(self._check(arrays), repeats)
 
     def __str__(self) -> str:
-        from .inspect import table
+        from .targets.shared.inspect import table
 
         return table(self)
 
@@ -207,7 +210,7 @@ def compile(
         return Native(inputs, wanted, new_values, threads, typical or {}, wishes)
     name, _, index = device.partition(":")
     if name == "cuda" and (index.isdigit() or device == name):
-        from .codegen.cuda.compiled import Cuda
+        from .targets.cuda.compiled import Cuda
 
         return Cuda(inputs, wanted, new_values, int(index or 0), typical or {}, precision=precision)
     raise CompileError(f"compile: there is no device {device!r}; use one of {', '.join(DEVICES)}")
@@ -331,7 +334,7 @@ def _allocate(
 
 
 def _temp_name(node: Tensor) -> str:
-    from .graph import location
+    from .graph.node import location
 
     scope = location(node).scope.split(".")[-1]
     return name_of(node) or "_".join(filter(None, [scope, node.op.name]))

@@ -22,12 +22,12 @@ import numpy as np
 
 from .. import runtime
 from ..runtime.locks import once
-from .assemble import KernelInfo, environment, kernel_cache, stored_object
-from .codegen.target import target
-from .graph import location, name_of, toposort, user_location
-from .ops.registry import Op
+from .graph.node import location, name_of, toposort, user_location
+from .graph.ops.registry import Op
+from .graph.tensor import ArrayConstant, Tensor
 from .shapes import Size
-from .tensor import ArrayConstant, Tensor
+from .targets.cpu.assemble import KernelInfo, environment, kernel_cache, stored_object
+from .targets.cpu.machine import target
 
 HARMLESS = frozenset(["CACHE", "CACHE_MB", "DATA", "HELPERS", "THREADS", "VERIFY"])
 """Settings (`config`) that do not change what a graph compiles to."""

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from ..compiler.functions import moments
-from ..compiler.ops.source import size_of
+from ..compiler.graph.functions import moments
+from ..compiler.graph.ops.source import size_of
+from ..compiler.graph.tensor import Tensor, dim_of
+from ..compiler.graph.variable import set_value
 from ..compiler.pipeline import compile
-from ..compiler.tensor import Tensor, dim_of
-from ..compiler.variable import set_value
 from . import batches
 from .checks import SettingError, whole
 from .layer import traced

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..compiler.ops.elementwise import clip, maximum, minimum, sqrt
-from ..compiler.tensor import Tensor
+from ..compiler.graph.ops.elementwise import clip, maximum, minimum, sqrt
+from ..compiler.graph.tensor import Tensor
 from .checks import POSITIVE, SettingError, number
 
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from ..compiler.codegen import reference
-from ..compiler.graph import location
+from ..compiler.graph import reference
+from ..compiler.graph.node import location
+from ..compiler.graph.tensor import Tensor
+from ..compiler.graph.variable import get_value, set_value
 from ..compiler.pipeline import Compiled
 from ..compiler.shapes import show
-from ..compiler.tensor import Tensor
-from ..compiler.variable import get_value, set_value
 from ..runtime.errors import KernelwrightError
 from .programs import POSITIONS, Graph
 

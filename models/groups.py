@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from ..compiler.tensor import Tensor
+from ..compiler.graph.tensor import Tensor
 from .checks import NOT_NEGATIVE, SettingError, number
 from .clipping import check_limit
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from ..compiler.graph import user_location
-from ..compiler.ops.contract import conv
-from ..compiler.ops.elementwise import tanh, where
-from ..compiler.ops.indexing import gather
-from ..compiler.ops.window import sum_pool
+from ..compiler.graph.node import user_location
+from ..compiler.graph.ops.contract import conv
+from ..compiler.graph.ops.elementwise import tanh, where
+from ..compiler.graph.ops.indexing import gather
+from ..compiler.graph.ops.window import sum_pool
+from ..compiler.graph.tensor import Tensor, as_tensor
 from ..compiler.shapes import show
-from ..compiler.tensor import Tensor, as_tensor
 from . import initializers as init
 from .arguments import explained
 from .checks import choice, flag, function, pads, sizes, whole

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from ..compiler.errors import InputError
-from ..compiler.functions import softmax
-from ..compiler.ops.elementwise import equal, sigmoid
-from ..compiler.ops.movement import stack
-from ..compiler.ops.reduce import argmax, min_
-from ..compiler.tensor import Tensor, input
+from ..compiler.graph.functions import softmax
+from ..compiler.graph.ops.elementwise import equal, sigmoid
+from ..compiler.graph.ops.movement import stack
+from ..compiler.graph.ops.reduce import argmax, min_
+from ..compiler.graph.tensor import Tensor, input
 from . import batches
 
 

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from ..compiler.graph import scope, user_location
-from ..compiler.tensor import Tensor, input
-from ..compiler.variable import variable
+from ..compiler.graph.node import scope, user_location
+from ..compiler.graph.tensor import Tensor, input
+from ..compiler.graph.variable import variable
 from ..runtime.errors import KernelwrightError
 from ..runtime.locks import fork_safe_lock
 from . import initializers as init

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..compiler.graph import user_location
-from ..compiler.ops.contract import conv
-from ..compiler.ops.movement import concat, flatten
-from ..compiler.ops.window import avg_pool, max_pool
+from ..compiler.graph.node import user_location
+from ..compiler.graph.ops.contract import conv
+from ..compiler.graph.ops.movement import concat, flatten
+from ..compiler.graph.ops.window import avg_pool, max_pool
+from ..compiler.graph.tensor import Tensor
 from ..compiler.shapes import show
-from ..compiler.tensor import Tensor
 from . import initializers as init
 from .arguments import explained
 from .checks import choice, flag, function, pads, sizes, whole

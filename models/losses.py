@@ -13,21 +13,15 @@ from typing import Any
 
 from ..compiler.dtypes import is_integer
 from ..compiler.errors import ShapeError
-from ..compiler.functions import (
-    binary_cross_entropy,
-    cross_entropy,
-    hinge,
-    kl_divergence,
-    log_softmax,
-)
-from ..compiler.functions import mean_squared_error as mean_of_squares
-from ..compiler.graph import user_location
-from ..compiler.ops.elementwise import maximum, where
-from ..compiler.ops.indexing import hits, one_hot
-from ..compiler.ops.movement import pad
-from ..compiler.ops.reduce import argmax, max_, mean, sum_
+from ..compiler.graph.functions import binary_cross_entropy, cross_entropy, hinge, kl_divergence, log_softmax
+from ..compiler.graph.functions import mean_squared_error as mean_of_squares
+from ..compiler.graph.node import user_location
+from ..compiler.graph.ops.elementwise import maximum, where
+from ..compiler.graph.ops.indexing import hits, one_hot
+from ..compiler.graph.ops.movement import pad
+from ..compiler.graph.ops.reduce import argmax, max_, mean, sum_
+from ..compiler.graph.tensor import Tensor
 from ..compiler.shapes import show
-from ..compiler.tensor import Tensor
 from .checks import FINITE, FRACTION, SettingError, flag, number
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..compiler import dtypes
-from ..compiler.tensor import Tensor
+from ..compiler.graph.tensor import Tensor
 
 
 def members(attributes: Mapping[str, Any], kind: type) -> Iterator[tuple[str, Any]]:

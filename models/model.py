@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ..compiler.graph import location, toposort
+from ..compiler.graph.node import location, toposort
+from ..compiler.graph.tensor import Tensor, input
 from ..compiler.shapes import show, value
-from ..compiler.tensor import Tensor, input
 from . import initializers as init
 from .arguments import explained
 from .checks import SettingError, sizes, whole

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..compiler import functions
-from ..compiler.companions import accompany
-from ..compiler.ops.elementwise import maximum, rsqrt, where
-from ..compiler.ops.random import Generator
-from ..compiler.ops.source import size_of
+from ..compiler.graph import functions
+from ..compiler.graph.companions import accompany
+from ..compiler.graph.ops.elementwise import maximum, rsqrt, where
+from ..compiler.graph.ops.random import Generator
+from ..compiler.graph.ops.source import size_of
+from ..compiler.graph.tensor import Tensor, dim_of
 from ..compiler.shapes import show
-from ..compiler.tensor import Tensor, dim_of
 from . import initializers as init
 from .arguments import explained
 from .checks import FRACTION, NOT_NEGATIVE, POSITIVE, PROBABILITY, number, whole

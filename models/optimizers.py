@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from ..compiler.ops.elementwise import expm1, sqrt
-from ..compiler.tensor import Tensor
-from ..compiler.variable import variable
+from ..compiler.graph.ops.elementwise import expm1, sqrt
+from ..compiler.graph.tensor import Tensor
+from ..compiler.graph.variable import variable
 from .arguments import explained
 from .checks import FRACTION, NOT_NEGATIVE, PROBABILITY, Interval, SettingError, flag, number
 from .clipping import clip_by_global_norm, clip_by_value, limit_rows

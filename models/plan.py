@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from ..compiler.variable import get_value
+from ..compiler.graph.variable import get_value
 from ..runtime.checkpoint import CheckpointError
 from .checks import SettingError
 from .optimizers import Optimizer

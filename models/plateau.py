@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from ..compiler.ops.elementwise import maximum, minimum
-from ..compiler.tensor import Tensor
-from ..compiler.variable import get_value, set_value, variable
+from ..compiler.graph.ops.elementwise import maximum, minimum
+from ..compiler.graph.tensor import Tensor
+from ..compiler.graph.variable import get_value, set_value, variable
 from .checks import INSIDE, NOT_NEGATIVE, number, whole
 from .monitor import Monitor
 from .schedules import LearningRate, Schedule, as_schedule

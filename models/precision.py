@@ -14,12 +14,12 @@ import numpy as np
 
 from ..compiler import dtypes
 from ..compiler.errors import DTypeError
-from ..compiler.graph import toposort
-from ..compiler.ops.elementwise import equal, maximum, where
-from ..compiler.ops.reduce import min_
-from ..compiler.rewrite import rebuild
-from ..compiler.tensor import Tensor, cast
-from ..compiler.variable import variable
+from ..compiler.graph.node import toposort
+from ..compiler.graph.ops.elementwise import equal, maximum, where
+from ..compiler.graph.ops.reduce import min_
+from ..compiler.graph.tensor import Tensor, cast
+from ..compiler.graph.variable import variable
+from ..compiler.rewriting.rewrite import rebuild
 from .checks import POSITIVE, SettingError, number
 from .optimizers import Updates
 

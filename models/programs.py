@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from ..compiler.autodiff import grad
-from ..compiler.graph import toposort
-from ..compiler.ops.indexing import gather
-from ..compiler.ops.source import size_of
+from ..compiler.graph.autodiff import grad
+from ..compiler.graph.node import toposort
+from ..compiler.graph.ops.indexing import gather
+from ..compiler.graph.ops.source import size_of
+from ..compiler.graph.tensor import Tensor, dim_of, input
 from ..compiler.pipeline import Compiled, compile
-from ..compiler.rewrite import rebuild
-from ..compiler.tensor import Tensor, dim_of, input
+from ..compiler.rewriting.rewrite import rebuild
 from .labels import ONE, Labels
 from .layer import Layer
 from .model import Model

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from ..compiler.tensor import Tensor
+from ..compiler.graph.tensor import Tensor
 from . import losses, optimizers
 from .checks import NOT_NEGATIVE, POSITIVE, PROBABILITY, SettingError, choice, number, whole
 from .schedules import Constant, Cosine, MultiStep, OneCycle, Polynomial, Schedule, Step, WarmUp

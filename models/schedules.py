@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from ..compiler.codegen import reference
-from ..compiler.ops.elementwise import clip, cos, exp, floor, maximum, minimum, where
-from ..compiler.tensor import Tensor, as_tensor
+from ..compiler.graph import reference
+from ..compiler.graph.ops.elementwise import clip, cos, exp, floor, maximum, minimum, where
+from ..compiler.graph.tensor import Tensor, as_tensor
 from .checks import NOT_NEGATIVE, POSITIVE, PROBABILITY, Interval, SettingError, number, whole
 from .monitor import Monitor
 

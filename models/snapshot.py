@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ..compiler.tensor import Tensor
-from ..compiler.variable import get_value, set_value
+from ..compiler.graph.tensor import Tensor
+from ..compiler.graph.variable import get_value, set_value
 from ..runtime.checkpoint import CheckpointError
 from . import optimizers, schedules
 from .images.augment import Augment

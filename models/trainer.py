@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from ..compiler.errors import InputError
+from ..compiler.graph.tensor import Tensor
+from ..compiler.graph.variable import get_value, set_value
 from ..compiler.pipeline import Compiled
-from ..compiler.tensor import Tensor
-from ..compiler.variable import get_value, set_value
 from ..runtime import checkpoint as storage
 from . import batches, choices, diagnose, feeds, networks, programs, resuming, snapshot
 from .arguments import explained

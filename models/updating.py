@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..compiler.ops.elementwise import where
-from ..compiler.tensor import Tensor
-from ..compiler.variable import get_value, variable
+from ..compiler.graph.ops.elementwise import where
+from ..compiler.graph.tensor import Tensor
+from ..compiler.graph.variable import get_value, variable
 from .checks import INSIDE, SettingError, number, whole
 from .clipping import check_limit, clip_by_global_norm, clip_by_value
 from .optimizers import Optimizer, Updates

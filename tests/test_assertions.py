@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import kernelwright
-from kernelwright.compiler.codegen.cpu import print_kernel
 from kernelwright.compiler.pipeline import _scheduled, lowered
-from kernelwright.compiler.verify import VerifyError, verify_source
+from kernelwright.compiler.rewriting.verify import VerifyError, verify_source
+from kernelwright.compiler.targets.cpu.printer import print_kernel
 
 ROOT = Path(kernelwright.__file__).parent
 SOURCES = sorted(p for part in ("compiler", "runtime", "models", "bench") for p in (ROOT / part).rglob("*.py"))

@@ -84,8 +84,8 @@ def test_each_layer_imports_itself_and_what_is_below(layer: str) -> None:
     [
         ("from ..compiler import graph", "runtime/program.py", "kernelwright.compiler"),
         ("from .. import compiler", "runtime/program.py", "kernelwright.compiler"),
-        ("from ...models.layer import Layer", "compiler/ops/source.py", "kernelwright.models.layer"),
-        ("def f():\n    import kernelwright.models", "compiler/tensor.py", "kernelwright.models"),
+        ("from ....models.layer import Layer", "compiler/graph/ops/source.py", "kernelwright.models.layer"),
+        ("def f():\n    import kernelwright.models", "compiler/graph/tensor.py", "kernelwright.models"),
         ("import numba", "runtime/loader.py", "numba"),
         ("import torch", "models/layer.py", "torch"),
     ],

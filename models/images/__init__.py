@@ -6,17 +6,4 @@ from . import colour, filters, geometry, statistics
 from .augment import Augment
 from .colour import ColourPCA, colour_pca
 from .geometry import Affine, warp
-from .steps import (
-    Brightness,
-    Contrast,
-    Crop,
-    Cutout,
-    Flip,
-    Hue,
-    Lighting,
-    Rotate,
-    Saturation,
-    Scale,
-    Shear,
-    Translate,
-)
+from .steps import Brightness, Contrast, Crop, Cutout, Flip, Hue, Lighting, Rotate, Saturation, Scale, Shear, Translate

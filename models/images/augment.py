@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from ...compiler.companions import accompany
 from ...compiler.errors import InputError
-from ...compiler.ops.random import Generator
+from ...compiler.graph.companions import accompany
+from ...compiler.graph.ops.random import Generator
+from ...compiler.graph.tensor import Tensor, input
 from ...compiler.pipeline import Compiled, compile
 from ...compiler.shapes import show
-from ...compiler.tensor import Tensor, input
 from ..arguments import explained
 from ..checks import SettingError, number
 from ..checks import seed as checked_seed

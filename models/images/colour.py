@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from ...compiler.errors import InputError, ShapeError
-from ...compiler.graph import user_location
-from ...compiler.ops.elementwise import abs_, cos, maximum, sin, where
-from ...compiler.ops.movement import concat
-from ...compiler.ops.source import iota
+from ...compiler.graph.node import user_location
+from ...compiler.graph.ops.elementwise import abs_, cos, maximum, sin, where
+from ...compiler.graph.ops.movement import concat
+from ...compiler.graph.ops.source import iota
+from ...compiler.graph.tensor import Tensor, as_tensor
 from ...compiler.shapes import show
-from ...compiler.tensor import Tensor, as_tensor
 from .geometry import Scalar, image_size
 
 LUMA = (0.299, 0.587, 0.114)

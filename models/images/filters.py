@@ -14,12 +14,12 @@ import numpy as np
 
 from ...compiler import dtypes
 from ...compiler.errors import DTypeError, ShapeError
-from ...compiler.graph import user_location
-from ...compiler.ops.contract import conv
-from ...compiler.ops.elementwise import sqrt
-from ...compiler.ops.indexing import gather
-from ...compiler.ops.movement import pad
-from ...compiler.tensor import Tensor, as_tensor
+from ...compiler.graph.node import user_location
+from ...compiler.graph.ops.contract import conv
+from ...compiler.graph.ops.elementwise import sqrt
+from ...compiler.graph.ops.indexing import gather
+from ...compiler.graph.ops.movement import pad
+from ...compiler.graph.tensor import Tensor, as_tensor
 from ..checks import SettingError
 from .geometry import image_size
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...compiler.errors import ShapeError
-from ...compiler.ops.elementwise import clip, floor, sqrt
-from ...compiler.ops.random import Generator
+from ...compiler.graph.ops.elementwise import clip, floor, sqrt
+from ...compiler.graph.ops.random import Generator
+from ...compiler.graph.tensor import Tensor, as_tensor
 from ...compiler.shapes import Dim
-from ...compiler.tensor import Tensor, as_tensor
 from ..checks import NOT_NEGATIVE, PROBABILITY, SettingError, choice, flag, number, whole
 from . import colour, geometry
 from .geometry import Affine, Size

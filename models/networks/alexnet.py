@@ -6,7 +6,7 @@ section 3. Leans on `layers`.
 
 from __future__ import annotations
 
-from ...compiler.ops.elementwise import relu
+from ...compiler.graph.ops.elementwise import relu
 from .. import initializers as init
 from ..layers import Conv, Dense, Dropout, Flatten, LocalResponseNorm, MaxPool, Sequential
 from ..model import Model

@@ -6,7 +6,7 @@ Ioffe, Szegedy: Batch Normalization: Accelerating Deep Network Training by Reduc
 
 from __future__ import annotations
 
-from ...compiler.ops.elementwise import relu
+from ...compiler.graph.ops.elementwise import relu
 from .. import initializers as init
 from ..layer import Layer
 from ..layers import AvgPool, BatchNorm, Conv, Dense, Function, GlobalAvgPool, MaxPool, Parallel, Sequential

@@ -6,8 +6,8 @@ Szegedy, Liu, Jia, Sermanet, Reed, Anguelov, Erhan, Vanhoucke, Rabinovich: Going
 
 from __future__ import annotations
 
-from ...compiler.ops.elementwise import relu
-from ...compiler.tensor import Tensor
+from ...compiler.graph.ops.elementwise import relu
+from ...compiler.graph.tensor import Tensor
 from .. import initializers as init
 from ..checks import SettingError
 from ..layer import Layer

@@ -6,8 +6,8 @@ The names follow the papers' figures: where these mark a convolution with "V", i
 
 from __future__ import annotations
 
-from ...compiler.ops.elementwise import relu
-from ...compiler.tensor import Tensor
+from ...compiler.graph.ops.elementwise import relu
+from ...compiler.graph.tensor import Tensor
 from .. import initializers as init
 from ..layer import Layer
 from ..layers import AvgPool, BatchNorm, Conv, Function, MaxPool, Parallel, Residual, Sequential, as_layer

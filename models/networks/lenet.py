@@ -8,22 +8,12 @@ from __future__ import annotations
 
 from functools import partial
 
-from ...compiler.ops.elementwise import tanh
-from ...compiler.ops.movement import pad
-from ...compiler.tensor import Tensor
+from ...compiler.graph.ops.elementwise import tanh
+from ...compiler.graph.ops.movement import pad
+from ...compiler.graph.tensor import Tensor
 from .. import initializers as init
 from ..checks import SettingError
-from ..layers import (
-    AvgPool,
-    Conv,
-    Dense,
-    Flatten,
-    RadialBasis,
-    Sequential,
-    Subsampling,
-    TableConv,
-    scaled_tanh,
-)
+from ..layers import AvgPool, Conv, Dense, Flatten, RadialBasis, Sequential, Subsampling, TableConv, scaled_tanh
 from ..model import Model
 from ..recipe import Recipe
 from . import glyphs

@@ -11,8 +11,8 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from ...compiler.ops.window import max_pool
-from ...compiler.tensor import Tensor
+from ...compiler.graph.ops.window import max_pool
+from ...compiler.graph.tensor import Tensor
 from .. import initializers as init
 from ..groups import Group
 from ..layers import Conv, Dense, Dropout, Flatten, Layer, Maxout, Sequential, as_layer

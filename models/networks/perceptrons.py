@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...compiler.ops.elementwise import relu, sigmoid, tanh
+from ...compiler.graph.ops.elementwise import relu, sigmoid, tanh
 from .. import initializers as init
 from ..layers import Dense, Flatten, Sequential
 from ..model import Model

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...compiler.ops.elementwise import relu
+from ...compiler.graph.ops.elementwise import relu
 from ..layer import Layer
 from ..layers import BatchNorm, Dense, Function, GlobalAvgPool, MaxPool, Sequential
 from ..model import Model

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ...compiler.ops.elementwise import relu
+from ...compiler.graph.ops.elementwise import relu
 from ..checks import SettingError
 from ..layer import Layer
 from ..layers import BatchNorm, Dense, Function, GlobalAvgPool, Sequential

@@ -7,8 +7,8 @@ does.
 
 from __future__ import annotations
 
-from ...compiler.ops.movement import pad
-from ...compiler.tensor import Tensor
+from ...compiler.graph.ops.movement import pad
+from ...compiler.graph.tensor import Tensor
 from .. import initializers as init
 from ..checks import SettingError
 from ..layers import Dense, Flatten, Sequential

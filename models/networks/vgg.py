@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...compiler.ops.elementwise import relu
+from ...compiler.graph.ops.elementwise import relu
 from .. import initializers as init
 from ..layers import Conv, Dense, Dropout, Flatten, Function, Layer, MaxPool, Sequential
 from ..model import Model

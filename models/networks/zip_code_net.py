@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from ...compiler.ops.movement import pad
-from ...compiler.tensor import Tensor
+from ...compiler.graph.ops.movement import pad
+from ...compiler.graph.tensor import Tensor
 from .. import initializers as init
 from ..layers import Dense, Flatten, Sequential, TableConv, scaled_tanh
 from ..model import Model

@@ -9,7 +9,7 @@ import pytest
 
 import kernelwright as kw
 from kernelwright.compiler import pipeline
-from kernelwright.compiler.wishes import Wishes
+from kernelwright.compiler.targets.cpu.overrides import Wishes
 
 
 def chain(depth, residual):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import kernelwright as kw
-from kernelwright.compiler.codegen.reference import evaluate
+from kernelwright.compiler.graph.reference import evaluate
 
 CASES = {
     "concat of one sum twice": lambda x: kw.concat([x.sum(0), x.sum(0)]),

@@ -3,10 +3,10 @@
 import numpy as np
 
 import kernelwright as kw
-from kernelwright.compiler import loops
-from kernelwright.compiler.kernels import Buffer, Kernel, Store, points
-from kernelwright.compiler.loops import at
-from kernelwright.compiler.merge import merged
+from kernelwright.compiler.loops import expressions as loops
+from kernelwright.compiler.loops.expressions import at
+from kernelwright.compiler.loops.kernels import Buffer, Kernel, Store, points
+from kernelwright.compiler.lowering.merge import merged
 
 
 def copy(order, shape=(2, 3, 4)):

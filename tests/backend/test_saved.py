@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import kernelwright as kw
-from kernelwright.compiler import assemble, pipeline, saved
+from kernelwright.compiler import pipeline, saved
+from kernelwright.compiler.targets.cpu import assemble
 from kernelwright.runtime import CacheWarning, KernelCache
 
 X = np.linspace(-1, 1, 12, dtype="float32").reshape(4, 3)

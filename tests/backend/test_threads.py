@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import kernelwright as kw
-from kernelwright.compiler.codegen.target import described, targeting
-from kernelwright.compiler.graph import toposort
+from kernelwright.compiler.graph.node import toposort
+from kernelwright.compiler.targets.cpu.machine import described, targeting
 
 SOAK = """
 import sys, warnings
@@ -161,7 +161,7 @@ FORK = """
 import os, sys, threading
 import numpy as np
 import kernelwright as kw
-from kernelwright.compiler.codegen import helpers
+from kernelwright.compiler.targets.shared import helpers
 
 def program(c):
     x = kw.input("x", (None, 5))

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import kernelwright as kw
-from kernelwright.compiler import winograd
-from kernelwright.compiler.codegen import reference
-from kernelwright.compiler.codegen.target import target
+from kernelwright.compiler.graph import reference
+from kernelwright.compiler.targets.cpu import winograd
+from kernelwright.compiler.targets.cpu.machine import target
 
 RNG = np.random.default_rng(7)
 ROUNDING = 2e-5

@@ -66,7 +66,7 @@ def test_limits_of_the_machine():
 
 
 def ours_lanes():
-    from kernelwright.compiler.codegen.target import target
+    from kernelwright.compiler.targets.cpu.machine import target
 
     return target().lanes("float32")
 

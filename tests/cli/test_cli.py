@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from kernelwright.compiler.codegen.target import target
+from kernelwright.compiler.targets.cpu.machine import target
 from kernelwright.runtime import checkpoint
 
 COMMAND = [sys.executable, "-m", "kernelwright.cli"]

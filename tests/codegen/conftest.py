@@ -10,7 +10,7 @@ import llvmlite.binding as llvm
 import numpy as np
 import pytest
 
-from kernelwright.compiler.codegen.build import Built, build
+from kernelwright.compiler.targets.cpu.llvm.build import Built, build
 
 SIGNATURE = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
 

@@ -9,8 +9,8 @@ import sys
 import numpy as np
 import pytest
 
-from kernelwright.compiler.codegen.build import BuildError, build, undefined_symbols
-from kernelwright.compiler.codegen.target import target
+from kernelwright.compiler.targets.cpu.llvm.build import BuildError, build, undefined_symbols
+from kernelwright.compiler.targets.cpu.machine import target
 
 SCALE = """
 def scale(table, thread, threads):
@@ -75,8 +75,8 @@ def test_objects_load_where_numba_was_never_imported(kernel, tmp_path):
 
 
 def test_importing_does_not_import_numba():
-    code = "import sys, kernelwright.compiler.codegen.build, kernelwright.compiler.codegen.target as t; t.target()"
-    code += "; sys.exit('numba' in sys.modules)"
+    code = "from kernelwright.compiler.targets.cpu import machine; import kernelwright.compiler.targets.cpu.llvm.build"
+    code += "; import sys; machine.target(); sys.exit('numba' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import kernelwright as kw
-from kernelwright.compiler.codegen.target import lanes, target
+from kernelwright.compiler.targets.cpu.machine import lanes, target
 
 MASKS = pytest.mark.skipif(not target().masks, reason="needs masks as fast as whole vectors")
 

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 import kernelwright as kw
-from kernelwright.compiler import layout, memory, pipeline
-from kernelwright.compiler.schedule import Blocked, Chunked, Plain, Tile, Transform
-from kernelwright.compiler.schedule_text import parse, show
+from kernelwright.compiler import pipeline
+from kernelwright.compiler.lowering import kernel_order as memory
+from kernelwright.compiler.lowering import layout
+from kernelwright.compiler.targets.cpu.schedule import Blocked, Chunked, Plain, Tile, Transform
+from kernelwright.compiler.targets.cpu.schedule_text import parse, show
 
 
 def small_step():

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import kernelwright as kw
-from kernelwright.compiler.codegen.build import build
-from kernelwright.compiler.codegen.target import chosen, described, target, targeting
-from kernelwright.compiler.tile_shapes import DOT_TILES, OUTER_TILES, tile_shapes
+from kernelwright.compiler.targets.cpu.llvm.build import build
+from kernelwright.compiler.targets.cpu.machine import chosen, described, target, targeting
+from kernelwright.compiler.targets.cpu.tile_shapes import DOT_TILES, OUTER_TILES, tile_shapes
 
 X86, ARM = ("x86-64", "x86-64-v2", "x86-64-v3", "x86-64-v4"), "neoverse-n1"
 MULTIPLY_ADD = re.compile(r"vfmadd\w+ps|fmla|mulps")

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from kernelwright.compiler.codegen.target import lanes, target
+from kernelwright.compiler.targets.cpu.machine import lanes, target
 
 SHORT = {"float32": "f32", "float64": "f64"}
 

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 import kernelwright as kw
-from kernelwright.compiler import assemble, saved
-from kernelwright.compiler.codegen import frontend
-from kernelwright.compiler.codegen.build import build
-from kernelwright.compiler.codegen.operations import Unsupported
-from kernelwright.compiler.codegen.translate import translate
+from kernelwright.compiler import saved
+from kernelwright.compiler.targets.cpu import assemble
+from kernelwright.compiler.targets.cpu.llvm import frontend
+from kernelwright.compiler.targets.cpu.llvm.build import build
+from kernelwright.compiler.targets.cpu.llvm.operations import Unsupported
+from kernelwright.compiler.targets.cpu.llvm.translate import translate
 
 DIVISIONS = """
 def divisions(table, thread, threads):

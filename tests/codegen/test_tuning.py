@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import kernelwright as kw
-from kernelwright.compiler import tuning
-from kernelwright.compiler.codegen.target import targeting
-from kernelwright.compiler.inspect import tuning_table
+from kernelwright.compiler.targets.cpu import tuning
+from kernelwright.compiler.targets.cpu.machine import targeting
+from kernelwright.compiler.targets.shared.inspect import tuning_table
 from kernelwright.runtime import KernelCache
 
 pytestmark = pytest.mark.usefixtures("empty_cache")

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from kernelwright.compiler.codegen import helpers
-from kernelwright.compiler.codegen.workers import build_all
+from kernelwright.compiler.targets.shared import helpers
+from kernelwright.compiler.targets.shared.workers import build_all
 
 
 def contained(jobs, helpers=2):

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from kernelwright.compiler.codegen.cuda import lockstep
+from kernelwright.compiler.targets.cuda import lockstep
 
 INVALID_VALUE, OUT_OF_MEMORY, INVALID_IMAGE = 1, 2, 200
 

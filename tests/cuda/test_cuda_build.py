@@ -3,7 +3,7 @@
 import pytest
 
 import kernelwright as kw
-from kernelwright.compiler.codegen.cuda import build, intrinsics, mma
+from kernelwright.compiler.targets.cuda import build, intrinsics, mma
 
 ADD = """def kernel(n, x, y, o):
     i = (cuda.blockIdx.x * 128 + cuda.threadIdx.x) * 4

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from kernelwright.compiler.codegen.cuda import contraction, program, schedule
-from kernelwright.compiler.codegen.cuda.contraction import Shape
-from kernelwright.compiler.codegen.reference import evaluate
+from kernelwright.compiler.graph.reference import evaluate
+from kernelwright.compiler.targets.cuda import contraction, program, schedule
+from kernelwright.compiler.targets.cuda.contraction import Shape
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "fuzz"))
 from strategies import programs

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 import kernelwright as kw
-from kernelwright.compiler import loops, partial_sums
-from kernelwright.compiler.codegen.cuda import costs, parts, program, schedule
-from kernelwright.compiler.codegen.cuda.schedule import PerStrip, PerThread
-from kernelwright.compiler.codegen.cuda.tensor_cores import Tensor
-from kernelwright.compiler.codegen.reference import evaluate
+from kernelwright.compiler.graph.reference import evaluate
+from kernelwright.compiler.loops import expressions as loops
+from kernelwright.compiler.lowering import split_reductions as partial_sums
+from kernelwright.compiler.targets.cuda import costs, parts, program, schedule
+from kernelwright.compiler.targets.cuda.schedule import PerStrip, PerThread
+from kernelwright.compiler.targets.cuda.tensor_cores import Tensor
 
 
 def run(inputs, outputs, values, precision="float32", tolerance=1e-5):
@@ -80,7 +81,7 @@ def test_strips_end_where_the_columns_do(columns, monkeypatch):
 def test_the_executor_finds_a_strip_without_its_barrier():
     x = kw.input("x", (100, 40))
     (kernel,) = program.build([x], [x.sum(0)], {}).kernels
-    from kernelwright.compiler.codegen.cuda import lockstep
+    from kernelwright.compiler.targets.cuda import lockstep
 
     text = kernel.source.text.replace("cuda.syncthreads()", "warp = warp")
     memory = [np.ones(4000, "float32"), np.zeros(40, "float32")]

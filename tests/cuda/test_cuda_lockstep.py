@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import kernelwright as kw
-from kernelwright.compiler.codegen.cuda import lockstep, program
-from kernelwright.compiler.codegen.cuda.lockstep import LockstepError
+from kernelwright.compiler.targets.cuda import lockstep, program
+from kernelwright.compiler.targets.cuda.lockstep import LockstepError
 
 
 def run(text, *arguments, threads=64, blocks=1):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import kernelwright as kw
-from kernelwright.compiler.codegen.cuda import program
-from kernelwright.compiler.codegen.cuda.compiled import Listing
-from kernelwright.compiler.codegen.cuda.tensor_cores import Tensor
+from kernelwright.compiler.targets.cuda import program
+from kernelwright.compiler.targets.cuda.compiled import Listing
+from kernelwright.compiler.targets.cuda.tensor_cores import Tensor
 from kernelwright.models import programs
 
 

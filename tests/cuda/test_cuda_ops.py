@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kernelwright.compiler.codegen.cuda import program
-from kernelwright.compiler.codegen.reference import evaluate
-from kernelwright.compiler.ops import OPS
+from kernelwright.compiler.graph.ops import OPS
+from kernelwright.compiler.graph.reference import evaluate
+from kernelwright.compiler.targets.cuda import program
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "ops"))
 from test_op_table import SAMPLED, TOLERANCE, build, rng_for

@@ -3,8 +3,8 @@
 import pytest
 
 import kernelwright as kw
-from kernelwright.compiler.codegen.cuda.compiled import Listing
-from kernelwright.compiler.codegen.cuda.resources import Resources, parse, resource_rows, resource_table
+from kernelwright.compiler.targets.cuda.compiled import Listing
+from kernelwright.compiler.targets.cuda.resources import Resources, parse, resource_rows, resource_table
 
 LOG = """ptxas info    : Compiling entry function 'k' for 'sm_90'
 ptxas info    : Function properties for k

@@ -7,8 +7,8 @@ import pytest
 from standin import Library
 
 import kernelwright as kw
-from kernelwright.compiler.codegen.cuda import compiled, program
-from kernelwright.compiler.codegen.workers import FEW
+from kernelwright.compiler.targets.cuda import compiled, program
+from kernelwright.compiler.targets.shared.workers import FEW
 from kernelwright.runtime import IndexLimitError, KernelCache
 from kernelwright.runtime.cuda import Driver, absent
 from kernelwright.runtime.cuda import driver as driver_module

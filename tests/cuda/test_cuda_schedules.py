@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 import kernelwright as kw
-from kernelwright.compiler.codegen.cuda import contraction, program, schedule
-from kernelwright.compiler.codegen.cuda.contraction import Shape, Tiled
-from kernelwright.compiler.codegen.cuda.schedule import PerGroup, PerThread
-from kernelwright.compiler.codegen.reference import evaluate
-from kernelwright.compiler.ops import OPS
-from kernelwright.compiler.ops.random import Generator
+from kernelwright.compiler.graph.ops import OPS
+from kernelwright.compiler.graph.ops.random import Generator
+from kernelwright.compiler.graph.reference import evaluate
+from kernelwright.compiler.targets.cuda import contraction, program, schedule
+from kernelwright.compiler.targets.cuda.contraction import Shape, Tiled
+from kernelwright.compiler.targets.cuda.schedule import PerGroup, PerThread
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "ops"))
 from test_op_table import TOLERANCE, rng_for

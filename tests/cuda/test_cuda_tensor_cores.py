@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import kernelwright as kw
-from kernelwright.compiler.codegen.cuda import lockstep, mma, program, tensor_cores
-from kernelwright.compiler.codegen.cuda.lockstep import LockstepError
-from kernelwright.compiler.codegen.cuda.tensor_cores import BLOCKS, Panel, Tensor
-from kernelwright.compiler.codegen.reference import evaluate
+from kernelwright.compiler.graph.reference import evaluate
+from kernelwright.compiler.targets.cuda import lockstep, mma, program, tensor_cores
+from kernelwright.compiler.targets.cuda.lockstep import LockstepError
+from kernelwright.compiler.targets.cuda.tensor_cores import BLOCKS, Panel, Tensor
 
 NARROW = ("tf32", "bfloat16")
 EXACT = 2.0**-17  # float32 sums of some hundred products in another order

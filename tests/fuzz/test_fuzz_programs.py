@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 import kernelwright as kw
-from kernelwright.compiler.codegen.reference import evaluate
-from kernelwright.compiler.rules import simplify
+from kernelwright.compiler.graph.reference import evaluate
+from kernelwright.compiler.rewriting.rules import simplify
 
 sys.path.insert(0, str(Path(__file__).parent))
 from strategies import programs

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import kernelwright as kw
-from kernelwright.compiler.codegen.target import target
+from kernelwright.compiler.targets.cpu.machine import target
 
 HERE = Path(__file__).parent
 WIDE = pytest.mark.skipif(target().vector_bytes != 64, reason="these tiles are those of 512-bit registers")

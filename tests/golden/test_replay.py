@@ -14,10 +14,11 @@ import pytest
 import kernelwright as kw
 from kernelwright.bench.ours import training_step
 from kernelwright.compiler import pipeline
-from kernelwright.compiler.codegen.cuda import program as cuda
-from kernelwright.compiler.codegen.target import target
 from kernelwright.compiler.shapes import typical
-from kernelwright.compiler.wishes import Wishes
+from kernelwright.compiler.targets.cpu import assemble
+from kernelwright.compiler.targets.cpu.machine import target
+from kernelwright.compiler.targets.cpu.overrides import Wishes
+from kernelwright.compiler.targets.cuda import program as cuda
 
 MEMORY = Path(__file__).parent / "networks.json"
 WIDE = pytest.mark.skipif(target().vector_bytes != 64, reason="these kernels are those of 512-bit registers")
@@ -40,7 +41,7 @@ def printed(name: str, batch: int, device: str, monkeypatch) -> list[str]:
     if device == "cuda":
         with typical({"batch": batch}):
             return [str(k) for k in cuda.build(*graph).kernels]
-    monkeypatch.setattr("kernelwright.compiler.assemble.compile_sources", lambda texts: dict.fromkeys(texts, b""))
+    monkeypatch.setattr(assemble, "compile_sources", lambda texts: dict.fromkeys(texts, b""))
     with typical({"batch": batch}):
         return [f"{k.schedule}\n{k.source}" for k in pipeline.build(*graph, Wishes({}, 0, None))[1]]
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import kernelwright as kw
-from kernelwright.compiler.codegen.reference import evaluate
+from kernelwright.compiler.graph.reference import evaluate
 
 ARRAY = np.random.default_rng(0).normal(size=(2, 3, 4))
 X = kw.input("x", (2, 3, 4), "float64")

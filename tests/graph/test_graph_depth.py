@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import kernelwright as kw
-from kernelwright.compiler.codegen.reference import evaluate
-from kernelwright.compiler.graph import Node, consumers, to_networkx, toposort
-from kernelwright.compiler.rules import simplify
+from kernelwright.compiler.graph.node import Node, consumers, to_networkx, toposort
+from kernelwright.compiler.graph.reference import evaluate
+from kernelwright.compiler.rewriting.rules import simplify
 
 
 @pytest.mark.parametrize("depth", [5_000, pytest.param(100_000, marks=pytest.mark.slow)])

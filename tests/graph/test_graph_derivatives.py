@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import kernelwright as kw
-from kernelwright.compiler.codegen.reference import evaluate
+from kernelwright.compiler.graph.reference import evaluate
 
 RNG = np.random.default_rng(5)
 X, W = kw.input("x", (5, 3), "float64"), kw.input("w", (3, 4), "float64")

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import kernelwright as kw
-from kernelwright.compiler.codegen.reference import evaluate
+from kernelwright.compiler.graph.reference import evaluate
 
 QUIET = settings(derandomize=True, deadline=None)
 BOUND = st.none() | st.integers(-6, 6) | st.integers(-4, 4).map(np.int64)

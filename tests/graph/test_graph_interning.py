@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import kernelwright as kw
-from kernelwright.compiler.graph import Attrs, Node
-from kernelwright.compiler.tensor import apply
+from kernelwright.compiler.graph.node import Attrs, Node
+from kernelwright.compiler.graph.tensor import apply
 
 X = kw.input("x", (None, 3))
 

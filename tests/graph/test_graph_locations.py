@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import kernelwright as kw
-from kernelwright.compiler.graph import location, toposort
+from kernelwright.compiler.graph.node import location, toposort
 
 X = kw.input("x", (None, 4))
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import kernelwright as kw
 from kernelwright.compiler import dtypes
-from kernelwright.compiler.codegen.reference import evaluate
+from kernelwright.compiler.graph.reference import evaluate
 
 DTYPES = ("bool", "uint8", "int32", "uint32", "int64", "float32", "float64")
 NUMBERS = (2, 1.5, np.int64(2), np.int32(2), np.uint8(2), np.float64(1.5), np.float32(1.5))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import kernelwright as kw
-from kernelwright.compiler.codegen.reference import evaluate
+from kernelwright.compiler.graph.reference import evaluate
 from kernelwright.models.images import geometry as g
 
 RNG = np.random.default_rng(5)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import kernelwright as kw
-from kernelwright.compiler.codegen.cuda.compiled import require
 from kernelwright.compiler.pipeline import DEVICES
+from kernelwright.compiler.targets.cuda.compiled import require
 
 
 @pytest.fixture(params=DEVICES)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import kernelwright as kw
-from kernelwright.compiler import companions
+from kernelwright.compiler.graph import companions
 
 nn = kw.nn
 DEVICES = ("cpu", "reference")

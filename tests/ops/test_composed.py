@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 import kernelwright as kw
-from kernelwright.compiler.codegen.reference import evaluate
-from kernelwright.compiler.functions import (
+from kernelwright.compiler.graph.functions import (
     batch_norm,
     binary_cross_entropy,
     hinge,
@@ -14,6 +13,7 @@ from kernelwright.compiler.functions import (
     mean_squared_error,
     moments,
 )
+from kernelwright.compiler.graph.reference import evaluate
 
 RNG = np.random.default_rng(3)
 

@@ -7,9 +7,9 @@ import pytest
 
 import kernelwright as kw
 from kernelwright.compiler import dtypes
-from kernelwright.compiler.codegen.reference import evaluate
-from kernelwright.compiler.ops import OPS
-from kernelwright.compiler.tensor import apply
+from kernelwright.compiler.graph.ops import OPS
+from kernelwright.compiler.graph.reference import evaluate
+from kernelwright.compiler.graph.tensor import apply
 
 WITHOUT_SAMPLES = {"input", "variable", "full", "array", "iota", "size", "stop_gradient", "check_range", "window_pick"}
 SAMPLED = sorted(name for name, op in OPS.items() if op.samples)

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 import kernelwright as kw
-from kernelwright.compiler.codegen.reference import evaluate
-from kernelwright.compiler.graph import location, toposort
-from kernelwright.compiler.rewrite import Any_, Rule, Table, op, rewrite
-from kernelwright.compiler.rules import simplify
-from kernelwright.compiler.tensor import apply, full
+from kernelwright.compiler.graph.node import location, toposort
+from kernelwright.compiler.graph.reference import evaluate
+from kernelwright.compiler.graph.tensor import apply, full
+from kernelwright.compiler.rewriting.rewrite import Any_, Rule, Table, op, rewrite
+from kernelwright.compiler.rewriting.rules import simplify
 
 X = kw.input("x", (3,))
 x, y = Any_("x"), Any_("y")

@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import kernelwright as kw
-from kernelwright.compiler.codegen.reference import evaluate
-from kernelwright.compiler.rules import simplify
-from kernelwright.compiler.same_values import difference
+from kernelwright.compiler.graph.reference import evaluate
+from kernelwright.compiler.rewriting.rules import simplify
+from kernelwright.compiler.rewriting.same_values import difference
 
 X, Y = kw.input("x", (2, 3), "float64"), kw.input("y", (2, 3), "float64")
 NUMBERS = (0.0, 1.0, -1.0, 0.5, 2.0, -3.0)

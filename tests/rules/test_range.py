@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import kernelwright as kw
-from kernelwright.compiler.codegen.reference import evaluate
-from kernelwright.compiler.functions import batch_norm, moments
-from kernelwright.compiler.rules import simplify
+from kernelwright.compiler.graph.functions import batch_norm, moments
+from kernelwright.compiler.graph.reference import evaluate
+from kernelwright.compiler.rewriting.rules import simplify
 
 
 def run(build, *arrays):

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 import kernelwright as kw
-from kernelwright.compiler.codegen.reference import evaluate
-from kernelwright.compiler.functions import batch_norm, moments
-from kernelwright.compiler.graph import toposort
-from kernelwright.compiler.rules import TABLES, simplify
-from kernelwright.compiler.same_values import difference
-from kernelwright.compiler.tensor import apply, elementwise, full
-from kernelwright.compiler.verify import VerifyError, verify
+from kernelwright.compiler.graph.functions import batch_norm, moments
+from kernelwright.compiler.graph.node import toposort
+from kernelwright.compiler.graph.reference import evaluate
+from kernelwright.compiler.graph.tensor import apply, elementwise, full
+from kernelwright.compiler.rewriting.rules import TABLES, simplify
+from kernelwright.compiler.rewriting.same_values import difference
+from kernelwright.compiler.rewriting.verify import VerifyError, verify
 
 X = kw.input("x", (3, 4), "float64")
 Y = kw.input("y", (3, 4), "float64")

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import kernelwright as kw
-from kernelwright.compiler.codegen.reference import evaluate
-from kernelwright.compiler.graph import toposort
-from kernelwright.compiler.rules import simplify
+from kernelwright.compiler.graph.node import toposort
+from kernelwright.compiler.graph.reference import evaluate
+from kernelwright.compiler.rewriting.rules import simplify
 
 VALUES = np.array([[1000.0, 0.5, -1000.0], [-800.0, 90.0, 3.0]], "float32")
 WEIGHTS = np.array([[0.5, -1.0, 2.0], [1.5, 0.25, -0.75]])

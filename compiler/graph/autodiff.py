@@ -1,0 +1,116 @@
+"""Differentiation: from a graph to the graph of its gradient, by one reverse walk over the op table's rules.
+
+The result is made of ordinary nodes, so it can be differentiated again. Leans on `graph` and the op rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .. import dtypes
+from ..errors import GradientError, ShapeError
+from ..shapes import show
+from .node import inherit_location, location, toposort, user_location
+from .tensor import Tensor, as_tensor, full, zeros_like
+
+
+def grad(output: Tensor, wrt: Sequence[Tensor] | Tensor) -> Any:
+    """The gradient of a scalar with respect to each of `wrt` (one tensor for one tensor, a list for a list).
+
+    Zero where `output` does not depend on a tensor through anything differentiable. Raises ShapeError for
+    an output that is not a scalar, GradientError where an op on the way has no derivative.
+    """
+    _check_tensors("grad", [output])
+    if output.shape != ():
+        raise ShapeError(
+            f"grad: the output must be a scalar, not {output.brief()} ({location(output)}); "
+            "take .sum() or .mean(), or use kw.vjp for a vector-Jacobian product"
+        )
+    return vjp([output], wrt, [full((), 1, output.dtype)])
+
+
+def vjp(outputs: Sequence[Tensor] | Tensor, wrt: Sequence[Tensor] | Tensor, cotangents: Any) -> Any:
+    """The sum over outputs of cotangent times Jacobian, for each of `wrt`. Cotangents have the outputs' shapes.
+
+    Raises ShapeError for cotangents of other shapes, GradientError for what has no derivative.
+    """
+    if isinstance(outputs, Tensor):
+        outputs, cotangents = [outputs], [cotangents]
+    targets = [wrt] if isinstance(wrt, Tensor) else list(wrt)
+    _check_tensors("grad", [*outputs, *targets])
+    if len(outputs) != len(cotangents):
+        raise ShapeError(f"vjp: {len(cotangents)} cotangents for {len(outputs)} outputs (at {user_location()})")
+    cotangents = [as_tensor(c, y.dtype) for y, c in zip(outputs, cotangents, strict=True)]
+    for y, c in zip(outputs, cotangents, strict=True):
+        if not dtypes.is_float(y.dtype):
+            raise GradientError(f"grad: {y.brief()} ({location(y)}) is not a float and has no derivative")
+        if c.shape != y.shape or c.dtype != y.dtype:
+            raise ShapeError(
+                f"vjp: the cotangent {c.brief()} must be like the output {y.brief()} (at {user_location()})"
+            )
+    for x in targets:
+        if not dtypes.is_float(x.dtype):
+            raise GradientError(f"grad: cannot differentiate with respect to {x.brief()} ({location(x)}): not a float")
+    order = toposort(outputs, leaf=set(targets).__contains__ if _independent(targets) else None)
+    needed = _depends(order, set(targets))
+    gradients: dict[Any, Tensor] = {}
+    for y, c in zip(outputs, cotangents, strict=True):
+        _accumulate(gradients, y, c)
+    for node in reversed(order):
+        g = gradients.get(node)
+        if g is None or not any(i in needed for i in node.inputs):
+            continue
+        _step(node, g, needed, gradients)
+    result = [gradients.get(x, zeros_like(x)) for x in targets]
+    return result[0] if isinstance(wrt, Tensor) else result
+
+
+def hvp(output: Tensor, wrt: Sequence[Tensor] | Tensor, vectors: Any) -> Any:
+    """The Hessian of a scalar times `vectors`, which have the shapes of `wrt` (Pearlmutter 1994).
+
+    It is the gradient's own vector-Jacobian product, as the Hessian is symmetric.
+
+    One tensor for one tensor, a list for a list, as `grad`. Raises what `grad` and `vjp` raise.
+    """
+    targets = wrt if isinstance(wrt, Tensor) else list(wrt)
+    return vjp(grad(output, targets), targets, vectors)
+
+
+def _check_tensors(what: str, values: Sequence[Any]) -> None:
+    for x in values:
+        if not isinstance(x, Tensor):
+            raise GradientError(f"{what}: {x!r} is no tensor of a graph and has no derivative (at {user_location()})")
+
+
+def _step(node: Tensor, g: Tensor, needed: set[Any], gradients: dict[Any, Tensor]) -> None:
+    if node.op.vjp is None:
+        reason = f": {node.op.no_gradient}" if node.op.no_gradient else ""
+        raise GradientError(f"grad: {node.brief()}, written at {location(node)}, has no derivative{reason}")
+    for x, gx in zip(node.inputs, node.op.vjp(node, g), strict=True):
+        if gx is None or x not in needed:
+            continue
+        assert gx.shape == x.shape, f"{node.op.name}: gradient {show(gx.shape)} for operand {show(x.shape)}"
+        inherit_location(gx, node)
+        _accumulate(gradients, x, gx)
+
+
+def _accumulate(gradients: dict[Any, Tensor], x: Tensor, g: Tensor) -> None:
+    gradients[x] = gradients[x] + g if x in gradients else g
+
+
+def _independent(targets: Sequence[Tensor]) -> bool:
+    """No target is computed from another, so the walk may stop at them."""
+    chosen = set(targets)
+    return not any(node in chosen for x in targets for node in toposort(x.inputs))
+
+
+def _depends(order: Sequence[Any], targets: set[Any]) -> set[Any]:
+    """The nodes whose value changes with a target through differentiable ops only."""
+    needed = set()
+    for node in order:
+        if node in targets or (
+            not node.op.zero_gradient and dtypes.is_float(node.dtype) and any(i in needed for i in node.inputs)
+        ):
+            needed.add(node)
+    return needed

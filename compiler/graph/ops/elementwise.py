@@ -1,0 +1,320 @@
+"""Elementwise ops: one row each. Inputs have the same shape (the DSL broadcasts before it gets here).
+
+A row is `_op(name, numpy, gradient, samples)`; the scalar code is the function of the same name in the code
+generator's math library. Leans on `tensor` for the operators the gradients are written in.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ....runtime.errors import IndexLimitError
+from ... import dtypes
+from ...errors import DTypeError, ShapeError
+from ...loops import expressions as loops
+from ..node import Location, location, user_location
+from ..tensor import Like, Tensor, apply, as_tensor, checked_shape, elementwise, full, full_value
+from .registry import Bad, Op, Sample, register
+
+Gradient = Callable[..., Sequence[Any]]
+
+
+def _same(inputs: Sequence[Tensor], attrs: Any) -> tuple[Any, str]:
+    first = inputs[0]
+    for other in inputs[1:]:
+        if other.shape != first.shape:
+            raise ShapeError("operands must have the same shape")
+        if other.dtype != first.dtype:
+            raise DTypeError("operands must have the same dtype")
+    return first.shape, first.dtype
+
+
+def _floating(inputs: Sequence[Tensor], attrs: Any) -> tuple[Any, str]:
+    shape, dtype = _same(inputs, attrs)
+    if not dtypes.is_float(dtype):
+        raise DTypeError(f"needs floats, not {dtype}")
+    return shape, dtype
+
+
+def _numeric(inputs: Sequence[Tensor], attrs: Any) -> tuple[Any, str]:
+    shape, dtype = _same(inputs, attrs)
+    if dtype == dtypes.BOOL:
+        raise DTypeError("needs numbers, not bool; use .astype")
+    return shape, dtype
+
+
+def _compare(inputs: Sequence[Tensor], attrs: Any) -> tuple[Any, str]:
+    return _same(inputs, attrs)[0], dtypes.BOOL
+
+
+def _logical(inputs: Sequence[Tensor], attrs: Any) -> tuple[Any, str]:
+    shape, dtype = _same(inputs, attrs)
+    if dtype != dtypes.BOOL:
+        raise DTypeError(f"needs bool, not {dtype}")
+    return shape, dtype
+
+
+def _where(inputs: Sequence[Tensor], attrs: Any) -> tuple[Any, str]:
+    if inputs[0].dtype != dtypes.BOOL:
+        raise DTypeError(f"the condition must be bool, not {inputs[0].dtype}")
+    return _same(inputs[1:], attrs)
+
+
+def _lower(name: str) -> Callable[..., Any]:
+    def lower(node: Tensor, index: Any, read: Any, axis: Any) -> Any:
+        return loops.call(name, [read(k, index) for k in range(len(node.inputs))], node.dtype)
+
+    return lower
+
+
+def _op(
+    name: str,
+    numpy: Callable[..., Any],
+    gradient: Gradient | None = None,
+    infer: Callable[..., Any] = _floating,
+    domain: tuple[float, float] = (-2.0, 2.0),
+    away_from: tuple[float, ...] = (),
+    arity: int = 1,
+    zero: bool = False,
+    flops: int = 1,
+    dtypes_: tuple[str | None, ...] | None = None,
+    lower: Callable[..., Any] | None = None,
+) -> Op:
+    shapes = [(3, 5), (1, 1), (7,), (), (0, 3)]
+    strict = tuple(d or dtypes.FLOAT32 for d in dtypes_) if dtypes_ else None
+    return register(
+        Op(
+            name,
+            "elementwise",
+            infer,
+            lambda node, env, *arrays: np.asarray(numpy(*arrays)).astype(dtypes.computed(node.dtype), copy=False),
+            lower or _lower(name),
+            vjp=gradient or ((lambda node, g: [None] * arity) if zero else None),
+            zero_gradient=zero,
+            samples=tuple(Sample((s,) * arity, domain=domain, away_from=away_from, dtypes=dtypes_) for s in shapes),
+            bad=(Bad(((2, 3),) * (arity - 1) + ((2, 4),), dtypes=strict, says=("shape", "(2, 4)")),)
+            if arity > 1
+            else (),
+            flops=flops,
+        )
+    )
+
+
+def _unary(name: str) -> Callable[[Like], Tensor]:
+    def function(x: Like) -> Tensor:
+        return elementwise(name, x)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"{name} of each element. Any shape; floats (integers become float32)."
+    return function
+
+
+def _binary(name: str) -> Callable[[Like, Like], Tensor]:
+    def function(x: Like, y: Like) -> Tensor:
+        return elementwise(name, x, y)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"{name} of each pair of elements, with NumPy broadcasting."
+    return function
+
+
+exp, expm1, log, log1p = _unary("exp"), _unary("expm1"), _unary("log"), _unary("log1p")
+sqrt, rsqrt, tanh, sigmoid, erf = _unary("sqrt"), _unary("rsqrt"), _unary("tanh"), _unary("sigmoid"), _unary("erf")
+sin, cos, sign, floor = _unary("sin"), _unary("cos"), _unary("sign"), _unary("floor")
+ceil, round_, abs_ = _unary("ceil"), _unary("round"), _unary("abs")
+maximum, minimum, equal, not_equal = _binary("maximum"), _binary("minimum"), _binary("eq"), _binary("ne")
+
+
+def where(condition: Like, x: Like, y: Like) -> Tensor:
+    """`x` where the condition holds, else `y`; all three broadcast."""
+    return elementwise("where", condition, x, y)
+
+
+def clip(x: Like, low: Like, high: Like) -> Tensor:
+    """`x` limited to [low, high]."""
+    return minimum(maximum(x, low), high)
+
+
+def relu(x: Like) -> Tensor:
+    """max(x, 0); NaN stays NaN. The gradient at 0 is 0."""
+    return elementwise("relu", x)
+
+
+def _pow_gradient(node: Tensor, g: Tensor) -> Sequence[Any]:
+    x, y = node.inputs
+    positive = x > 0
+    safe_log = log(where(positive, x, 1.0))
+    less = y - 1 if full_value(y) else where(equal(y, 0.0), 0.0, y - 1)  # x**0 is constant, at 0 as well
+    return g * y * x**less, g * where(positive, node * safe_log, 0.0)
+
+
+def _split_ties(node: Tensor, g: Tensor) -> Sequence[Any]:
+    """max and min: the gradient goes to the operand that was taken, half to each at a tie."""
+    x, y = node.inputs
+    first = where(equal(x, y), 0.5, where(equal(node, x), 1.0, 0.0)).astype(g.dtype)
+    return g * first, g * (1 - first)
+
+
+def _lower_relu(node: Tensor, index: Any, read: Any, axis: Any) -> Any:
+    return loops.call("maximum", [read(0, index), loops.const(0, node.dtype)], node.dtype)
+
+
+def _erf(x: np.ndarray) -> np.ndarray:
+    return np.vectorize(math.erf, otypes=[x.dtype])(x) if x.size else x
+
+
+def _sigmoid(x: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        return 1 / (1 + np.exp(-x))
+
+
+_op("add", np.add, lambda n, g: (g, g), _numeric, arity=2)
+_op("sub", np.subtract, lambda n, g: (g, -g), _numeric, arity=2)
+_op("mul", np.multiply, lambda n, g: (g * n.inputs[1], g * n.inputs[0]), _numeric, arity=2)
+_op(
+    "div",
+    np.divide,
+    lambda n, g: (g / n.inputs[1], -g * n / n.inputs[1]),
+    arity=2,
+    domain=(0.5, 2.0),
+    flops=4,
+)
+_op("neg", np.negative, lambda n, g: (-g,), _numeric)
+_op("pow", np.power, _pow_gradient, arity=2, domain=(0.3, 2.0), flops=20)
+_op("maximum", np.maximum, _split_ties, _numeric, arity=2)
+_op("minimum", np.minimum, _split_ties, _numeric, arity=2)
+_op(
+    "relu",
+    lambda x: np.maximum(x, 0),
+    lambda n, g: (where(n <= 0, 0, g),),  # of the result, which the next layer keeps anyway
+    _numeric,
+    away_from=(0.0,),
+    lower=_lower_relu,
+)
+_op("abs", np.abs, lambda n, g: (g * sign(n.inputs[0]),), _numeric, away_from=(0.0,))
+_op("sign", np.sign, infer=_numeric, zero=True, away_from=(0.0,))
+_op("floor", np.floor, zero=True, away_from=(-2.0, -1.0, 0.0, 1.0, 2.0))
+_op("ceil", np.ceil, zero=True, away_from=(-2.0, -1.0, 0.0, 1.0, 2.0))
+_op("round", np.round, zero=True, away_from=(-1.5, -0.5, 0.5, 1.5))
+_op("exp", np.exp, lambda n, g: (g * n,), flops=10)
+_op("expm1", np.expm1, lambda n, g: (g * (n + 1),), flops=12)
+_op("log", np.log, lambda n, g: (g / n.inputs[0],), domain=(0.3, 3.0), flops=12)
+_op("log1p", np.log1p, lambda n, g: (g / (n.inputs[0] + 1),), domain=(-0.6, 3.0), flops=14)
+_op("sqrt", np.sqrt, lambda n, g: (g * 0.5 / n,), domain=(0.3, 3.0), flops=4)
+_op("rsqrt", lambda x: 1 / np.sqrt(x), lambda n, g: (g * -0.5 * n * n * n,), domain=(0.3, 3.0), flops=6)
+_op("tanh", np.tanh, lambda n, g: (g * (1 - n * n),), flops=14)
+_op("sigmoid", _sigmoid, lambda n, g: (g * n * (1 - n),), flops=14)
+_op(
+    "erf",
+    _erf,
+    lambda n, g: (g * (2 / math.sqrt(math.pi)) * exp(-(n.inputs[0] * n.inputs[0])),),
+    flops=20,
+)
+_op("sin", np.sin, lambda n, g: (g * cos(n.inputs[0]),), flops=12)
+_op("cos", np.cos, lambda n, g: (-g * sin(n.inputs[0]),), flops=12)
+_op("lt", np.less, infer=_compare, arity=2, zero=True)
+_op("le", np.less_equal, infer=_compare, arity=2, zero=True)
+_op("eq", np.equal, infer=_compare, arity=2, zero=True)
+_op("ne", np.not_equal, infer=_compare, arity=2, zero=True)
+_op("logical_and", np.logical_and, infer=_logical, arity=2, zero=True, dtypes_=("bool", "bool"))
+_op("logical_or", np.logical_or, infer=_logical, arity=2, zero=True, dtypes_=("bool", "bool"))
+_op("logical_not", np.logical_not, infer=_logical, zero=True, dtypes_=("bool",))
+_op(
+    "where",
+    np.where,
+    lambda n, g: (None, where(n.inputs[0], g, 0.0), where(n.inputs[0], 0.0, g)),
+    _where,
+    arity=3,
+    dtypes_=("bool", None, None),
+)
+
+
+def _check_limit(values: np.ndarray, limit: int, what: str, place: Location) -> None:
+    outside = values[(values < 0) | (values >= limit)]
+    if outside.size:
+        raise IndexLimitError(f"{what} {outside.flat[0]} does not lie in [0, {limit}) (at {place})")
+
+
+def _check_reference(node: Tensor, env: Any, x: np.ndarray) -> np.ndarray:
+    _check_limit(x, node.attrs.limit, node.attrs.what, location(node))
+    return x
+
+
+def _lower_cast(node: Tensor, index: Any, read: Any, axis: Any) -> Any:
+    value = read(0, index)
+    if value.dtype != dtypes.computed(node.dtype):
+        value = loops.call("cast", [value], node.dtype)
+    return loops.call("round_bfloat16", [value], node.dtype) if node.dtype == dtypes.BFLOAT16 else value
+
+
+def _cast_reference(node: Tensor, env: Any, x: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore"):
+        return x.astype(dtypes.computed(node.dtype))
+
+
+register(
+    Op(
+        "cast",
+        "elementwise",
+        lambda inputs, attrs: (inputs[0].shape, attrs.dtype),
+        _cast_reference,
+        _lower_cast,
+        vjp=lambda n, g: (
+            g.astype(n.inputs[0].dtype) if dtypes.is_float(n.dtype) and dtypes.is_float(n.inputs[0].dtype) else None,
+        ),
+        samples=(
+            Sample(((3, 5),), {"dtype": "float64"}),
+            Sample(((3, 5),), {"dtype": "float32"}, dtypes=("int32",)),
+            Sample(((4,),), {"dtype": "int32"}, dtypes=("float32",)),
+            Sample(((3, 5),), {"dtype": "bfloat16"}, dtypes=("float32",)),
+            Sample(((3, 5),), {"dtype": "float32"}, dtypes=("bfloat16",)),
+        ),
+    )
+)
+register(
+    Op(
+        "stop_gradient",
+        "elementwise",
+        lambda inputs, attrs: (inputs[0].shape, inputs[0].dtype),
+        lambda node, env, x: x,
+        lambda node, index, read, axis: read(0, index),
+        vjp=lambda n, g: (None,),
+        zero_gradient=True,
+        flops=0,
+    )
+)
+register(
+    Op(
+        "check_range",
+        "elementwise",
+        lambda inputs, attrs: (inputs[0].shape, inputs[0].dtype),
+        _check_reference,
+        lambda node, index, read, axis: read(0, index),
+        vjp=lambda n, g: (g,),
+        flops=0,
+    )
+)
+
+
+def stop_gradient(x: Like) -> Tensor:
+    """`x`, through which no gradient flows."""
+    return apply("stop_gradient", (as_tensor(x),))
+
+
+def check_range(x: Tensor, limit: int, what: str = "label") -> Tensor:
+    """`x`, an integer tensor whose values are checked to lie in [0, limit): at once where `x` is a constant, before
+    each run where it is an input."""
+    if not dtypes.is_integer(x.dtype):
+        raise DTypeError(f"{what}s must be integers, not {x.dtype} (at {user_location()})")
+    if x.op.name == "array":
+        _check_limit(x.attrs.value.array, limit, what, user_location())
+    return apply("check_range", (x,), limit=limit, what=what)
+
+
+def zeros(shape: Any, dtype: Any = dtypes.DEFAULT_FLOAT) -> Tensor:
+    """A constant of zeros."""
+    return full(checked_shape("zeros", shape), 0, dtypes.check(dtype))

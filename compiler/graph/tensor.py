@@ -1,0 +1,401 @@
+"""The DSL's expressions: tensors with NumPy's operators, checked for shape and dtype where they are written.
+
+`apply` is the only way to make a node. Leans on `graph` (what a node is) and the op table (what is legal).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from .. import dtypes
+from ..errors import DTypeError, KernelwrightError, ShapeError
+from ..shapes import Dim, Shape, Size, as_index, broadcast, from_user, product, show
+from .bfloat16 import rounded
+from .node import Attrs, Node, location, name_of, set_name, user_location
+from .ops.registry import OPS
+
+Number: TypeAlias = bool | int | float
+
+
+class Tensor(Node):
+    """A value of static rank and dtype in a computation graph. Immutable; equal expressions are one object."""
+
+    __slots__ = ()
+    __array_ufunc__ = None  # NumPy's operators leave `array + tensor` to the tensor
+
+    # -------------------------------------------------------- arithmetic
+    def __add__(self, other: Like) -> Tensor:
+        return elementwise("add", self, other)
+
+    def __radd__(self, other: Like) -> Tensor:
+        return elementwise("add", other, self)
+
+    def __sub__(self, other: Like) -> Tensor:
+        return elementwise("sub", self, other)
+
+    def __rsub__(self, other: Like) -> Tensor:
+        return elementwise("sub", other, self)
+
+    def __mul__(self, other: Like) -> Tensor:
+        return elementwise("mul", self, other)
+
+    def __rmul__(self, other: Like) -> Tensor:
+        return elementwise("mul", other, self)
+
+    def __truediv__(self, other: Like) -> Tensor:
+        return elementwise("div", self, other)
+
+    def __rtruediv__(self, other: Like) -> Tensor:
+        return elementwise("div", other, self)
+
+    def __pow__(self, other: Like) -> Tensor:
+        return elementwise("pow", self, other)
+
+    def __rpow__(self, other: Like) -> Tensor:
+        return elementwise("pow", other, self)
+
+    def __neg__(self) -> Tensor:
+        return elementwise("neg", self)
+
+    def __pos__(self) -> Tensor:
+        return self
+
+    def __abs__(self) -> Tensor:
+        return elementwise("abs", self)
+
+    def __matmul__(self, other: Like) -> Tensor:
+        from .ops.contract import matmul
+
+        return matmul(self, other)
+
+    def __rmatmul__(self, other: Like) -> Tensor:
+        from .ops.contract import matmul
+
+        return matmul(other, self)
+
+    def __invert__(self) -> Tensor:
+        return elementwise("logical_not", self)
+
+    def __and__(self, other: Like) -> Tensor:
+        return elementwise("logical_and", self, other)
+
+    def __or__(self, other: Like) -> Tensor:
+        return elementwise("logical_or", self, other)
+
+    __rand__, __ror__ = __and__, __or__
+
+    # -------------------------------------------------------- comparison (== stays identity: nodes are interned)
+    def __lt__(self, other: Any) -> Tensor:
+        return elementwise("lt", self, other)
+
+    def __le__(self, other: Any) -> Tensor:
+        return elementwise("le", self, other)
+
+    def __gt__(self, other: Any) -> Tensor:
+        return elementwise("lt", other, self)
+
+    def __ge__(self, other: Any) -> Tensor:
+        return elementwise("le", other, self)
+
+    # -------------------------------------------------------- shape
+    def __getitem__(self, key: Any) -> Tensor:
+        from .ops.subscript import getitem
+
+        return getitem(self, key)
+
+    def __len__(self) -> int:
+        if not self.shape or not isinstance(self.shape[0], int):
+            raise TypeError(f"{self.brief()} has no length")
+        return self.shape[0]
+
+    def __iter__(self) -> Any:
+        return (self[i] for i in range(len(self)))
+
+    def __bool__(self) -> bool:
+        raise TypeError(
+            f"the truth of {self.brief()} is not known while the graph is built ({user_location()}); "
+            "use kw.where, or & | ~ for logic"
+        )
+
+    def __array__(self, *args: Any, **options: Any) -> np.ndarray:
+        raise TypeError(
+            f"{self.brief()} has no value while the graph is built ({user_location()}); use the functions of kw on it, "
+            "or run it with kw.compile"
+        )
+
+    def reshape(self, *shape: Any) -> Tensor:
+        from .ops.movement import reshape
+
+        return reshape(self, shape[0] if len(shape) == 1 else shape)
+
+    def transpose(self, *axes: Any) -> Tensor:
+        from .ops.movement import transpose
+
+        return transpose(self, axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes or None)
+
+    @property
+    def T(self) -> Tensor:
+        return self.transpose()
+
+    def astype(self, dtype: Any) -> Tensor:
+        return cast(self, dtype)
+
+    def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        from .ops.reduce import sum_
+
+        return sum_(self, axis, keepdims)
+
+    def mean(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        from .ops.reduce import mean
+
+        return mean(self, axis, keepdims)
+
+    def max(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        from .ops.reduce import max_
+
+        return max_(self, axis, keepdims)
+
+    def min(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        from .ops.reduce import min_
+
+        return min_(self, axis, keepdims)
+
+    # -------------------------------------------------------- names and printing
+    @property
+    def name(self) -> str | None:
+        return name_of(self) or getattr(self.attrs, "name", None) if self.op.kind == "source" else name_of(self)
+
+    def named(self, name: str) -> Tensor:
+        """Give the value a name, which kernels and messages then use. Returns the tensor."""
+        set_name(self, name)
+        return self
+
+    def __repr__(self) -> str:
+        return f"<{self.name + ': ' if self.name else ''}{self.brief()} at {location(self)}>"
+
+
+Like: TypeAlias = Tensor | Number | Size | np.ndarray
+
+
+def apply(op_name: str, inputs: Sequence[Any], **attrs: Any) -> Any:
+    """The node for `op_name` over `inputs`: infers shape and dtype, and raises the user's error if it cannot."""
+    op = OPS[op_name]
+    frozen = Attrs(**attrs)
+    try:
+        shape, dtype = op.infer(tuple(inputs), frozen)
+    except KernelwrightError as error:
+        if getattr(error, "located", False):
+            raise
+        operands = ", ".join(i.brief() if not i.name else f"{i.name}{show(i.shape)} {i.dtype}" for i in inputs)
+        wrapped = type(error)(f"{op_name}: {error}\n  operands: {operands}\n  at {user_location()}")
+        wrapped.located = True  # type: ignore[attr-defined]
+        raise wrapped from None
+    return Tensor.intern(op, tuple(inputs), frozen, shape, dtype)
+
+
+class ArrayConstant:
+    """An array inside a graph, hashed and compared by content."""
+
+    __slots__ = ("_key", "array")
+
+    def __init__(self, array: np.ndarray):
+        self.array = np.array(array, order="C")  # ascontiguousarray would give a scalar an axis
+        self.array.flags.writeable = False
+        self._key = (self.array.dtype.str, self.array.shape, self.array.tobytes())
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ArrayConstant) and self._key == other._key
+
+    def __lt__(self, other: ArrayConstant) -> bool:
+        return self._key < other._key
+
+    def __repr__(self) -> str:
+        return f"array{self.array.shape}"
+
+
+def full(shape: Shape, value: Number, dtype: str) -> Tensor:
+    """A tensor with the same number everywhere."""
+    if dtypes.is_float(dtype):
+        value = _as_float(value)
+        if dtype == dtypes.BFLOAT16:
+            value = float(rounded(np.asarray(value)))
+    elif dtype == dtypes.BOOL:
+        value = bool(value)
+    else:
+        value = int(value)
+        limits = np.iinfo(dtype)
+        if not limits.min <= value <= limits.max:
+            raise DTypeError(
+                f"{value} does not fit {dtype}, which holds {limits.min} to {limits.max}; cast the tensor it meets "
+                f"to a wider dtype (at {user_location()})"
+            )
+    return apply("full", (), shape=tuple(shape), value=repr(value), dtype=dtype)
+
+
+def _as_float(value: Number) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise DTypeError(f"an integer of {len(str(value))} digits fits no float (at {user_location()})") from None
+
+
+def full_value(node: Tensor) -> Number | None:
+    """The number a `full` node holds, None for other nodes."""
+    if node.op.name != "full":
+        return None
+    text = node.attrs.value
+    return (
+        {"True": True, "False": False}[text]
+        if node.dtype == "bool"
+        else (float(text) if dtypes.is_float(node.dtype) else int(text))
+    )
+
+
+def zeros_like(x: Tensor) -> Tensor:
+    return full(x.shape, 0, x.dtype)
+
+
+def as_tensor(value: Any, dtype: str | None = None) -> Tensor:
+    """A tensor from a tensor, a number, a symbolic size, or an array (which becomes a constant of the graph).
+
+    Raises DTypeError for anything else.
+    """
+    if isinstance(value, Tensor):
+        return value
+    if isinstance(value, Size):
+        return apply("size", (), size=value, dtype=dtype or dtypes.DEFAULT_INT)
+    if isinstance(value, (bool, int, float, np.bool_, np.integer, np.floating)):
+        scalar = value.item() if isinstance(value, np.generic) else value
+        kind = {bool: dtypes.BOOL, int: dtypes.DEFAULT_INT}.get(type(scalar), dtypes.DEFAULT_FLOAT)
+        return full((), scalar, dtype or kind)
+    try:
+        array = np.asarray(value)
+        checked = dtypes.check(
+            dtype
+            or (dtypes.DEFAULT_FLOAT if array.dtype.kind == "f" and not isinstance(value, np.ndarray) else array.dtype)
+        )
+    except (DTypeError, ValueError) as error:
+        raise DTypeError(f"cannot use {type(value).__name__} as a tensor: {error} (at {user_location()})") from None
+    constant = apply("array", (), value=ArrayConstant(array.astype(dtypes.computed(checked))))
+    return cast(constant, checked)
+
+
+def cast(x: Like, dtype: Any) -> Tensor:
+    """`x` converted to `dtype`; the same tensor where it has it already."""
+    x, name = as_tensor(x), dtypes.check(dtype)
+    return x if x.dtype == name else apply("cast", (x,), dtype=name)
+
+
+def broadcast_to(x: Like, shape: Any) -> Tensor:
+    """`x` repeated to `shape` under NumPy's rules; the same tensor where it has it already.
+
+    Raises ShapeError where it does not broadcast to that shape.
+    """
+    x, target = as_tensor(x), checked_shape("broadcast_to", shape)
+    if x.shape == target:
+        return x
+    number = full_value(x)
+    if number is not None and broadcast(x.shape, target) == target:
+        return full(target, number, x.dtype)
+    return apply("broadcast_to", (x,), shape=target)
+
+
+def checked_shape(op: str, shape: Any) -> Shape:
+    """A user's shape (see `shapes.from_user`). Raises ShapeError that names `op` and the user's line."""
+    try:
+        return from_user(shape)
+    except ShapeError as error:
+        raise ShapeError(f"{op}: {error}\n  at {user_location()}") from None
+
+
+FLOAT_OPS = frozenset(["div", "exp", "expm1", "log", "log1p", "sqrt", "rsqrt", "tanh", "sigmoid", "erf", "sin", "cos"])
+LOGICAL_OPS = frozenset(["logical_and", "logical_or", "logical_not"])
+
+
+def elementwise(op: str, *operands: Like) -> Tensor:
+    """An elementwise op with NumPy broadcasting, promotion, and weak Python numbers."""
+    tensors = [x for x in operands if isinstance(x, Tensor) or not _is_number(x)]
+    strong = [as_tensor(x).dtype for x in tensors]
+    if op == "where":
+        strong = [as_tensor(x).dtype for x in operands[1:] if not _is_number(x)]
+    dtype = strong[0] if strong else dtypes.DEFAULT_INT
+    for other in strong[1:]:
+        dtype = dtypes.promote(dtype, other)
+    numbers = [x for x in operands if _is_number(x)]
+    if not dtypes.is_float(dtype) and any(isinstance(x, (float, np.floating)) for x in numbers):
+        dtype = dtypes.DEFAULT_FLOAT
+    if dtype == dtypes.BOOL and op not in LOGICAL_OPS and any(not isinstance(x, (bool, np.bool_)) for x in numbers):
+        dtype = dtypes.DEFAULT_INT
+    if op in FLOAT_OPS and not dtypes.is_float(dtype):
+        dtype = dtypes.DEFAULT_FLOAT
+    converted = []
+    for i, x in enumerate(operands):
+        if op == "where" and i == 0:
+            converted.append(as_tensor(x, dtypes.BOOL if _is_number(x) else None))
+        elif op in LOGICAL_OPS:
+            converted.append(as_tensor(x))
+        else:
+            converted.append(as_tensor(x, dtype) if _is_number(x) else cast(as_tensor(x), dtype))
+    shape = broadcast(*(x.shape for x in converted))
+    if shape is None:
+        shapes = " and ".join(f"{x.name or 'operand'} {show(x.shape)}" for x in converted)
+        error = ShapeError(
+            f"{op}: shapes {shapes} do not broadcast: from the right, sizes must be equal or 1\n  at {user_location()}"
+        )
+        error.located = True  # type: ignore[attr-defined]
+        raise error
+    return apply(op, [broadcast_to(x, shape) for x in converted])
+
+
+def _is_number(x: Any) -> bool:
+    return isinstance(x, (bool, int, float, np.bool_, np.integer, np.floating, Size))
+
+
+def input(name: str, shape: Any, dtype: Any = dtypes.DEFAULT_FLOAT) -> Tensor:
+    """A value given at each call. `None` in the shape is the batch size, any number at run time.
+
+    Raises ShapeError or DTypeError for a shape or dtype that cannot be, TypeError for a name that is no text.
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"input: the name must be text, not {name!r} (at {user_location()})")
+    return apply("input", (), name=name, shape=checked_shape("input", shape), dtype=dtypes.check(dtype))
+
+
+def normalize_axes(op: str, axis: Any, x: Tensor, rank: int | None = None) -> tuple[int, ...]:
+    """One axis, several or all (None) as sorted non-negative integers below `rank` (that of x).
+
+    Raises ShapeError, naming `op`, for an axis that is no integer, out of range or repeated.
+    """
+    if axis is None:
+        return tuple(range(x.rank))
+    several = isinstance(axis, Iterable) and not isinstance(axis, str) and as_index(axis) is None
+    out = tuple(sorted(normalize_axis(op, a, x, rank) for a in (axis if several else (axis,))))
+    if len(set(out)) != len(out):
+        raise ShapeError(f"{op}: axes {tuple(axis)} of {show(x.shape)} repeat\n  at {user_location()}")
+    return out
+
+
+def normalize_axis(op: str, axis: Any, x: Tensor, rank: int | None = None) -> int:
+    """One axis as a non-negative integer below `rank` (that of x).
+
+    Raises ShapeError, naming `op`, for an axis that is no integer or out of range.
+    """
+    limit, number = x.rank if rank is None else rank, as_index(axis)
+    if number is None or not -limit <= number < limit:
+        possible = f"an integer in [{-limit}, {limit})" if limit else "left out: there are no axes"
+        raise ShapeError(
+            f"{op}: axis {axis!r} does not fit {x.name or 'a tensor'} {show(x.shape)}; it must be {possible}"
+            f"\n  at {user_location()}"
+        )
+    return number % limit
+
+
+def dim_of(x: Tensor, axes: Sequence[int]) -> Dim:
+    """The number of elements along `axes`."""
+    return product(x.shape[a] for a in axes)

@@ -1,0 +1,144 @@
+"""What a kernel is between fusion and printing: an iteration space, stores of scalar expressions, a schedule.
+
+Buffers are the tensors that exist in memory; everything else is inside expressions. Leans on `expressions`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from ..shapes import Dim, Shape, product
+from . import expressions as loops
+
+
+@dataclass(eq=False)
+class Buffer:
+    """A tensor in memory. `order` lists its axes from the slowest to the fastest varying.
+
+    kind: input, output, state, constant or temp. `node` is the tensor it holds (for a state, the variable). gap: so
+    many elements lie unused after what each place of the first `planes` axes of the order holds; of temps only.
+    """
+
+    name: str
+    shape: Shape
+    dtype: str
+    kind: str
+    node: Any = None
+    order: tuple[int, ...] = ()
+    planes: int = 0
+    gap: int = 0
+    _addresses: dict[tuple[Any, ...], loops.Index] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.order:
+            self.order = tuple(range(len(self.shape)))
+
+    @property
+    def strides(self) -> tuple[Dim, ...]:
+        """The distance in elements between neighbours along each axis."""
+        out: list[Dim] = [0] * len(self.shape)
+        step: Dim = 1
+        for position, axis in reversed(list(enumerate(self.order))):
+            if self.gap and position == self.planes - 1:
+                step = step + self.gap
+            out[axis] = step
+            step = step * self.shape[axis]
+        return tuple(out)
+
+    @property
+    def slack(self) -> Dim:
+        """How many elements the gaps are."""
+        return product(self.shape[axis] for axis in self.order[: self.planes]) * self.gap
+
+    def address(self, index: tuple[loops.Index, ...]) -> loops.Index:
+        """The position of an element, in elements from the start."""
+        key = (self.order, self.gap, index)
+        if key not in self._addresses:
+            place = loops.Index()
+            for i, stride, dim in zip(index, self.strides, self.shape):
+                if dim != 1:
+                    place = place + i * stride
+            self._addresses[key] = place.recombined()
+        return self._addresses[key]
+
+
+def points(shape: Shape) -> tuple[tuple[loops.Axis, ...], tuple[loops.Index, ...]]:
+    """Axes over a shape (none for sizes of 1), and the index of each point."""
+    axes = tuple(loops.Axis(d) for d in shape if d != 1)
+    free = iter(axes)
+    return axes, tuple(loops.at(0) if d == 1 else loops.at(next(free)) for d in shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Store:
+    """buffer[index] = value, for every point of the kernel's space."""
+
+    buffer: Buffer
+    index: tuple[loops.Index, ...]
+    value: loops.Expr
+
+
+@dataclass(eq=False)
+class Kernel:
+    """A loop nest over `axes` (outermost first as printed by the schedule) with its stores.
+
+    `cycles` is what the schedule should cost one core, with symbols at their nominal size.
+    """
+
+    name: str
+    axes: tuple[loops.Axis, ...]
+    stores: tuple[Store, ...]
+    nodes: tuple[Any, ...] = ()
+    reasons: tuple[str, ...] = ()
+    schedule: Any = None
+    cycles: float = 0.0
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def values(self) -> list[loops.Expr]:
+        return [s.value for s in self.stores]
+
+    @cached_property
+    def expressions(self) -> tuple[loops.Expr, ...]:
+        """Every expression in the stores, arguments first."""
+        return tuple(loops.postorder(self.values))
+
+    @cached_property
+    def loads(self) -> tuple[loops.Expr, ...]:
+        """The loads, in order of first use."""
+        return tuple(e for e in self.expressions if e.kind == "load")
+
+    def reads(self) -> list[Buffer]:
+        """The buffers loaded from, in order of first use."""
+        return list(dict.fromkeys(e.data[0] for e in self.loads))
+
+    def writes(self) -> list[Buffer]:
+        return list(dict.fromkeys(s.buffer for s in self.stores))
+
+    def flops(self) -> Dim:
+        """Arithmetic operations of one run, multiply and add counted apart."""
+        total: Dim = 0
+        space = product(a.extent for a in self.axes)
+        for e in self.expressions:
+            if e.kind in ("call", "reduce"):
+                total = total + _times(e, self.values, space)
+        return total
+
+    def bytes(self) -> Dim:
+        """Bytes that have to move if every buffer is touched once."""
+        from ..dtypes import ITEMSIZE
+
+        total: Dim = 0
+        for b in [*self.reads(), *self.writes()]:
+            total = total + product(b.shape) * ITEMSIZE[b.dtype]
+        return total
+
+
+def _times(e: loops.Expr, roots: list[loops.Expr], space: Dim) -> Dim:
+    """How often an expression is evaluated: once per point of the axes it depends on."""
+    axes = set(e.axes)
+    if e.kind == "reduce":
+        axes |= set(e.data[1])
+    return product(a.extent for a in axes)

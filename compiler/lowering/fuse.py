@@ -1,0 +1,198 @@
+"""Fusion: which nodes of the tensor graph share a kernel, each decision with its reason.
+
+One walk from the outputs to the inputs. A node is either *stored* (it starts or joins a group, one kernel
+each) or *inlined* into the groups that read it. Movement is inlined, since it is index arithmetic; only a
+concatenation that a contraction reads is stored. A group holds at most one heavy node (a contraction or a
+large reduction), to which its consumers are the epilogue. Groups are bounded in nodes and inputs, so that a
+kernel neither spills nor takes long to compile. Leans on `graph`; nothing here knows of loops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..graph.node import consumers, toposort
+from ..graph.tensor import Tensor
+from ..shapes import Dim, Shape, product
+
+MAX_NODES = 48
+MAX_INPUTS = 14
+MAX_ROW = 4096
+SHARED_ROW = 64
+MAX_ROW_REDUCTIONS = 4
+
+ONE_TO_ONE = frozenset(["reshape", "transpose"])
+
+
+@dataclass(eq=False)
+class Group:
+    """Nodes that become one kernel: `members` are stored, `inlined` computed on the way."""
+
+    shape: Shape
+    members: list[Tensor]
+    heavy: Tensor | None = None
+    inlined: list[Tensor] = field(default_factory=list)
+    inputs: set[Any] = field(default_factory=set)
+    row_reductions: int = 0
+
+    @property
+    def full(self) -> bool:
+        return len(self.inlined) >= MAX_NODES or len(self.inputs) >= MAX_INPUTS
+
+
+@dataclass
+class Fusion:
+    """The groups in the order of their first use, and why each node went where it did."""
+
+    groups: list[Group]
+    reasons: dict[Any, str]
+
+
+@dataclass
+class _Use:
+    """How a node is read: by which groups, once per element, and only point by point?"""
+
+    groups: list[Group]
+    repeated: bool
+    pointwise: bool
+    operand: bool
+
+
+def fuse(required: Iterable[Tensor]) -> Fusion:
+    """Groups that together compute every required node."""
+    wanted = list(dict.fromkeys(required))
+    order = toposort(wanted)
+    users = consumers(order)
+    must = set(wanted)
+    home: dict[Any, Group] = {}
+    uses: dict[Any, _Use] = {}
+    reasons: dict[Any, str] = {}
+    groups: list[Group] = []
+    for node in reversed(order):
+        use = uses[node] = _use_of(node, users[node], home, uses)
+        if node.op.kind == "source" and node not in must:
+            for g in use.groups:
+                g.inputs.add(node)
+            continue
+        target, reason = _place(node, use, node in must)
+        reasons[node] = reason
+        if target is None:
+            for g in use.groups:
+                g.inlined.append(node)
+                g.row_reductions += node.op.kind == "reduce"
+            continue
+        if target not in groups:
+            groups.append(target)
+        home[node] = target
+        if node not in target.members and node is not target.heavy:
+            target.members.append(node)
+        if node in target.members:
+            for g in use.groups:
+                if g is not target:
+                    g.inputs.add(node)
+        else:
+            del home[node]
+            uses[node] = _Use([target], False, True, False)
+    groups.reverse()
+    for g in groups:
+        g.members.reverse()
+        g.inlined.reverse()
+    return Fusion(groups, reasons)
+
+
+def _use_of(node: Tensor, readers: list[Any], home: dict[Any, Group], uses: dict[Any, _Use]) -> _Use:
+    groups: dict[Group, None] = {}
+    repeated, pointwise, operand = False, True, False
+    for reader in readers:
+        stored = reader in home
+        inner = uses[reader]
+        groups.update(dict.fromkeys([home[reader]] if stored else inner.groups))
+        repeated |= _repeats(reader, node) or (not stored and inner.repeated)
+        one_to_one = reader.op.kind == "elementwise" or reader.op.name in ONE_TO_ONE
+        pointwise &= one_to_one and (stored or inner.pointwise)
+        operand |= reader.op.kind == "contract" or (reader.op.kind == "movement" and not stored and inner.operand)
+    return _Use(list(groups), repeated, pointwise, operand)
+
+
+def _repeats(reader: Tensor, node: Tensor) -> bool:
+    """Does the reader look at an element of the node more than once?"""
+    if reader.op.name == "broadcast_to":
+        return product(reader.shape) != product(node.shape)
+    return reader.op.kind == "contract" or reader.op.name.startswith("window") or reader.op.name.startswith("scatter")
+
+
+def _place(node: Tensor, use: _Use, must: bool) -> tuple[Group | None, str]:
+    """(the group that stores or absorbs the node, or None where it is inlined; why)."""
+    only = use.groups[0] if len(use.groups) == 1 else None
+    kind = node.op.kind
+    if must:
+        if only is not None and use.pointwise and only.shape == node.shape and not only.full and kind != "movement":
+            return only, "result needed outside; joins the kernel that reads it point by point"
+        return _new(node), "result needed outside"
+    if node.op.name == "concat" and use.operand:
+        return _new(node), "parts of a contraction's operand: joined once, so that a register tile reads one array"
+    if kind == "movement":
+        return None, "movement is index arithmetic"
+    if kind == "contract" or (kind == "reduce" and not _row(node)):
+        if only is not None and _absorb(node, use, only):
+            return only, f"{kind} with its only reader as epilogue"
+        readers = f"{len(use.groups)} readers" if only is None else "a reader that is no epilogue"
+        return _new(node), f"{kind} with {readers}"
+    if kind == "reduce":
+        return _place_row(node, use, only)
+    if use.operand:
+        return _new(node), "operand of a contraction: computed once, read many times"
+    if any(g.full for g in use.groups):
+        return _new(node), "its reader's kernel is full"
+    if only is not None and (not use.repeated or _trivial(node)):
+        return None, "one reader"
+    if _trivial(node):
+        return None, "cheaper to compute again than to load"
+    return _new(node), f"{len(use.groups)} readers" if only is None else "read more than once per element"
+
+
+def _absorb(node: Tensor, use: _Use, group: Group) -> bool:
+    """Make the node the group's heavy one, if the group reads it point by point and has none yet."""
+    fits = use.pointwise and group.heavy is None and not group.row_reductions and not group.full
+    if not fits or product(group.shape) != product(node.shape):
+        return False
+    group.heavy = node
+    group.inlined.append(node)
+    return True
+
+
+def _place_row(node: Tensor, use: _Use, only: Group | None) -> tuple[Group | None, str]:
+    """A reduction over short rows can live inside the kernel that spreads it again over the row."""
+    if only is not None and _absorb(node, use, only):
+        return only, "reduction with its only reader as epilogue"
+    fits = all(g.heavy is None and not g.full and g.row_reductions < MAX_ROW_REDUCTIONS for g in use.groups)
+    if fits and not use.operand and (only is not None or (len(use.groups) <= 2 and _row(node, SHARED_ROW))):
+        return None, "short row: reduced inside its reader"
+    return _new(node), "reduction read by several kernels" if only is None else "reader cannot take the row"
+
+
+def _new(node: Tensor) -> Group:
+    group = Group(node.shape, [node])
+    if node.op.kind in ("contract", "reduce"):
+        group.heavy = node
+    return group
+
+
+def _row_length(node: Tensor) -> Dim:
+    return product(node.inputs[0].shape[a] for a in node.attrs.axes)
+
+
+def _row(node: Tensor, most: int = MAX_ROW) -> bool:
+    """A reduction along short rows of known length."""
+    if node.op.name not in ("sum", "max", "min", "prod", "argmax"):
+        return False
+    length = _row_length(node)
+    return isinstance(length, int) and length <= most
+
+
+def _trivial(node: Tensor) -> bool:
+    """At most one cheap operation on one value that has to be loaded."""
+    loaded = [x for x in node.inputs if not (x.op.kind == "source" and x.op.name in ("full", "iota", "size"))]
+    return node.op.kind == "elementwise" and node.op.flops <= 1 and len(loaded) <= 1

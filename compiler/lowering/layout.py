@@ -1,0 +1,334 @@
+"""Layout: the physical order of every tensor's axes, chosen over the whole program by predicted cost.
+
+First the cheaper of two global styles (channels innermost, batch innermost), then single tensors changed where
+that lowers the cost of the kernels that touch them, then copies in another order where a contraction wins
+more by its operand's order than the copy costs. Inputs and outputs keep the user's order; variables keep the
+order that an earlier program fixed. Leans on `schedule` for costs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ..loops import expressions as loops
+from ..loops.kernels import Buffer, Kernel, Store, points
+from ..shapes import Size
+from ..targets.cpu.planning import plan
+from ..targets.cpu.tiling import contraction
+from ..targets.cpu.winograd_maps import mapped
+from .merge import merged
+
+Order = tuple[int, ...]
+
+IMAGE_AXES = 5
+SWEEPS = 2
+COPY_GAIN = 0.9
+
+
+class Costs:
+    """Predicted time per kernel (`price`), remembered by the kernel's structure and its buffers' orders."""
+
+    def __init__(self, price: Callable[[Kernel], float]) -> None:
+        self.price = price
+        self._known: dict[tuple[str, tuple[Order, ...]], float] = {}
+        self._signature: dict[Kernel, tuple[str, tuple[Buffer, ...]]] = {}
+
+    def signature(self, kernel: Kernel) -> tuple[str, tuple[Buffer, ...]]:
+        """The kernel's structure as text in which buffers and axes are numbered, and the buffers."""
+        if kernel not in self._signature:
+            self._signature[kernel] = signature(kernel)
+        return self._signature[kernel]
+
+    def of(self, kernel: Kernel) -> float:
+        text, buffers = self.signature(kernel)
+        key = (text, tuple(_order_in_memory(b) for b in buffers))
+        if key not in self._known:
+            self._known[key] = 0.0 if _idle_copy(kernel) else self.price(kernel)
+        return self._known[key]
+
+    def total(self, kernels: Sequence[Kernel]) -> float:
+        return sum(self.of(k) for k in kernels)
+
+
+def _order_in_memory(b: Buffer) -> Order:
+    """The order without axes of size 1, which have no place in memory."""
+    return tuple(i for i in b.order if b.shape[i] != 1) if 1 in b.shape else b.order
+
+
+def signature(kernel: Kernel) -> tuple[str, tuple[Buffer, ...]]:
+    """Text that is equal for kernels that differ in names only, and the buffers in the order they are numbered."""
+    buffers: dict[Buffer, int] = {}
+    axes: dict[loops.Axis, int] = {}
+
+    def axis(a: loops.Axis) -> str:
+        return f"i{axes.setdefault(a, len(axes))}<{a.extent}"
+
+    def index(i: loops.Index) -> str:
+        return "+".join(f"{atom(a)}*{c}" for a, c in i.terms) + f"+{i.const}"
+
+    def atom(a: loops.Atom) -> str:
+        if isinstance(a, loops.Axis):
+            return axis(a)
+        if isinstance(a, loops.Dynamic):
+            return f"at({number[a.value]})"
+        return f"{type(a).__name__}({index(a.index)},{a.by})"
+
+    def buffer(b: Buffer) -> str:
+        return f"b{buffers.setdefault(b, len(buffers))}:{b.dtype}{b.shape}"
+
+    head = ",".join(axis(a) for a in kernel.axes)
+    number: dict[loops.Expr, int] = {}
+    lines = [head]
+    for e in kernel.expressions:
+        if e.kind == "load":
+            data = buffer(e.data[0]) + "[" + ";".join(map(index, e.data[1])) + "]"
+        elif e.kind == "index":
+            data = index(e.data)
+        elif e.kind == "guard":
+            data = "&".join(
+                f"{index(c.index)}{(c.low, c.high) if isinstance(c, loops.Within) else c.by}" for c in e.data
+            )
+        elif e.kind == "reduce":
+            data = e.data[0] + ",".join(axis(a) for a in e.data[1])
+        else:
+            data = str(e.data)
+        lines.append(f"{e.kind} {data} {[number[a] for a in e.args]} {e.dtype}")
+        number[e] = len(number)
+    for s in kernel.stores:
+        lines.append(f"{buffer(s.buffer)}[{';'.join(map(index, s.index))}]={number[s.value]}")
+    return "\n".join(lines), tuple(buffers)
+
+
+def cycles(kernel: Kernel) -> float:
+    """What a kernel costs the CPU."""
+    return plan(merged(kernel))[1]
+
+
+def assign(kernels: Sequence[Kernel], price: Callable[[Kernel], float] = cycles) -> list[Kernel]:
+    """Orders for all free buffers (set in place), and the kernels with copies added where they pay.
+
+    price: what a kernel costs the device under the present orders.
+    """
+    costs = Costs(price)
+    with_copies, copies = _copy_fixed_operands(kernels)
+    touching: dict[Buffer, list[Kernel]] = {}
+    for kernel in with_copies:
+        for b in dict.fromkeys([*kernel.reads(), *kernel.writes()]):
+            touching.setdefault(b, []).append(kernel)
+    free = [b for b in touching if _free(b)]
+    _choose_style(with_copies, free, costs)
+    moves = _moves(with_copies, free)
+    for _ in range(SWEEPS):
+        if sum(_improve(move, list(dict.fromkeys(k for b in move for k in touching[b])), costs) for move in moves) == 0:
+            break
+    return _add_copies(_drop_idle(with_copies, copies), costs)
+
+
+def _copy_fixed_operands(kernels: Sequence[Kernel]) -> tuple[list[Kernel], dict[Kernel, tuple[Buffer, Buffer]]]:
+    """Operands of contractions whose order is given (inputs, claimed variables) read through copies of free order.
+
+    The copies that end in the order of their source cost nothing and are dropped again.
+    """
+    made: dict[Buffer, Buffer] = {}
+    out: list[Kernel] = []
+    copies: dict[Kernel, tuple[Buffer, Buffer]] = {}
+    for kernel in kernels:
+        for source in _operands(kernel):
+            if len(source.shape) < 2 or source.kind == "temp" or _free(source):
+                continue
+            if source not in made:
+                made[source] = Buffer(
+                    f"{source.name}_packed", source.shape, source.dtype, "temp", source.node, source.order
+                )
+                copying = copy_kernel(source, made[source])
+                copies[copying] = (source, made[source])
+                out.append(copying)
+            kernel = reading(kernel, source, made[source])
+        out.append(kernel)
+    return out, copies
+
+
+def _operands(kernel: Kernel) -> list[Buffer]:
+    """What a contraction, or a map of tiles, wants in an order of its own."""
+    parts, tiles = contraction(kernel), mapped(kernel)
+    loads = parts[1:3] if parts is not None else () if tiles is None else (tiles.x,)
+    return list(dict.fromkeys(e.data[0] for e in loads))
+
+
+def _drop_idle(kernels: Sequence[Kernel], copies: dict[Kernel, tuple[Buffer, Buffer]]) -> list[Kernel]:
+    idle = {copy: source for source, copy in copies.values() if copy.order == source.order}
+    out = []
+    for kernel in kernels:
+        if kernel in copies and copies[kernel][1] in idle:
+            continue
+        for b in kernel.reads():
+            if b in idle:
+                kernel = reading(kernel, b, idle[b])
+        out.append(kernel)
+    return out
+
+
+def _free(b: Buffer) -> bool:
+    if b.kind == "state":
+        return len(b.shape) >= 2 and not b.node.attrs.state.claimed
+    return b.kind == "temp" and len(b.shape) >= 2
+
+
+def _choose_style(kernels: Sequence[Kernel], free: Sequence[Buffer], costs: Costs) -> None:
+    best: tuple[float, dict[Buffer, Order]] | None = None
+    for style in (_channels_last, _batch_last):
+        for b in free:
+            b.order = style(b)
+        total = costs.total(kernels)
+        if best is None or total < best[0]:
+            best = (total, {b: b.order for b in free})
+    assert best is not None
+    for b, order in best[1].items():
+        b.order = order
+
+
+def _channels_last(b: Buffer) -> Order:
+    """Spatial axes before channels: N, H, W, C for images and H, W, C, F for weights. More axes than an image in groups
+    has are tiles of one (`winograd.py`), whose channels are last already."""
+    ones, axes = _by_size(b)
+    if len(b.shape) > IMAGE_AXES:
+        return (*ones, *axes)
+    channels = 2 if _grouped(b) else 1
+    if b.kind == "state":
+        return (*ones, *axes[2:], *reversed(axes[:2]))
+    return (*ones, *axes[:1], *axes[1 + channels :], *axes[1 : 1 + channels])
+
+
+def _filters_inside(b: Buffer) -> Order:
+    """H, W, F, C: weights as the gradient by a convolution's input wants them."""
+    ones, axes = _by_size(b)
+    return (*ones, *axes[2:], *axes[:2])
+
+
+def _batch_last(b: Buffer) -> Order:
+    rank = len(b.shape)
+    if b.kind == "state":
+        return tuple(range(rank))
+    batch = next((i for i, d in enumerate(b.shape) if isinstance(d, Size)), 0)
+    return (*(i for i in range(rank) if i != batch), batch)
+
+
+def _by_size(b: Buffer) -> tuple[Order, Order]:
+    """(axes of size 1, which have no place in memory; the others)."""
+    ones = tuple(i for i, d in enumerate(b.shape) if d == 1)
+    return ones, tuple(i for i in range(len(b.shape)) if i not in ones)
+
+
+def _grouped(b: Buffer) -> bool:
+    """Is this the result (n, groups, channels, *spatial) of a grouped convolution?"""
+    return b.node is not None and b.node.op.kind == "contract" and len(b.shape) > 4 and b.shape[1] != 1
+
+
+def _candidates(b: Buffer) -> list[Order]:
+    natural = tuple(range(len(b.shape)))
+    orders = [natural, _channels_last(b), _batch_last(b), (*natural[1:], 0)]
+    if len(natural) > 2 and not isinstance(b.shape[0], Size):
+        orders.append(_filters_inside(b))
+    return list(dict.fromkeys(orders))
+
+
+def _moves(kernels: Sequence[Kernel], free: Sequence[Buffer]) -> list[tuple[Buffer, ...]]:
+    """What is reordered at a time: variables of one shape that one kernel updates, as a weight and its momentum, move
+    together, and every buffer on its own."""
+    together: dict[tuple[Buffer, ...], None] = {}
+    for kernel in kernels:
+        states = [b for b in kernel.writes() if b.kind == "state" and _free(b)]
+        for shape in dict.fromkeys(b.shape for b in states):
+            alike = tuple(b for b in states if b.shape == shape)
+            if len(alike) > 1:
+                together[alike] = None
+    return [*together, *((b,) for b in free)]
+
+
+def _improve(buffers: tuple[Buffer, ...], kernels: Sequence[Kernel], costs: Costs) -> bool:
+    """The best order for these buffers, which have one shape, all others as they are. True where it changed."""
+    before = tuple(b.order for b in buffers)
+    best = (costs.total(kernels), before)
+    for order in _candidates(buffers[0]):
+        orders = (order,) * len(buffers)
+        if orders != before:
+            _set_orders(buffers, orders)
+            total = costs.total(kernels)
+            if total < best[0] * 0.999:
+                best = (total, orders)
+    _set_orders(buffers, best[1])
+    return best[1] != before
+
+
+def _set_orders(buffers: Sequence[Buffer], orders: Sequence[Order]) -> None:
+    for b, order in zip(buffers, orders):
+        b.order = order
+
+
+def _add_copies(kernels: Sequence[Kernel], costs: Costs) -> list[Kernel]:
+    """Kernels in order, with copies of contraction operands in another order where that pays."""
+    made: dict[tuple[Buffer, Order], Buffer] = {}
+    out: list[Kernel] = []
+    for kernel in kernels:
+        for source in _operands(kernel):
+            if len(source.shape) >= 2:
+                kernel = _with_copy(kernel, source, made, out, costs)
+        out.append(kernel)
+    return out
+
+
+def _with_copy(
+    kernel: Kernel, source: Buffer, made: dict[tuple[Buffer, Order], Buffer], out: list[Kernel], costs: Costs
+) -> Kernel:
+    best = (costs.of(kernel) * COPY_GAIN, None, None)
+    for order in _candidates(source):
+        if order == source.order:
+            continue
+        copy = made.get((source, order))
+        copying = None
+        if copy is None:
+            copy = Buffer(f"{source.name}_packed", source.shape, source.dtype, "temp", source.node, order)
+            copying = copy_kernel(source, copy)
+        total = costs.of(reading(kernel, source, copy)) + (costs.of(copying) if copying is not None else 0.0)
+        if total < best[0]:
+            best = (total, copy, copying)  # type: ignore[assignment]
+    _, copy, copying = best
+    if copy is None:
+        return kernel
+    if copying is not None:
+        made[source, copy.order] = copy
+        out.append(copying)
+    return reading(kernel, source, copy)
+
+
+def _idle_copy(kernel: Kernel) -> bool:
+    """A copy in its source's own order, which will not be made."""
+    if len(kernel.stores) != 1 or kernel.stores[0].value.kind != "load" or kernel.nodes:
+        return False
+    store = kernel.stores[0]
+    source, index = store.value.data
+    return store.buffer.kind == "temp" and index == store.index and source.order == store.buffer.order
+
+
+def copy_kernel(source: Buffer, target: Buffer) -> Kernel:
+    """A kernel that writes `source` in `target`'s order."""
+    axes, index = points(source.shape)
+    return Kernel(
+        target.name,
+        axes,
+        (Store(target, index, loops.load(source, index, source.dtype)),),
+        (),
+        ("copy in another order: its contraction gains more than the copy costs",),
+    )
+
+
+def reading(kernel: Kernel, source: Buffer, copy: Buffer) -> Kernel:
+    """The kernel with every load of `source` from `copy` instead."""
+
+    def change(e: loops.Expr) -> loops.Expr:
+        if e.kind == "load" and e.data[0] is source:
+            return loops.load(copy, e.data[1], e.dtype)
+        return e
+
+    stores = tuple(Store(s.buffer, s.index, loops.transform(s.value, change)) for s in kernel.stores)
+    return Kernel(kernel.name, kernel.axes, stores, kernel.nodes, kernel.reasons)

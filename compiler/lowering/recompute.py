@@ -1,0 +1,182 @@
+"""Values that are cheaper to compute again in every kernel that reads them than to store once and load.
+
+Fusion stores an elementwise result that has several readers. Where all of them stream over its elements anyway, each
+can compute it from what it was made of: a normalised activation from the convolution's result and three numbers a
+channel. The decision weighs the bytes that no longer move against those that more readers load and the arithmetic done
+again; it does not depend on layout. Operands of contractions stay stored. Leans on `kernels` and `loops`; a pure
+function from kernels to kernels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from .. import dtypes
+from ..graph.ops.registry import OPS
+from ..loops import expressions as loops
+from ..loops.expressions import Axis, Expr
+from ..loops.kernels import Buffer, Kernel, Store
+from ..shapes import nominal
+from ..targets.cpu.operand_cost import FROM_L2, FROM_L3, FROM_MEMORY, L2, L3
+from ..targets.cpu.tiling import contraction
+
+MAX_CALLS = 48
+MAX_BUFFERS = 14
+LAUNCH = 500.0
+"""Cycles of a kernel's start and of the threads' meeting after it."""
+WRITE = 2.0
+"""A line that is written is fetched first."""
+PER_FLOP = 0.1
+"""Cycles per element and operation, in vectors."""
+STATE_BYTES = 64 << 10
+"""Of greater variables no reader is added: their update in place would have to wait for it, or go through a copy."""
+
+
+@dataclass(frozen=True)
+class Producer:
+    """An elementwise kernel with one result, which only kernels of this program read: `value` at the places `axes`."""
+
+    kernel: Kernel
+    buffer: Buffer
+    axes: tuple[Axis | None, ...]
+    value: Expr
+
+    def at(self, index: Sequence[loops.Index]) -> Expr:
+        """The value at an element of the buffer."""
+        return loops.substitute(self.value, {x: i for x, i in zip(self.axes, index) if x is not None})
+
+
+def recompute(kernels: Sequence[Kernel]) -> list[Kernel]:
+    """The kernels, without those whose result all their readers now compute themselves."""
+    current: dict[int, Kernel] = dict(enumerate(kernels))
+    readers: dict[Buffer, list[int]] = {}
+    for i, k in current.items():
+        for b in k.reads():
+            readers.setdefault(b, []).append(i)
+    for i in list(current):
+        made = producer(current[i])
+        if made is None:
+            continue
+        users = [j for j in readers.get(made.buffer, []) if j in current]
+        changed = _absorbed(made, [current[j] for j in users])
+        if changed is None:
+            continue
+        del current[i]
+        for j, kernel in zip(users, changed):
+            current[j] = kernel
+            for b in made.kernel.reads():
+                if j not in readers[b]:
+                    readers[b].append(j)
+    return list(current.values())
+
+
+def producer(kernel: Kernel) -> Producer | None:
+    """The kernel as a producer that could be computed elsewhere; None where it is none."""
+    if len(kernel.stores) != 1 or kernel.stores[0].buffer.kind != "temp" or not kernel.nodes:
+        return None
+    store = kernel.stores[0]
+    axes = tuple(_single(i) for i in store.index)
+    if {x for x in axes if x is not None} != set(kernel.axes) or any(
+        x is None and d != 1 for x, d in zip(axes, store.buffer.shape)
+    ):
+        return None
+    calls = 0
+    for e in kernel.expressions:
+        plain = all(isinstance(a, Axis) for i in loops.indices(e) for a, _ in i.terms)
+        if e.kind in ("reduce", "guard") or not plain or (e.kind == "call" and e.data == "random_bits"):
+            return None
+        calls += e.kind == "call"
+    grown = any(b.kind == "state" and size(b) > STATE_BYTES for b in kernel.reads())
+    return None if grown or calls > MAX_CALLS else Producer(kernel, store.buffer, axes, store.value)
+
+
+def _single(index: loops.Index) -> Axis | None:
+    """The axis that is this index."""
+    if len(index.terms) == 1 and index.const == 0 and index.terms[0][1] == 1 and isinstance(index.terms[0][0], Axis):
+        return index.terms[0][0]
+    return None
+
+
+def _absorbed(made: Producer, users: Sequence[Kernel]) -> list[Kernel] | None:
+    """The readers with the value computed inside, None where storing it is cheaper or a reader cannot take it."""
+    saved = LAUNCH + stream(made.buffer) * (WRITE + len(users)) + sum(map(stream, made.kernel.reads()))
+    work = arithmetic(made.value)
+    lost = -work * points(made.kernel.axes)
+    for k in users:
+        lost += sum(stream(b) for b in made.kernel.reads() if b not in k.reads())
+        for _, scope in sites(k, made.buffer):
+            if scope is None:
+                return None
+            lost += work * points(scope)
+    if not users or lost >= saved:
+        return None
+    changed = [absorb(k, made, f"cheaper to compute again in {_number(len(users))} than to store") for k in users]
+    return changed if all(_small(k) and made.buffer not in k.reads() for k in changed) else None
+
+
+def _number(readers: int) -> str:
+    return "its reader" if readers == 1 else f"its {readers} readers"
+
+
+def _small(kernel: Kernel) -> bool:
+    calls = sum(e.kind == "call" for e in kernel.expressions)
+    return calls <= MAX_CALLS and len({*kernel.reads(), *kernel.writes()}) <= MAX_BUFFERS
+
+
+def absorb(kernel: Kernel, made: Producer, why: str) -> Kernel:
+    """The kernel with every load of the producer's result computed in place."""
+
+    def change(e: Expr) -> Expr:
+        return made.at(e.data[1]) if e.kind == "load" and e.data[0] is made.buffer else e
+
+    stores = tuple(Store(s.buffer, s.index, loops.transform(s.value, change)) for s in kernel.stores)
+    nodes = tuple(dict.fromkeys([*made.kernel.nodes, *kernel.nodes]))
+    kept = [n for n in made.kernel.nodes if n not in kernel.nodes and n.op.kind not in ("source", "movement")]
+    reasons = tuple(f"{n.op.name}: {why}" for n in kept)
+    return Kernel(kernel.name, kernel.axes, stores, nodes, (*reasons, *kernel.reasons))
+
+
+def sites(kernel: Kernel, buffer: Buffer) -> list[tuple[Expr, set[Axis] | None]]:
+    """Each load of the buffer, and the axes of the loops around it: None for the operand of a contraction, which reads
+    each element many times."""
+    parts = contraction(kernel)
+    reused = parts is not None and any(not {*kernel.axes, *parts[0].data[1]} <= e.axes for e in parts[1:3])
+    found: list[tuple[Expr, set[Axis] | None]] = []
+    loads = [e for e in kernel.loads if e.data[0] is buffer]
+    inside = {e: set(kernel.axes) for e in loads}
+    for r in kernel.expressions:
+        if r.kind == "reduce":
+            below = set(loops.postorder(r.args))
+            for e in loads:
+                if e in below:
+                    inside[e] |= set(r.data[1])
+    for e in loads:
+        operand = reused and parts is not None and e in parts[1:3]
+        found.append((e, None if operand else inside[e]))
+    return found
+
+
+def arithmetic(value: Expr) -> float:
+    """Cycles per element for the calls in a value, in vectors."""
+    calls = [e.data for e in loops.postorder([value]) if e.kind == "call"]
+    return sum(PER_FLOP * OPS[c].flops for c in calls)
+
+
+def points(axes: Iterable[Axis]) -> float:
+    return float(math.prod(nominal(x.extent) for x in axes))
+
+
+def size(b: Buffer) -> int:
+    """Bytes, with symbols at their nominal size."""
+    return math.prod(nominal(d) for d in b.shape) * dtypes.ITEMSIZE[b.dtype]
+
+
+def stream(b: Buffer) -> float:
+    """Cycles of one core to read a buffer from where it will be."""
+    bytes = size(b)
+    return bytes / (FROM_L2 if bytes <= L2 else FROM_L3 if bytes <= L3 else FROM_MEMORY)
+
+
+__all__ = ["Producer", "absorb", "arithmetic", "points", "producer", "recompute", "sites", "size", "stream"]

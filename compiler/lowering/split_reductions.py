@@ -1,0 +1,82 @@
+"""Long sums with few results in two kernels: per image first, then over the images.
+
+Threads share the results of a kernel, and the sums of a batch normalisation have as many results as channels: one
+chunk of lanes, so one thread. Where results are few and sums are long, the outermost summed axis becomes an axis of the
+result of a first kernel, and a second one sums over it. The parts do not depend on the number of threads, nor do the
+bits of the sums. Leans on `planning` for how a kernel would run undivided.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from ..loops import expressions as loops
+from ..loops.expressions import Axis, Expr
+from ..loops.kernels import Buffer, Kernel, Store
+from ..shapes import nominal
+from ..targets.cpu.planning import plan
+from ..targets.cpu.schedule import Chunked, Plain
+from ..targets.cpu.winograd_maps import mapped
+
+LONG = 1 << 16
+"""Fewer points than this are summed before other threads have woken up."""
+FEW = 32
+"""Shares of work from which on the results themselves keep every thread busy."""
+EACH = 32
+"""Points per part at least, so that the parts are little to write and read again."""
+
+
+def in_parts(kernel: Kernel) -> list[Kernel]:
+    """The kernel, or two kernels in its place."""
+    sums = [e for e in kernel.expressions if e.kind == "reduce"]
+    axis = outermost(kernel, sums)
+    if axis is None or mapped(kernel) is not None:
+        return [kernel]
+    schedule, _ = plan(kernel)
+    if not isinstance(schedule, Plain | Chunked) or _shares(schedule) >= FEW:
+        return [kernel]
+    return split(kernel, sums, axis)
+
+
+def outermost(kernel: Kernel, sums: Sequence[Expr]) -> Axis | None:
+    """The axis with the longest steps through memory that all sums have in common, if they are long enough."""
+    if not sums or len({e.axes for e in sums}) > 1:
+        return None
+    common = set.intersection(*(set(e.data[1]) for e in sums))
+    inside = [x for e in sums for x in loops.postorder(e.args)]
+    if any(x.kind == "reduce" for x in inside) or any(e.data[0] == "argmax" for e in sums):
+        return None
+    places = [x.data[0].address(x.data[1]) for x in inside if x.kind == "load"]
+    step = {x: max((nominal(p.coefficient(x)) for p in places), default=0) for x in common}
+    axis = max(step, key=lambda x: step[x], default=None)
+    if axis is None:
+        return None
+    each = min(math.prod(nominal(x.extent) for x in e.data[1] if x is not axis) for e in sums)
+    results = math.prod(nominal(x.extent) for x in sums[0].axes)
+    return axis if each >= EACH and each * nominal(axis.extent) * results >= LONG else None
+
+
+def _shares(schedule: Plain | Chunked) -> int:
+    """How many shares of work threads can take."""
+    chunks = math.ceil(nominal(schedule.lane.extent) / schedule.size) if isinstance(schedule, Chunked) else 1
+    return chunks * math.prod(nominal(x.extent) for x in schedule.order)
+
+
+def split(kernel: Kernel, sums: Sequence[Expr], axis: Axis) -> list[Kernel]:
+    """The sums of each place along `axis`, and the kernel with sums over those in their place."""
+    kept = tuple(x for x in kernel.axes if x in sums[0].axes)
+    index = tuple(map(loops.at, (axis, *kept)))
+    stores: list[Store] = []
+    table: dict[Expr, Expr] = {}
+    for i, e in enumerate(sums):
+        kind, axes = e.data
+        name = f"{kernel.name}_parts{i + 1 if len(sums) > 1 else ''}"
+        parts = Buffer(name, (axis.extent, *(x.extent for x in kept)), e.dtype, "temp")
+        part = loops.reduction(kind, [x for x in axes if x is not axis], e.args[0], e.dtype)
+        stores.append(Store(parts, index, part))
+        table[e] = loops.reduction(kind, [axis], loops.load(parts, index, e.dtype), e.dtype)
+    reason = "few results of long sums: summed within each part of the outermost axis, then over the parts"
+    first = Kernel(f"{kernel.name}_parts", (axis, *kept), tuple(stores), kernel.nodes, (*kernel.reasons, reason))
+    whole = tuple(Store(s.buffer, s.index, loops.transform(s.value, lambda e: table.get(e, e))) for s in kernel.stores)
+    return [first, Kernel(kernel.name, kernel.axes, whole, kernel.nodes, kernel.reasons)]

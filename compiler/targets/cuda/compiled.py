@@ -1,0 +1,228 @@
+"""`kw.compile(..., device="cuda")`: cubins from the cache or compiled now, and the program handed to the GPU's runtime.
+
+Where the driver, a GPU or the extra is missing, one line says what and how to get it. Nothing runs on the CPU instead.
+Leans on `program`, `build` and `runtime.cuda`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from .... import runtime
+from ....runtime.cuda import CudaExecutable, CudaKernelSpec, CudaProgram, Driver, absent
+from ....runtime.locks import once
+from ... import config, dtypes
+from ...errors import CompileError
+from ...graph.node import toposort
+from ...graph.tensor import Tensor
+from ...loops.kernels import Buffer
+from ...pipeline import Compiled
+from ...shapes import poly
+from ...shapes import typical as typical_sizes
+from ..cpu.assemble import KernelInfo, kernel_cache, kernel_info, symbol
+from ..shared.workers import build_all
+from . import build, program
+from .build import Arch
+from .tensor_cores import check_precision
+
+
+def require(index: int = 0) -> None:
+    """Raise CompileError, in one line, where GPU number `index` cannot be used or kernels cannot be compiled."""
+    missing = [absent(index)] if absent(index) else []
+    packages = build.missing_parts()
+    if packages:
+        missing.append(f"the packages {', '.join(packages)} ({build.INSTALL})")
+    if missing:
+        raise CompileError(
+            f"compile: device 'cuda' needs {' and '.join(missing)}; device 'cpu' runs the same program on this machine"
+        )
+
+
+@once
+def driver(index: int) -> Driver:
+    """The process's handle of a GPU."""
+    return Driver(index)
+
+
+class CudaKernelInfo(KernelInfo):
+    """One CUDA kernel, for reading."""
+
+    @cached_property
+    def asm(self) -> str:
+        """The PTX."""
+        return str(_parts(self.key)["ptx"])
+
+    @cached_property
+    def resources(self) -> str:
+        """What ptxas says of registers, shared memory and spills."""
+        return str(_parts(self.key)["log"])
+
+    @cached_property
+    def llvm(self) -> str:
+        """Refused: numba-cuda's LLVM IR is not kept."""
+        raise CompileError("a CUDA kernel has no LLVM IR to show; its assembly is PTX")
+
+
+def _parts(key: str) -> Any:
+    parts = kernel_cache().get(key)
+    if parts is None:
+        raise runtime.LoadError(f"kernel {key} is no longer in the cache; compile the program again to read it")
+    return parts
+
+
+def kernel_key(kernel: program.CudaKernel, arch: Arch) -> str:
+    """The key of a kernel's cubin in the cache."""
+    return build.key(kernel.source.text, kernel.source.kinds, kernel.bounds, arch)
+
+
+def cubins(kernels: Sequence[program.CudaKernel], arch: Arch) -> dict[str, bytes]:
+    """Cubins by key, from the cache, or compiled now on all cores and kept. Raises CompileError without the extra."""
+    found: dict[str, bytes] = {}
+    missing: dict[str, program.CudaKernel] = {}
+    for kernel in kernels:
+        key = kernel_key(kernel, arch)
+        if key in found or key in missing:
+            continue
+        parts = kernel_cache().get(key)
+        if parts is None:
+            missing[key] = kernel
+        else:
+            found[key] = bytes(parts["cubin"])  # type: ignore[arg-type]
+    if not missing:
+        return found
+    build.require()
+
+    def keep(name: str, built: build.Code) -> None:
+        key = name.removeprefix(symbol(""))
+        if built.cubin is not None:
+            found[key] = built.cubin
+            source = missing[key].source.text
+            kernel_cache().put(key, {"cubin": built.cubin, "ptx": built.ptx, "log": built.log, "source": source})
+
+    jobs = {symbol(key): (k.source.text, k.source.kinds, k.bounds, arch) for key, k in missing.items()}
+    build_all(jobs, config.helpers(), keep, build.compile_job)
+    if missing.keys() - found.keys():
+        raise CompileError(f"CUDA kernels need nvJitLink to become machine code; run: {build.INSTALL}")
+    return found
+
+
+class Cuda(Compiled):
+    """The program on GPU number `index`; every step one CUDA graph."""
+
+    def __init__(
+        self,
+        inputs: Sequence[Tensor],
+        outputs: Sequence[Tensor],
+        updates: Mapping[Tensor, Tensor],
+        index: int = 0,
+        typical: Mapping[str, int] = MappingProxyType({}),
+        device: Driver | None = None,
+        precision: str = "float32",
+    ):
+        check_precision(precision)
+        super().__init__(inputs, outputs, updates)
+        if any(node.dtype == dtypes.BFLOAT16 for node in toposort([*inputs, *outputs, *updates.values()])):
+            raise CompileError("compile: device 'cuda' has no bfloat16 kernels; use 'cpu', or compute in float32")
+        if device is None:
+            require(index)
+            device = driver(index)
+        with typical_sizes(typical):
+            built = program.build(self.inputs, self.outputs, self.updates, precision)
+        self.program = assemble(built, device.arch)
+        self.kernels = [_info(k, spec.key) for k, spec in zip(built.kernels, self.program.kernels)]
+        states = [b.node.attrs.state for b in built.buffers if b.kind == "state"]
+        self.executable = CudaExecutable(self.program, states, device)
+
+    def run(self, arrays: Sequence[Any], steps: int = 1, per_step: Sequence[int] = ()) -> list[np.ndarray]:
+        return self.executable.run(self._check(arrays), steps, frozenset(per_step))
+
+    def __str__(self) -> str:
+        from ..shared.inspect import table
+
+        return table(self)
+
+
+class Listing:
+    """The kernels of a program for an architecture such as "sm_90", for reading: no GPU is needed, and the extra only
+    for PTX. Raises CompileError for an architecture that is none."""
+
+    def __init__(
+        self,
+        inputs: Sequence[Tensor],
+        outputs: Sequence[Tensor],
+        updates: Mapping[Tensor, Tensor],
+        arch: str = "sm_90",
+        typical: Mapping[str, int] = MappingProxyType({}),
+        precision: str = "float32",
+    ):
+        found = re.fullmatch(r"sm_(\d+)(\d)", arch)
+        if found is None:
+            raise CompileError(f"an architecture is written sm_80 or sm_90, not {arch!r}")
+        self.arch = int(found[1]), int(found[2])
+        with typical_sizes(typical):
+            self.built = program.build(inputs, outputs, updates, precision).kernels
+        self.kernels = [_info(k, kernel_key(k, self.arch)) for k in self.built]
+
+    def compile(self, *infos: CudaKernelInfo) -> None:
+        """Make kernels' PTX, for `asm` and `resources`. Raises CompileError without the extra."""
+        number = {id(k): i for i, k in enumerate(self.kernels)}
+        cubins([self.built[number[id(info)]] for info in infos], self.arch)
+
+    def __str__(self) -> str:
+        from ..shared.inspect import table
+
+        return table(self)
+
+
+def assemble(built: program.CudaProgram, arch: Arch) -> CudaProgram:
+    """The artefact for the runtime, with a cubin for every kernel."""
+    number = {b: i for i, b in enumerate(built.buffers)}
+    lives = _lifetimes(built)
+    code = cubins(built.kernels, arch)
+    specs = []
+    for k in built.kernels:
+        key = kernel_key(k, arch)
+        names, launch = k.source.names, k.source.launch
+        args: list[runtime.Arg] = [runtime.SizeArg(poly(d)) for d in names.sizes]
+        args += [runtime.BufferArg(number[b]) for b in names.buffers]
+        grid = tuple((poly(extent), size) for extent, size in launch.blocks)
+        specs.append(CudaKernelSpec(k.name, key, symbol(key), tuple(args), launch.threads, grid))
+    plan = runtime.Program(
+        "program",
+        tuple(_spec(b, lives) for b in built.buffers),
+        (),
+        tuple(number[b] for b in built.inputs),
+        tuple(number[b] for b in built.outputs),
+        tuple(i for b, i in number.items() if b.kind == "state"),
+        built.checks,
+        built.size_checks,
+    )
+    plan.verify()
+    written = {number[b] for k in built.kernels for b in k.kernel.writes() if b.kind == "state"}
+    return CudaProgram(plan, tuple(specs), code, frozenset(written))
+
+
+def _lifetimes(built: program.CudaProgram) -> dict[Buffer, tuple[int, int]]:
+    """The first and last kernel that use each buffer; kernels of a stream run one after another."""
+    lives: dict[Buffer, tuple[int, int]] = {}
+    for i, k in enumerate(built.kernels):
+        for b in (*k.kernel.reads(), *k.kernel.writes()):
+            lives[b] = (lives.get(b, (i, i))[0], i)
+    return lives
+
+
+def _spec(b: Buffer, lives: Mapping[Buffer, tuple[int, int]]) -> runtime.BufferSpec:
+    first, last = lives.get(b, (0, 0))
+    data = b.node.attrs.value.array if b.kind == "constant" else None
+    return runtime.BufferSpec(b.name, b.dtype, tuple(map(poly, b.shape)), b.order, b.kind, first, last, data)  # type: ignore[arg-type]
+
+
+def _info(k: program.CudaKernel, key: str) -> CudaKernelInfo:
+    k.kernel.schedule = k.schedule
+    return kernel_info(k.kernel, key, k.source, CudaKernelInfo)

@@ -1,0 +1,103 @@
+"""What a kernel costs a GPU under its buffers' orders: bytes through the level-2 cache, and multiply-adds.
+
+Only ratios matter, to compare orders of axes: memory is read in sectors of 32 bytes, so neighbouring threads at distant
+elements move up to eight times what they use. Rates are those of an A100's data sheet. Leans on `schedule`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from ...dtypes import ITEMSIZE
+from ...loops import expressions as loops
+from ...loops.expressions import Axis, Expr, Index
+from ...loops.kernels import Kernel
+from ...shapes import nominal
+from ..cpu.schedule import address
+from ..shared.writer import _memory_order
+from .contraction import Tiled
+from .schedule import PerGroup, PerStrip, PerThread, plan
+from .tensor_cores import Tensor
+
+SECTOR = 32
+BANDWIDTH = 2.0e12
+MULTIPLY_ADDS = {"float32": 9.7e12, "tf32": 78e12, "bfloat16": 156e12}
+PART_OF_PEAK = 0.5
+LAUNCH = 2e-6
+NARROW_COPY = 2.0
+"""What copies of 4 bytes cost beside those of 16."""
+
+
+def seconds(kernel: Kernel, precision: str = "float32") -> float:
+    """The predicted time of one run, with symbols at their nominal size."""
+    s = plan(kernel, precision)
+    if isinstance(s, Tensor | Tiled):
+        return LAUNCH + _of_product(kernel, s)
+    moved = 0.0
+    within = _reduced_along(kernel) if isinstance(s, PerGroup) else {}
+    lane = _lane(s)
+    for e in kernel.loads:
+        moved += _elements(e.axes) * _bytes(address(e), within.get(e, lane), e.data[0].dtype)
+    return LAUNCH + (moved + _stored(kernel, lane)) / BANDWIDTH
+
+
+def _lane(s: PerThread | PerGroup | PerStrip) -> Axis | None:
+    """The axis along which neighbouring threads go."""
+    if isinstance(s, PerThread):
+        return s.runs[-1][-1] if s.runs else None
+    axes = s.inner if isinstance(s, PerGroup) else s.axes
+    return axes[-1] if axes else None
+
+
+def _reduced_along(kernel: Kernel) -> dict[Expr, Axis]:
+    """For each load of a shared reduction, the axis of its terms along which the group's threads go."""
+    found: dict[Expr, Axis] = {}
+    for e in kernel.expressions:
+        if e.kind == "reduce":
+            last = _memory_order(e.data[1], e.args[0])[-1]
+            found |= dict.fromkeys(loops.loads(e.args), last)
+    return found
+
+
+def _elements(axes: Iterable[Axis]) -> int:
+    return math.prod(nominal(x.extent) for x in axes)
+
+
+def _bytes(place: Index, lane: Axis | None, dtype: str) -> float:
+    """Bytes moved for each element used."""
+    size = ITEMSIZE[dtype]
+    if lane is None or lane not in place.axes:
+        return size
+    step = abs(nominal(place.coefficient(lane))) if place.affine_in([lane]) else SECTOR
+    return float(min(max(step, 1) * size, max(SECTOR, size)))
+
+
+def _stored(kernel: Kernel, lane: Axis | None) -> float:
+    space = _elements(kernel.axes)
+    return sum(space * _bytes(s.buffer.address(s.index), lane, s.buffer.dtype) for s in kernel.stores)
+
+
+def _of_product(kernel: Kernel, s: Tensor | Tiled) -> float:
+    """Each operand is read once for every tile along the other side; the rest once."""
+    points, m, n, k = s.sizes()
+    t = s.tile
+    a = _panel(s.a, (*s.rows[-1:], *s.summed)) * m * k * math.ceil(n / t.columns)
+    b = _panel(s.b, (*s.columns[-1:], *s.summed)) * n * k * math.ceil(m / t.rows)
+    if isinstance(s, Tensor):
+        a, b = (x * (1.0 if p.vector == 4 else NARROW_COPY) for x, p in ((a, s.a_panel), (b, s.b_panel)))
+    inside = set(loops.loads([s.reduction]))
+    rest = sum(
+        _elements(e.axes) * _bytes(address(e), s.columns[-1], e.data[0].dtype) for e in kernel.loads if e not in inside
+    )
+    rate = MULTIPLY_ADDS[s.precision if isinstance(s, Tensor) else "float32"] * PART_OF_PEAK
+    padded = math.ceil(m / t.rows) * t.rows * math.ceil(n / t.columns) * t.columns
+    return (points * (a + b) + rest + _stored(kernel, s.columns[-1])) / BANDWIDTH + points * padded * k / rate
+
+
+def _panel(operand: Expr, ways: Sequence[Axis]) -> float:
+    """Bytes moved for each element of an operand, along the best of the axes that copies can follow."""
+    return sum(
+        min(_bytes(address(e), x, e.data[0].dtype) for x in ways if x in address(e).axes or x is ways[-1])
+        for e in loops.loads([operand])
+    )

@@ -1,0 +1,234 @@
+"""The functions that CUDA kernels call: each as LLVM IR for numba-cuda, beside its meaning in NumPy.
+
+`namespace()` is for numba-cuda; `TWINS` has the same names for the lockstep executor. Functions of one float go to
+NVIDIA's libdevice by its C names. There are no calls between jitted functions, which numba-cuda cannot compile without
+a driver: every body is emitted where it is called. Leans on llvmlite; on numba-cuda inside `namespace` only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import cache, partial
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+
+from ..shared.philox import PHILOX_MULTIPLIERS, PHILOX_ROUNDS, PHILOX_WEYL, philox_reference, uniform_reference
+from . import mma
+
+F32, F64 = ir.FloatType(), ir.DoubleType()
+I32, I64 = ir.IntType(32), ir.IntType(64)
+
+LIBDEVICE = {
+    name: (f"__nv_{c}f", f"__nv_{c}", arity)
+    for name, c, arity in (
+        *((n, n, 1) for n in ("exp", "expm1", "log", "log1p", "sqrt", "rsqrt", "tanh", "erf", "sin", "cos")),
+        *((n, n, 1) for n in ("floor", "ceil")),
+        ("round", "rint", 1),
+        ("pow", "pow", 2),
+    )
+}
+CASTS = ("float32", "float64", "int32", "int64", "uint8", "uint32")
+
+
+# ---------------------------------------------------------------- what they mean, in NumPy
+
+
+def _erf(x: Any) -> Any:
+    x = np.asarray(x)
+    return np.vectorize(math.erf, otypes=[x.dtype])(x) if x.size else x
+
+
+def _random_bits(place: Any, stream: Any, step: Any, seed: Any) -> Any:
+    step, seed = (np.asarray(v).astype(np.uint64) for v in (step, seed))
+    high = np.uint64(32)
+    return philox_reference((place, stream, step, step >> high), (seed, seed >> high))[0]
+
+
+TWINS: dict[str, Callable[..., Any]] = {
+    "exp": np.exp,
+    "expm1": np.expm1,
+    "log": np.log,
+    "log1p": np.log1p,
+    "sqrt": np.sqrt,
+    "rsqrt": lambda x: 1 / np.sqrt(x),
+    "tanh": np.tanh,
+    "erf": _erf,
+    "sin": np.sin,
+    "cos": np.cos,
+    "floor": np.floor,
+    "ceil": np.ceil,
+    "round": np.round,
+    "pow": np.power,
+    "abs": np.abs,
+    "sign": np.sign,
+    "maximum": np.maximum,
+    "minimum": np.minimum,
+    "where": np.where,
+    "quotient": np.floor_divide,
+    "remainder": np.remainder,
+    "random_bits": _random_bits,
+    "bits_to_uniform": lambda bits: uniform_reference(np.asarray(bits)),
+    **mma.TWINS,
+}
+
+
+# ---------------------------------------------------------------- as LLVM IR
+
+
+def _emit_libdevice(names: tuple[str, str, int]) -> Callable[..., Any]:
+    def emit(builder: ir.IRBuilder, signed: bool, *args: ir.Value) -> ir.Value:
+        kind = args[0].type
+        name = names[0] if kind == F32 else names[1]
+        function = builder.module.globals.get(name)
+        if function is None:
+            function = ir.Function(builder.module, ir.FunctionType(kind, [kind] * len(args)), name)
+        return builder.call(function, args)
+
+    return emit
+
+
+def _extreme(relation: str) -> Callable[..., Any]:
+    """The first where it is beyond the second or NaN, else the second (which may be NaN)."""
+
+    def emit(builder: ir.IRBuilder, signed: bool, a: ir.Value, b: ir.Value) -> ir.Value:
+        if a.type in (F32, F64):
+            first = builder.or_(builder.fcmp_ordered(relation, a, b), builder.fcmp_unordered("uno", a, a))
+        else:
+            first = (builder.icmp_signed if signed else builder.icmp_unsigned)(relation, a, b)
+        return builder.select(first, a, b)
+
+    return emit
+
+
+def _emit_abs(builder: ir.IRBuilder, signed: bool, x: ir.Value) -> ir.Value:
+    if x.type in (F32, F64):
+        bits = I32 if x.type == F32 else I64
+        mask = ir.Constant(bits, 0x7FFFFFFF if x.type == F32 else 0x7FFFFFFFFFFFFFFF)
+        return builder.bitcast(builder.and_(builder.bitcast(x, bits), mask), x.type)
+    if not signed:
+        return x
+    return builder.select(builder.icmp_signed("<", x, ir.Constant(x.type, 0)), builder.neg(x), x)
+
+
+def _emit_sign(builder: ir.IRBuilder, signed: bool, x: ir.Value) -> ir.Value:
+    """-1, 0 or 1; NaN and the sign of zero stay."""
+    zero, one = ir.Constant(x.type, 0), ir.Constant(x.type, 1)
+    if x.type in (F32, F64):
+        below, above = builder.fcmp_ordered("<", x, zero), builder.fcmp_ordered(">", x, zero)
+    else:
+        below = builder.icmp_signed("<", x, zero) if signed else ir.Constant(ir.IntType(1), 0)
+        above = (builder.icmp_signed if signed else builder.icmp_unsigned)(">", x, zero)
+    return builder.select(above, one, builder.select(below, ir.Constant(x.type, -1), x))
+
+
+def _divide(operation: str) -> Callable[..., Any]:
+    """Of non-negative numbers below 2^31: one 32-bit operation, where Python's // and % are 64-bit and rounded down."""
+
+    def emit(builder: ir.IRBuilder, signed: bool, a: ir.Value, b: ir.Value) -> ir.Value:
+        return builder.zext(getattr(builder, operation)(builder.trunc(a, I32), builder.trunc(b, I32)), I64)
+
+    return emit
+
+
+def _emit_random_bits(
+    builder: ir.IRBuilder, signed: bool, place: ir.Value, stream: ir.Value, step: ir.Value, seed: ir.Value
+) -> ir.Value:
+    """The first word of Philox-4x32 for the counter (place, stream, step) and the key seed."""
+
+    def halves(x: ir.Value) -> list[ir.Value]:
+        return [builder.trunc(x, I32), builder.trunc(builder.lshr(x, ir.Constant(I64, 32)), I32)]
+
+    def product(a: ir.Value, multiplier: int) -> list[ir.Value]:
+        return halves(builder.mul(builder.zext(a, I64), ir.Constant(I64, multiplier)))
+
+    c = [builder.trunc(place, I32), builder.trunc(stream, I32), *halves(step)]
+    k = halves(seed)
+    for _ in range(PHILOX_ROUNDS):
+        (low0, high0), (low1, high1) = product(c[0], PHILOX_MULTIPLIERS[0]), product(c[2], PHILOX_MULTIPLIERS[1])
+        first = builder.xor(builder.xor(high1, c[1]), k[0])
+        third = builder.xor(builder.xor(high0, c[3]), k[1])
+        c = [first, low1, third, low0]
+        k = [builder.add(each, ir.Constant(I32, weyl)) for each, weyl in zip(k, PHILOX_WEYL)]
+    return c[0]
+
+
+def _emit_uniform(builder: ir.IRBuilder, signed: bool, bits: ir.Value) -> ir.Value:
+    upper = builder.lshr(bits, ir.Constant(I32, 8))
+    return builder.fmul(builder.sitofp(upper, F32), ir.Constant(F32, 2.0**-24))
+
+
+def _emit_where(builder: ir.IRBuilder, signed: bool, chosen: ir.Value, a: ir.Value, b: ir.Value) -> ir.Value:
+    return builder.select(chosen, a, b)
+
+
+@cache
+def namespace() -> dict[str, Any]:
+    """All that kernel source may name besides `cuda`, as numba-cuda understands it."""
+    types: Any = import_module("numba.cuda.types")  # mypy sees the numba.cuda of numba, which numba-cuda replaces
+    intrinsic = import_module("numba.cuda.extending").intrinsic
+
+    def numeric(name: str, emit: Callable[..., Any], arity: int, floating: bool = False) -> Any:
+        """Arguments of one type, which is the result's."""
+
+        def typed(typingctx: Any, *args: Any) -> Any:
+            plain = [types.unliteral(a) for a in args]
+            common = plain[0] if len(set(plain)) == 1 else typingctx.unify_types(*plain)
+            fits = isinstance(common, types.Float if floating else (types.Float, types.Integer))
+            return _implement(common(*[common] * arity), emit, getattr(common, "signed", True)) if fits else None
+
+        return _named(intrinsic, name, typed, arity)
+
+    def fixed(name: str, result: str, arguments: tuple[str, ...], emit: Callable[..., Any]) -> Any:
+        signature = getattr(types, result)(*(getattr(types, a) for a in arguments))
+        return _named(intrinsic, name, lambda typingctx, *args: _implement(signature, emit, True), len(arguments))
+
+    def where(typingctx: Any, chosen: Any, a: Any, b: Any) -> Any:
+        common = typingctx.unify_types(types.unliteral(a), types.unliteral(b))
+        return _implement(common(types.boolean, common, common), _emit_where, True)
+
+    return {
+        **{name: getattr(types, name) for name in CASTS},
+        "INFINITY": math.inf,
+        "NAN": math.nan,
+        **{name: numeric(name, _emit_libdevice(c), c[2], True) for name, c in LIBDEVICE.items()},
+        "maximum": numeric("maximum", _extreme(">"), 2),
+        "minimum": numeric("minimum", _extreme("<"), 2),
+        "abs": numeric("abs", _emit_abs, 1),
+        "sign": numeric("sign", _emit_sign, 1),
+        "quotient": fixed("quotient", "int64", ("int64", "int64"), _divide("udiv")),
+        "remainder": fixed("remainder", "int64", ("int64", "int64"), _divide("urem")),
+        "random_bits": fixed("random_bits", "uint32", ("int64",) * 4, _emit_random_bits),
+        "bits_to_uniform": fixed("bits_to_uniform", "float32", ("uint32",), _emit_uniform),
+        "where": _named(intrinsic, "where", where, 3),
+        **mma.namespace(partial(_named, intrinsic)),
+    }
+
+
+def _implement(signature: Any, emit: Callable[..., Any], signed: bool) -> Any:
+    def generate(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
+        return emit(builder, signed, *args)
+
+    return signature, generate
+
+
+BY_ARITY: dict[int, Callable[..., Any]] = {
+    0: lambda typed: lambda typingctx: typed(typingctx),
+    1: lambda typed: lambda typingctx, a: typed(typingctx, a),
+    2: lambda typed: lambda typingctx, a, b: typed(typingctx, a, b),
+    3: lambda typed: lambda typingctx, a, b, c: typed(typingctx, a, b, c),
+    4: lambda typed: lambda typingctx, a, b, c, d: typed(typingctx, a, b, c, d),
+    5: lambda typed: lambda typingctx, a, b, c, d, e: typed(typingctx, a, b, c, d, e),
+    6: lambda typed: lambda typingctx, a, b, c, d, e, f: typed(typingctx, a, b, c, d, e, f),
+}
+"""A typing function by its number of arguments, which numba-cuda reads from the function's own signature."""
+
+
+def _named(intrinsic: Any, name: str, typed: Callable[..., Any], arity: int) -> Any:
+    """An intrinsic of `arity` arguments."""
+    definition = BY_ARITY[arity](typed)
+    definition.__name__ = definition.__qualname__ = name
+    return intrinsic(definition)

@@ -1,0 +1,132 @@
+"""Kernels for NVIDIA GPUs: the schedule of a kernel printed as Python source that numba-cuda compiles.
+
+A form per schedule: a thread per point, a group of threads per reduction and a strip of points stand here, products of
+matrices in `tile_printer` and `tensor_printer`. The source is one flat function of sizes and pointers, with literal
+sizes of tiles and without calls to other kernels. The same source runs in the lockstep executor. Leans on `writer` for
+expressions.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+from ...loops.kernels import Kernel
+from ...rewriting.verify import verify_source
+from ...shapes import Dim, product
+from .contraction import Tiled
+from .schedule import WARP, Launch, PerGroup, PerStrip, PerThread, Schedule, launch, shared_reductions
+from .tensor_cores import Tensor
+from .tensor_printer import print_tensor
+from .tile_printer import print_tiled
+from .writer import CudaNames, CudaWriter
+
+
+@dataclass(frozen=True)
+class Source:
+    """A printed kernel: `text` with neutral names, the kinds of its arguments, and how it is started."""
+
+    text: str
+    names: CudaNames
+    kinds: tuple[str, ...]
+    launch: Launch
+
+    def pretty(self, name: str) -> str:
+        """For reading: the user's names."""
+        return self.names.pretty(self.text).replace("def kernel(", f"def {name}(", 1)
+
+
+def print_kernel(kernel: Kernel, schedule: Schedule) -> Source:
+    """The kernel's source under a schedule. Raises VerifyError where a result is left unwritten."""
+    w = CudaWriter(kernel)
+    if isinstance(schedule, Tiled):
+        print_tiled(schedule, w)
+    elif isinstance(schedule, Tensor):
+        print_tensor(schedule, w)
+    elif isinstance(schedule, PerStrip):
+        _per_strip(schedule, w)
+    elif isinstance(schedule, PerGroup):
+        _per_group(schedule, w)
+    else:
+        _per_thread(schedule, w)
+    assert isinstance(w.names, CudaNames)
+    names, kinds = w.names.arguments()
+    text = w.text("kernel", names)
+    verify_source(kernel, text, w.names.buffers)
+    return Source(text, w.names, tuple(kinds), launch(schedule))
+
+
+# ---------------------------------------------------------------- a thread per point
+
+
+def _per_thread(s: PerThread, w: CudaWriter) -> None:
+    axes = [x for run in s.runs for x in run]
+    points: Dim = product(x.extent for x in axes)
+    w.line(f"p = cuda.blockIdx.x * {s.threads} + cuda.threadIdx.x")
+    if s.vector == 1:
+        with w.nest(f"if p < {w.names.size(points)}:", *axes, conditional=True):
+            w.decode("p", s.runs, "i")
+            w.stores()
+        return
+    with w.nest(f"if p * {s.vector} < {w.names.size(points)}:", *axes[: -len(s.runs[-1])], conditional=True):
+        w.line(f"first = p * {s.vector}")
+        w.decode("first", s.runs, "i")
+        last = w.axis_names[axes[-1]]
+        with w.nest(f"for e in range({s.vector}):", *s.runs[-1]):
+            for x in s.runs[-1]:
+                w.bind(x, f"({last} + e)")
+            w.stores()
+
+
+# ---------------------------------------------------------------- a warp or a block per reduction
+
+
+def _per_group(s: PerGroup, w: CudaWriter) -> None:
+    """Groups past the last point work on the last one, since all threads must meet, and store nothing."""
+    points: Dim = product(x.extent for x in s.outer)
+    per_block = s.threads // s.group
+    n = w.names.size(points)
+    w.bind_outermost(*s.outer)
+    w.line("t = cuda.threadIdx.x")
+    if per_block == 1:
+        w.line("lane = t")
+        w.line("point = cuda.blockIdx.x")
+    else:
+        w.line(f"lane = t % {s.group}")
+        w.line(f"point = cuda.blockIdx.x * {per_block} + t // {s.group}")
+    whole = per_block == 1 or (isinstance(points, int) and points % per_block == 0)
+    if not whole:
+        w.line("wanted = point")
+        w.line(f"point = min(point, {n} - 1)")
+    if s.outer:
+        w.decode("point", s.outer, "o")
+    for e in shared_reductions(w.kernel.values):
+        w.share(e, s.group)
+    conditions = ([] if whole else [f"wanted < {n}"]) + ([] if s.inner else ["lane == 0"])
+    with w.nest(f"if {' and '.join(conditions)}:", conditional=True) if conditions else nullcontext():
+        if not s.inner:
+            w.stores()
+            return
+        count = w.names.size(product(x.extent for x in s.inner))
+        with w.nest(f"for j in range(lane, {count}, {s.group}):", *s.inner, conditional=True):
+            w.decode("j", s.inner, "i")
+            w.stores()
+
+
+# ---------------------------------------------------------------- a block per strip of neighbouring points
+
+
+def _per_strip(s: PerStrip, w: CudaWriter) -> None:
+    """Lanes past the last point work on the last one, since all threads must meet, and store nothing."""
+    n = w.names.size(product(x.extent for x in s.axes))
+    w.bind_outermost(*s.axes)
+    w.line(f"lane = cuda.threadIdx.x % {WARP}")
+    w.line(f"warp = cuda.threadIdx.x // {WARP}")
+    w.line(f"point = cuda.blockIdx.x * {WARP} + lane")
+    w.line("wanted = point")
+    w.line(f"point = min(point, {n} - 1)")
+    w.decode("point", s.axes, "o")
+    for e in shared_reductions(w.kernel.values):
+        w.share_in_columns(e, s.threads // WARP)
+    with w.nest(f"if warp == 0 and wanted < {n}:", conditional=True):
+        w.stores()

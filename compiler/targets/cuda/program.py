@@ -1,0 +1,149 @@
+"""From a graph to CUDA kernels in order: the CPU's passes up to the loop form, then this folder's schedules.
+
+Orders of axes are searched for as on the CPU, by what kernels would cost the GPU.
+`run_program` runs one without a GPU. Leans on the pipeline's passes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ....runtime.sizes import evaluate
+from ...graph.reference import bind
+from ...graph.tensor import Tensor
+from ...loops.kernels import Buffer, Kernel
+from ...lowering.normalize import normalize
+from ...shapes import poly, product, value
+from . import lockstep
+from .build import Arch, Code, compile_kernel
+from .costs import seconds
+from .parts import divided
+from .printer import Source, print_kernel
+from .schedule import Launch, Schedule, plan
+from .tensor_cores import check_precision
+from .writer import storage
+
+
+@dataclass(frozen=True, eq=False)
+class CudaKernel:
+    """One kernel of a program: its loop form, its schedule and its source."""
+
+    kernel: Kernel
+    schedule: Schedule
+    source: Source
+
+    @property
+    def name(self) -> str:
+        return self.kernel.name
+
+    def compile(self, arch: Arch = (9, 0)) -> Code:
+        """PTX and cubin. Raises CompileError without the extra `cuda`."""
+        return compile_kernel(self.source.text, self.source.kinds, self.bounds, arch)
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """Threads of a block, and blocks that a multiprocessor must have registers for."""
+        return self.source.launch.threads, self.source.launch.resident
+
+    def __str__(self) -> str:
+        return self.source.pretty(self.name)
+
+
+def cuda_kernel(kernel: Kernel, precision: str = "float32") -> CudaKernel:
+    """A kernel scheduled and printed for the GPU."""
+    schedule = plan(kernel, precision)
+    return CudaKernel(kernel, schedule, print_kernel(kernel, schedule))
+
+
+def blocks(launch: Launch, sizes: Mapping[str, int]) -> int:
+    """How many blocks a run starts."""
+    return math.prod(-(-value(extent, sizes) // size) for extent, size in launch.blocks)
+
+
+def run_lockstep(kernel: CudaKernel, memory: Mapping[Buffer, np.ndarray], sizes: Mapping[str, int]) -> None:
+    """Run one kernel in lockstep on flat arrays in their physical order."""
+    names = kernel.source.names
+    given: list[Any] = [evaluate(poly(size), dict(sizes)) for size in names.sizes]
+    given += [memory[b] for b in names.buffers]
+    launch = kernel.source.launch
+    lockstep.run(kernel.source.text, launch.threads, blocks(launch, sizes), given)
+
+
+def flat(buffer: Buffer, array: np.ndarray) -> np.ndarray:
+    """A logical array as a buffer's memory."""
+    return np.array(array.transpose(buffer.order), storage(buffer), order="C").reshape(-1)
+
+
+def logical(buffer: Buffer, memory: np.ndarray, sizes: Mapping[str, int]) -> np.ndarray:
+    """A buffer's memory as a logical array."""
+    shape = [value(d, sizes) for d in buffer.shape]
+    view = memory.reshape([shape[i] for i in buffer.order])
+    return np.array(view.transpose(np.argsort(buffer.order)) if shape else view, buffer.dtype, order="C")
+
+
+@dataclass(frozen=True, eq=False)
+class CudaProgram:
+    """A program as CUDA kernels in the order they run. `outputs` has a buffer for each output asked for."""
+
+    kernels: tuple[CudaKernel, ...]
+    inputs: tuple[Buffer, ...]
+    outputs: tuple[Buffer, ...]
+    checks: tuple[Any, ...]
+    size_checks: tuple[Any, ...]
+
+    @property
+    def buffers(self) -> tuple[Buffer, ...]:
+        """Every buffer, inputs and outputs first."""
+        used = [b for k in self.kernels for b in (*k.kernel.reads(), *k.kernel.writes())]
+        return tuple(dict.fromkeys([*self.inputs, *self.outputs, *used]))
+
+
+def build(
+    inputs: Sequence[Tensor],
+    outputs: Sequence[Tensor],
+    updates: Mapping[Tensor, Tensor],
+    precision: str = "float32",
+) -> CudaProgram:
+    """The passes, in order. Raises CompileError for a precision that is none."""
+    check_precision(precision)
+    from ...lowering import kernel_order as memory
+    from ...lowering import layout
+    from ...pipeline import lowered
+
+    program = lowered(inputs, outputs, updates)
+    kernels = layout.assign([normalize(k) for k in program.kernels], lambda k: seconds(k, precision))
+    kernels = memory.order([part for k in kernels for part in divided(k, precision)])
+    return CudaProgram(
+        tuple(cuda_kernel(k, precision) for k in kernels),
+        tuple(program.buffers[x] for x in inputs),
+        tuple(program.returned),
+        program.limits,
+        program.rooms,
+    )
+
+
+def run_program(program: CudaProgram, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Outputs of one run in lockstep, without a GPU; variables are updated. For checking kernels on small shapes."""
+    sizes = bind({b.node: a for b, a in zip(program.inputs, arrays)})
+    given = dict(zip(program.inputs, arrays))
+    memory: dict[Buffer, np.ndarray] = {}
+    for b in program.buffers:
+        if b in given:
+            memory[b] = flat(b, given[b])
+        elif b.kind == "state":
+            memory[b] = flat(b, b.node.attrs.state.get())
+        elif b.kind == "constant":
+            memory[b] = flat(b, b.node.attrs.value.array)
+        else:
+            memory[b] = np.zeros(value(product(b.shape), sizes), storage(b))
+    for kernel in program.kernels:
+        run_lockstep(kernel, memory, sizes)
+    for b in program.buffers:
+        if b.kind == "state":
+            b.node.attrs.state.set(logical(b, memory[b], sizes))
+    return [logical(b, memory[b], sizes) for b in program.outputs]

@@ -1,0 +1,240 @@
+"""How a kernel is spread over a GPU: which axes become threads, how reductions are shared, how large a tile is.
+
+A schedule is a small frozen value chosen from the kernel's addresses, as on the CPU. `Launch` says how many blocks a
+run starts. Nothing is timed. Leans on `kernels`, and on `contraction` and
+`tensor_cores` for the tiles.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ...dtypes import ITEMSIZE
+from ...loops import expressions as loops
+from ...loops.expressions import Axis, Expr, Index
+from ...loops.kernels import Kernel
+from ...shapes import Dim, divide, nominal, product
+from ..cpu.schedule import address
+from .contraction import Tiled, matrices, plan_tile
+from .tensor_cores import Tensor, plan_tensor
+
+THREADS = 256
+WARP = 32
+VECTOR_BYTES = 16
+SERIAL = 32  # a reduction of fewer terms is summed by one thread
+MANY_SUMS = 32  # of these in a thread's registers, a second block's registers are too few for the rest
+LONG = 1024  # a reduction of more terms is shared by a block
+
+
+@dataclass(frozen=True)
+class PerThread:
+    """A thread for every `vector` neighbouring points. `runs` are the axes from the outermost in, those that every
+    address walks through as if they were one axis joined in a run. Reductions are loops of one thread."""
+
+    runs: tuple[tuple[Axis, ...], ...]
+    vector: int = 1
+    threads: int = THREADS
+
+    def __str__(self) -> str:
+        each = f"{self.vector} points" if self.vector > 1 else "a point"
+        return f"{each} per thread of {_runs(self.runs)}, {self.threads} threads"
+
+
+@dataclass(frozen=True)
+class PerGroup:
+    """A group of `group` threads (a warp, or the whole block) for every point of `outer`. The group shares each
+    reduction over values of `outer` alone, and then goes through the points of `inner`."""
+
+    outer: tuple[Axis, ...]
+    inner: tuple[Axis, ...]
+    group: int
+    threads: int = THREADS
+
+    def __str__(self) -> str:
+        what = "warp" if self.group == WARP else f"block of {self.group}"
+        inner = f", threads along {_names(self.inner)}" if self.inner else ""
+        return f"{what} per point of {_names(self.outer)}: reductions shared{inner}"
+
+
+@dataclass(frozen=True)
+class PerStrip:
+    """A block for every 32 neighbouring points of `axes`, a lane for each; the warps share the terms of its reductions.
+    Neighbouring lanes read neighbouring elements, as in sums over rows of a matrix."""
+
+    axes: tuple[Axis, ...]
+    threads: int = THREADS
+
+    def __str__(self) -> str:
+        return f"block per {WARP} points of {_names(self.axes)}: reductions shared by {self.threads // WARP} warps"
+
+
+Schedule = PerThread | PerGroup | PerStrip | Tiled | Tensor
+
+
+@dataclass(frozen=True)
+class Launch:
+    """`threads` in each of as many blocks as `blocks` says: the product of `extent / size`, each rounded up.
+    `resident` is how many blocks a multiprocessor must have registers for: with two of 256 threads, 128 a thread."""
+
+    threads: int
+    blocks: tuple[tuple[Dim, int], ...]
+    resident: int = 2
+
+
+def launch(s: Schedule) -> Launch:
+    """How a kernel of this schedule is started."""
+    if isinstance(s, PerThread):
+        return Launch(s.threads, ((product(x.extent for run in s.runs for x in run), s.vector * s.threads),))
+    if isinstance(s, PerGroup):
+        return Launch(s.threads, ((product(x.extent for x in s.outer), s.threads // s.group),))
+    if isinstance(s, PerStrip):
+        return Launch(s.threads, ((product(x.extent for x in s.axes), WARP),))
+    sides = ((s.rows, s.tile.rows), (s.columns, s.tile.columns))
+    return Launch(
+        s.tile.threads,
+        (*((x.extent, 1) for x in s.batch), *((product(x.extent for x in axes), size) for axes, size in sides)),
+        1 if _sums(s) >= MANY_SUMS else 2,
+    )
+
+
+def _sums(s: Tiled | Tensor) -> int:
+    """Sums in a thread's registers."""
+    return s.tile.sums if isinstance(s, Tensor) else s.tile.high * s.tile.wide
+
+
+def _names(axes: Iterable[Axis]) -> str:
+    return " ".join(map(str, axes)) or "none"
+
+
+def _runs(runs: Sequence[Sequence[Axis]]) -> str:
+    return " ".join("+".join(map(str, run)) for run in runs) or "none"
+
+
+# ---------------------------------------------------------------- the choice
+
+
+def plan(kernel: Kernel, precision: str = "float32") -> Schedule:
+    """The schedule for a kernel under its buffers' orders, its products of matrices in `precision`."""
+    found = matrices(kernel)
+    tiled = (plan_tensor(found, precision) or plan_tile(found)) if found else None
+    if tiled is not None:
+        return tiled
+    order = by_stride(kernel)
+    shared = _per_group(kernel, order)
+    if shared is not None:
+        return shared
+    runs = _join(kernel, order)
+    return PerThread(runs, _vector(kernel, runs))
+
+
+def by_stride(kernel: Kernel) -> tuple[Axis, ...]:
+    """Output axes by falling stride in the last store, so that neighbouring threads write neighbouring elements."""
+    store = kernel.stores[-1]
+    place = store.buffer.address(store.index)
+    return tuple(sorted(kernel.axes, key=lambda x: -nominal(place.coefficient(x))))
+
+
+def _per_group(kernel: Kernel, order: tuple[Axis, ...]) -> PerGroup | PerStrip | None:
+    """A group of threads per reduction, where one thread would take long and threads along the output are few."""
+    heads = shared_reductions(kernel.values)
+    if not heads:
+        return None
+    terms = max(_terms(e) for e in heads)
+    needed = {x for e in heads for x in e.axes}
+    outer = tuple(x for x in order if x in needed)
+    points = math.prod(nominal(x.extent) for x in outer)
+    if terms < SERIAL or (_along_output(heads, order) and points >= THREADS * WARP):
+        return None
+    if _along_output(heads, order) and needed == set(order):
+        return PerStrip(order)
+    group = WARP if terms <= LONG else THREADS
+    return PerGroup(outer, tuple(x for x in order if x not in needed), group)
+
+
+def shared_reductions(values: Sequence[Expr]) -> list[Expr]:
+    """The reductions that depend on no other reduction's terms, those needed first first. Not those under guards,
+    which may have no value where the guard does not hold."""
+    reachable: set[Expr] = set()
+    stack = list(values)
+    while stack:
+        e = stack.pop()
+        if e not in reachable:
+            reachable.add(e)
+            stack += e.args[1:] if e.kind == "guard" else e.args
+            stack += [a.value for i in loops.indices(e) for a, _ in i.terms if isinstance(a, loops.Dynamic)]
+    found = [e for e in loops.postorder(values) if e.kind == "reduce" and e in reachable]
+    terms = {x for e in found for x in e.data[1]}
+    return [e for e in found if not e.axes & terms]
+
+
+def _terms(e: Expr) -> int:
+    return math.prod(nominal(x.extent) for x in e.data[1])
+
+
+def _along_output(reductions: Sequence[Expr], order: tuple[Axis, ...]) -> bool:
+    """Do neighbouring outputs read neighbouring elements, and neighbouring terms do not?"""
+    places = [(address(x), e.data[1]) for e in reductions for x in loops.loads(e.args)]
+    along_output = sum(bool(order) and p.coefficient(order[-1]) == 1 for p, _ in places)
+    along_terms = sum(any(p.coefficient(x) == 1 for x in axes) for p, axes in places)
+    return along_output > along_terms
+
+
+# ---------------------------------------------------------------- joined axes and 16-byte accesses
+
+
+def _indices(kernel: Kernel) -> list[Index]:
+    """Every index that the kernel's text will have."""
+    found = [s.buffer.address(s.index) for s in kernel.stores]
+    for e in kernel.expressions:
+        found += [address(e)] if e.kind == "load" else loops.indices(e)
+    return found
+
+
+def _join(kernel: Kernel, order: tuple[Axis, ...]) -> tuple[tuple[Axis, ...], ...]:
+    """The axes in runs: neighbours that every index walks through as through one axis are together."""
+    indices = _indices(kernel)
+    loose = {x for i in indices for atom, _ in i.terms if not isinstance(atom, Axis) for x in i.axes}
+    runs: list[tuple[Axis, ...]] = []
+    for x in order:
+        if runs and x not in loose and runs[-1][-1] not in loose and _as_one(indices, runs[-1][-1], x):
+            runs[-1] = (*runs[-1], x)
+        else:
+            runs.append((x,))
+    return tuple(runs)
+
+
+def _as_one(indices: Sequence[Index], outer: Axis, inner: Axis) -> bool:
+    return all(i.coefficient(outer) == i.coefficient(inner) * inner.extent for i in indices)
+
+
+def _vector(kernel: Kernel, runs: tuple[tuple[Axis, ...], ...]) -> int:
+    """How many neighbouring points a thread takes, so that its accesses are of 16 bytes."""
+    if not runs or any(e.kind in ("reduce", "guard") for e in kernel.expressions):
+        return 1
+    places = [s.buffer.address(s.index) for s in kernel.stores] + [address(e) for e in kernel.loads]
+    last = runs[-1][-1]
+    if any(p.coefficient(last) not in (0, 1) or last in _loose(p) for p in places):
+        return 1
+    dtypes = {b.dtype for b in [*kernel.reads(), *kernel.writes()]}
+    width = VECTOR_BYTES // max(ITEMSIZE[d] for d in dtypes)
+    whole = divide(product(x.extent for x in runs[-1]), width) is not None
+    return width if whole and _aligned(places, runs, width) else 1
+
+
+def _loose(index: Index) -> frozenset[Axis]:
+    """Axes inside divisions, remainders and data."""
+    return frozenset(x for a, _ in index.terms if not isinstance(a, Axis) for x in Index([(a, 1)]).axes)
+
+
+def _aligned(places: Sequence[Index], runs: tuple[tuple[Axis, ...], ...], width: int) -> bool:
+    """Does every access along the last run start on a multiple of `width` elements?"""
+    last = set(runs[-1])
+    for p in places:
+        if p.coefficient(runs[-1][-1]) == 0:
+            continue
+        rest = [c for a, c in p.terms if a not in last] + [p.const]
+        if any(divide(c, width) is None for c in rest):
+            return False
+    return True

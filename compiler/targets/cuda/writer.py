@@ -1,0 +1,223 @@
+"""The printer of scalar expressions for the GPU: the CPU's `Writer` with what differs on a GPU.
+
+Sizes known when the kernel is printed stand as numbers, so that loops have literal trip counts and divisions by them
+become multiplications. Integer arithmetic is cast back to its dtype, since Numba widens it. A reduction can be shared
+by a group of threads: each sums its part, and the parts are combined in an order that never changes. Leans on
+`shared.writer`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from ... import dtypes
+from ...loops import expressions as loops
+from ...loops.expressions import Axis, Expr, Index
+from ...loops.kernels import Buffer, Kernel
+from ...shapes import Dim, product
+from ..shared.writer import OPERATORS, Level, Names, Writer, _memory_order, combine, initial
+from .schedule import WARP
+
+ALL_LANES = "0xffffffff"
+STEPS = (16, 8, 4, 2, 1)
+
+
+class CudaNames(Names):
+    """The kernel's arguments: sizes that are known at run time only, then buffers."""
+
+    def size(self, size: Dim) -> str:
+        """A size as text: a number where it is one."""
+        if isinstance(size, int):
+            return str(size)
+        return self.sizes.setdefault(size, f"size{len(self.sizes)}")
+
+    def header(self) -> list[str]:
+        return []
+
+    def arguments(self) -> tuple[list[str], list[str]]:
+        """(names, kinds) of the arguments. Truth values lie in memory as bytes."""
+        kinds = [f"{storage(b)}*" for b in self.buffers]
+        return [*self.sizes.values(), *self.buffers.values()], ["int64"] * len(self.sizes) + kinds
+
+
+def storage(buffer: Buffer) -> str:
+    """The dtype of a buffer's elements in memory."""
+    return dtypes.UINT8 if buffer.dtype == dtypes.BOOL else buffer.dtype
+
+
+class CudaWriter(Writer):
+    """Writes nested loops and the expressions in them, for one thread of a grid."""
+
+    def __init__(self, kernel: Kernel):
+        super().__init__(CudaNames(), kernel.values)
+        self.kernel = kernel
+        self.absorbed: set[Axis] = set()
+
+    def bind_outermost(self, *axes: Axis) -> None:
+        """Declare axes that have their values from the kernel's first line on."""
+        self.levels[0] = Level(None, self.levels[0].bound | frozenset(axes), False, self.levels[0].lines)
+
+    @contextmanager
+    def bound(self, *axes: Axis) -> Iterator[None]:
+        """Where the lines inside bind these axes, without a loop or a condition."""
+        self.levels.append(Level(None, frozenset(axes), False, self.levels[-1].lines))
+        yield
+        self.levels.pop()
+
+    # ------------------------------------------------------------ indices
+    def index(self, index: Index) -> str:
+        """An index as text. Axes joined to the one after them are in that one's name already."""
+        if self.absorbed:
+            index = Index([(a, c) for a, c in index.terms if a not in self.absorbed], index.const)
+        return super().index(index)
+
+    def decode(self, flat: str, axes: Sequence[Axis | tuple[Axis, ...]], stem: str) -> None:
+        """Lines that take a position in the product of `axes` (outermost first; runs of axes count as one) apart."""
+        runs = [x if isinstance(x, tuple) else (x,) for x in axes]
+        for i, run in reversed(list(enumerate(runs))):
+            self.absorbed.update(run[:-1])
+            if len(runs) == 1:
+                self._bind_run(run, flat)
+                return
+            name = self.fresh(stem)
+            if i == 0:
+                self.line(f"{name} = {flat}")
+            else:
+                extent = self.names.size(product(x.extent for x in run))
+                self.line(f"{name} = remainder({flat}, {extent})")
+                rest = self.fresh("rest")
+                self.line(f"{rest} = quotient({flat}, {extent})")
+                flat = rest
+            self._bind_run(run, name)
+
+    def _bind_run(self, run: tuple[Axis, ...], name: str) -> None:
+        for x in run:
+            self.bind(x, name)
+
+    # ------------------------------------------------------------ values
+    def _operation(self, e: Expr) -> str:
+        if e.kind == "load":
+            text = super()._operation(e)
+            return f"({text} != 0)" if e.data[0].dtype == dtypes.BOOL else text
+        args, name = [self.value(a) for a in e.args], e.data
+        if name == "logical_not":
+            return f"(not {args[0]})"
+        if name == "cast":
+            return f"({args[0]} != 0)" if e.dtype == dtypes.BOOL else f"{e.dtype}({args[0]})"
+        if name == "sigmoid":
+            return f"({e.dtype}(1.0) / ({e.dtype}(1.0) + exp(-{args[0]})))"
+        if name == "neg":
+            text = f"(-{args[0]})"
+        elif name in OPERATORS:
+            text = f"({args[0]} {OPERATORS[name]} {args[1]})"
+        else:
+            return f"{name}({', '.join(args)})"
+        return f"{e.dtype}{text}" if dtypes.is_integer(e.dtype) else text
+
+    def stores(self) -> None:
+        """The stores at one point. With several, every value is computed before the first store."""
+        texts = []
+        for s in self.kernel.stores:
+            text = self.value(s.value)
+            if len(self.kernel.stores) > 1 and not text.isidentifier():
+                name = self.fresh("v")
+                self.line(f"{name} = {text}")
+                self.levels[-1].values[s.value] = text = name
+            texts.append(text)
+        for s, text in zip(self.kernel.stores, texts):
+            value = f"uint8({text})" if s.buffer.dtype == dtypes.BOOL else text
+            self.line(f"{self.names.buffer(s.buffer)}[{self.index(s.buffer.address(s.index))}] = {value}")
+
+    # ------------------------------------------------------------ reductions shared by a group
+    def share(self, e: Expr, group: int) -> None:
+        """Have `group` threads compute a reduction together, here and at once."""
+        self.levels[-1].values[e] = self._integer(e, self._reduce_shared(e, group))
+
+    def share_in_columns(self, e: Expr, warps: int) -> None:
+        """Have each lane's `warps` threads compute its reduction together, here and at once."""
+        self.levels[-1].values[e] = self._integer(e, self._reduce_in_columns(e, warps))
+
+    def _reduce(self, e: Expr) -> str:
+        name = super()._reduce(e)
+        if dtypes.is_integer(e.dtype):
+            level = next(level for level in self.levels if e in level.values)
+            level.values[e] = name = self._integer(e, name)
+        return name
+
+    def _integer(self, e: Expr, name: str) -> str:
+        """Numba sums integers in 64 bits."""
+        return f"{e.dtype}({name})" if dtypes.is_integer(e.dtype) else name
+
+    def _reduce_shared(self, e: Expr, group: int) -> str:
+        """Each thread of the group takes every `group`-th term; then all of them have the whole."""
+        kind = e.data[0]
+        acc, best = self._own_share(e, "lane", group)
+        for step in STEPS:
+            pair = [f"cuda.shfl_xor_sync({ALL_LANES}, {x}, {step})" for x in (acc, best) if x]
+            self._merge(kind, acc, best, pair)
+        if group > WARP:
+            self._merge_warps(e, acc, best, group // WARP)
+        return acc
+
+    def _own_share(self, e: Expr, first: str, step: int) -> tuple[str, str]:
+        """This thread's part of a reduction, from term `first` on: (the sum or place, the best of an argmax)."""
+        kind, axes = e.data
+        dtype = e.args[0].dtype
+        axes = axes if kind == "argmax" else _memory_order(axes, e.args[0])
+        acc, best = self.fresh("acc"), self.fresh("best") if kind == "argmax" else ""
+        if best:
+            self.line(f"{best} = {initial('max', dtype)}")
+        self.line(f"{acc} = {'int32(0)' if best else initial(kind, dtype)}")
+        term = self.fresh("k")
+        count = self.names.size(product(x.extent for x in axes))
+        with self.nest(f"for {term} in range({first}, {count}, {step}):", *axes):
+            self.decode(term, axes, "r")
+            self._accumulate(loops.reduction(kind, axes, e.args[0], e.dtype), acc, best)
+        return acc, best
+
+    def _reduce_in_columns(self, e: Expr, warps: int) -> str:
+        """Each warp takes every `warps`-th term of its 32 lanes' points; then all threads of a lane have the whole."""
+        acc, best = self._own_share(e, "warp", warps)
+        self._merge_columns(e, acc, best, warps)
+        return acc
+
+    def _merge(self, kind: str, acc: str, best: str, other: Sequence[str]) -> None:
+        """`acc` (and `best`) combined with another thread's."""
+        if not best:
+            self.line(f"{acc} = {combine(kind, acc, other[0])}")
+            return
+        place, value = self.fresh("place"), self.fresh("value")
+        self.line(f"{place} = {other[0]}")
+        self.line(f"{value} = {other[1]}")
+        greater = f"{value} > {best} or ({value} != {value} and {best} == {best})"
+        equal = f"({value} == {best} or ({value} != {value} and {best} != {best})) and {place} < {acc}"
+        with self.nest(f"if {greater} or ({equal}):"):
+            self.line(f"{best} = {value}")
+            self.line(f"{acc} = {place}")
+
+    def _merge_warps(self, e: Expr, acc: str, best: str, warps: int) -> None:
+        """Each warp's part through shared memory; every thread combines them in the same order."""
+        parts = [(x, self.fresh("part"), d) for x, d in ((acc, e.dtype), (best, e.args[0].dtype)) if x]
+        for _, part, dtype in parts:
+            self.scratch.append(f"{part} = cuda.shared.array({warps}, {dtype})")
+        with self.nest(f"if lane % {WARP} == 0:"):
+            for x, part, _ in parts:
+                self.line(f"{part}[lane // {WARP}] = {x}")
+        self._combine(e, parts, warps, "{part}[{w}]")
+
+    def _merge_columns(self, e: Expr, acc: str, best: str, warps: int) -> None:
+        """Each thread's part through shared memory; the threads of a lane combine theirs in the same order."""
+        parts = [(x, self.fresh("part"), d) for x, d in ((acc, e.dtype), (best, e.args[0].dtype)) if x]
+        for x, part, dtype in parts:
+            self.scratch.append(f"{part} = cuda.shared.array({warps * WARP}, {dtype})")
+            self.line(f"{part}[warp * {WARP} + lane] = {x}")
+        self._combine(e, parts, warps, f"{{part}}[{{w}} * {WARP} + lane]")
+
+    def _combine(self, e: Expr, parts: Sequence[tuple[str, str, str]], warps: int, element: str) -> None:
+        self.line("cuda.syncthreads()")
+        for x, part, _ in parts:
+            self.line(f"{x} = {element.format(part=part, w=0)}")
+        acc, best = parts[0][0], parts[1][0] if len(parts) > 1 else ""
+        with self.nest(f"for w in range(1, {warps}):"):
+            self._merge(e.data[0], acc, best, [element.format(part=part, w="w") for _, part, _ in parts])

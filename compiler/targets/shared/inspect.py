@@ -1,0 +1,210 @@
+"""Compiled programs as text: the table of kernels, one kernel with its reasons and the user's lines, a profile.
+
+Leans on `assemble`'s description of kernels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ...errors import CompileError
+from ..cpu.assemble import KernelInfo
+
+FORMS = ("loops", "source", "llvm", "asm")
+WIDE = 44
+
+
+def rows(program: Any, **sizes: int) -> list[dict[str, Any]]:
+    """One row per kernel, as plain data: number, name, what was fused, schedule, flops and bytes per run."""
+    known = {"batch": 128, **sizes}
+    env = {s: known.get(s, 128) for k in program.kernels for s in _symbols(k)}
+    return [
+        {
+            "number": i,
+            "name": k.name,
+            "fused": list(k.fused),
+            "schedule": k.schedule,
+            "flops": k.flops(**env),
+            "bytes": k.bytes(**env),
+            "cycles": k.cycles(**env),
+            "key": k.key,
+        }
+        for i, k in enumerate(program.kernels)
+    ]
+
+
+def _symbols(kernel: KernelInfo) -> set[str]:
+    return {
+        s
+        for size in (kernel.flop_count, kernel.byte_count)
+        if not isinstance(size, int)
+        for monomial, _ in size.terms
+        for s in monomial
+    }
+
+
+def table(program: Any, **sizes: int) -> str:
+    """The kernels of a compiled program, one line each."""
+    lines = [("#", "kernel", "fused", "flops", "bytes", "schedule")]
+    for row in rows(program, **sizes):
+        fused = " ".join(row["fused"])
+        lines.append(
+            (
+                str(row["number"]),
+                row["name"],
+                shorten(fused),
+                count(row["flops"]),
+                count(row["bytes"]),
+                shorten(row["schedule"]),
+            )
+        )
+    return grid(lines, right=(0, 3, 4))
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the machine does at most on the threads a program uses: flops and bytes per second; `cycle` is the seconds
+    of the cost model's cycle, one vector multiply-add of one thread."""
+
+    threads: int
+    flops: float
+    bytes: float
+    cycle: float
+
+
+def profile_rows(program: Any, seconds: Sequence[float], limits: Limits, **sizes: int) -> list[dict[str, Any]]:
+    """`rows` with each kernel's measured seconds, the cost model's prediction, GFLOP/s, GB/s and part of the roofline.
+
+    The roofline is the longer of flops at the peak and bytes from main memory; `roofline` is its part of the measured
+    seconds, above 1 where the data came from a cache.
+    """
+    out = []
+    for row, s in zip(rows(program, **sizes), seconds):
+        bound = max(row["flops"] / limits.flops, row["bytes"] / limits.bytes)
+        rates = {"gflops": row["flops"] / s / 1e9, "gbytes": row["bytes"] / s / 1e9, "roofline": bound / s} if s else {}
+        predicted = row["cycles"] * limits.cycle / limits.threads
+        nothing = {"gflops": 0.0, "gbytes": 0.0, "roofline": 0.0}
+        out.append({**row, "seconds": s, "predicted": predicted, "bound": bound, **nothing, **rates})
+    return out
+
+
+def profile_table(measured: Sequence[dict[str, Any]], limits: Limits) -> str:
+    """`profile_rows` as text, with totals and the limits below."""
+    cells = [("#", "kernel", "us", "predicted", "GFLOP/s", "GB/s", "roofline", "schedule")]
+    total = {key: sum(r[key] for r in measured) for key in ("seconds", "predicted", "flops", "bytes", "bound")}
+    seconds = total["seconds"] or 1.0
+    rates = {"gflops": total["flops"] / seconds / 1e9, "gbytes": total["bytes"] / seconds / 1e9}
+    last = {"number": "", "name": "total", "schedule": "", **total, **rates, "roofline": total["bound"] / seconds}
+    for r in [*measured, last]:
+        times = (f"{r['seconds'] * 1e6:.1f}", f"{r['predicted'] * 1e6:.1f}")
+        speeds = (f"{r['gflops']:.1f}", f"{r['gbytes']:.1f}", f"{r['roofline']:.0%}")
+        cells.append((str(r["number"]), r["name"], *times, *speeds, shorten(r["schedule"])))
+    threads = f"{limits.threads} thread{'s' * (limits.threads > 1)}"
+    return (
+        f"{grid(cells, right=(0, 2, 3, 4, 5, 6))}\n{len(measured)} kernels, {total['seconds'] * 1e3:.3f} ms; "
+        f"measured limits of {threads}: {limits.flops / 1e9:.0f} GFLOP/s, {limits.bytes / 1e9:.0f} GB/s"
+    )
+
+
+def tuning_rows(program: Any) -> list[dict[str, Any]]:
+    """What tuning measured, one row per distinct contraction, where it gained most first."""
+    rows = [
+        {
+            "kernel": t.kernels[0],
+            "alike": len(t.kernels),
+            "seconds": t.trials[0].seconds,
+            "tuned": t.best.seconds,
+            "gain": t.gain,
+            "model": t.trials[0].schedule,
+            "measured": t.best.schedule,
+            "trials": [(x.schedule, x.cycles, x.seconds) for x in t.trials],
+        }
+        for t in program.tuned
+    ]
+    return sorted(rows, key=lambda r: -float(r["gain"]))
+
+
+def tuning_table(program: Any) -> str:
+    """`tuning_rows` as text: where measuring chose otherwise than the cost model, and what it gains in all."""
+    found = tuning_rows(program)
+    cells = [("kernel", "alike", "model us", "tuned us", "gain", "model", "measured")]
+    for r in found:
+        times = (f"{r['seconds'] * 1e6:.1f}", f"{r['tuned'] * 1e6:.1f}", f"{r['gain']:.2f}")
+        same = "same" if r["measured"] == r["model"] else shorten(r["measured"])
+        cells.append((r["kernel"], str(r["alike"]), *times, shorten(r["model"]), same))
+    before, after = (sum(r[key] * r["alike"] for r in found) for key in ("seconds", "tuned"))
+    changed = sum(r["measured"] != r["model"] for r in found)
+    return (
+        f"{grid(cells, right=(1, 2, 3, 4))}\n{changed} of {len(found)} contractions changed: "
+        f"{before * 1e3:.3f} ms by the model's choice, {after * 1e3:.3f} ms tuned"
+    )
+
+
+def schedules(program: Any) -> str:
+    """A line `name = schedule` for every kernel, as `read_schedules` takes them."""
+    return "\n".join(f"{k.name} = {k.schedule}" for k in program.kernels)
+
+
+def read_schedules(text: str) -> dict[str, str]:
+    """{name or pattern: schedule} of lines `name = schedule`; empty lines and those that begin with # say nothing.
+
+    Raises CompileError for a line without `=`.
+    """
+    found: dict[str, str] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        name, separator, schedule = (part.strip() for part in line.partition("="))
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        if not separator or not name:
+            raise CompileError(f"line {number} of the schedules is {line!r}; write: name = outer tile 8x2")
+        found[name] = schedule
+    return found
+
+
+def explain(kernel: KernelInfo) -> str:
+    """Why the kernel is what it is: the decisions of fusion, the schedule, the user's lines."""
+    parts = [f"{kernel.name}: {kernel.schedule}", "fused because:", *(f"  {r}" for r in kernel.reasons)]
+    parts += ["buffers:", *(f"  {b}" for b in kernel.buffers), "from:", *(f"  {line}" for line in kernel.lines)]
+    return "\n".join(parts)
+
+
+def text(kernel: KernelInfo, form: str) -> str:
+    """The kernel as "loops", "source", "llvm" or "asm". Raises CompileError for another form."""
+    if form not in FORMS:
+        raise CompileError(f"a kernel can be shown as {', '.join(FORMS)}, not as {form!r}")
+    return str(getattr(kernel, form))
+
+
+def find(program: Any, which: str) -> KernelInfo:
+    """The kernel of that number or name. Raises CompileError naming those that there are."""
+    for i, kernel in enumerate(program.kernels):
+        if which in (str(i), kernel.name):
+            return kernel
+    names = ", ".join(k.name for k in program.kernels)
+    raise CompileError(f"there is no kernel {which!r}; there are 0 to {len(program.kernels) - 1}: {names}")
+
+
+def count(n: float) -> str:
+    """1,234,567 as 1.2M."""
+    for unit in ("", "k", "M", "G"):
+        if n < 1000:
+            return f"{n:.0f}{unit}" if unit == "" else f"{n:.1f}{unit}"
+        n /= 1000
+    return f"{n:.1f}T"
+
+
+def shorten(words: str, width: int = WIDE) -> str:
+    return words if len(words) <= width else words[: width - 1] + "…"
+
+
+def grid(lines: Sequence[Sequence[str]], right: Iterable[int] = ()) -> str:
+    """Rows of cells as aligned text; the first row is the heading."""
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    flush = set(right)
+    rendered = [
+        "  ".join(c.rjust(w) if i in flush else c.ljust(w) for i, (c, w) in enumerate(zip(line, widths))).rstrip()
+        for line in lines
+    ]
+    return "\n".join([rendered[0], "-" * len(rendered[0]), *rendered[1:]])
