@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import kernelwright as kw
-from kernelwright.compiler.assemble import kernel_cache
-from kernelwright.compiler.codegen.build import build
+from kernelwright.compiler.targets.cpu.assemble import kernel_cache
+from kernelwright.compiler.targets.cpu.llvm.build import build
 from kernelwright.runtime import loader
 
 ONES = np.ones((3, 5), "float32")
