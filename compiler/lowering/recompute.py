@@ -14,9 +14,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from .. import dtypes
-from ..graph.ops.registry import OPS
 from ..loops import expressions as loops
 from ..loops.expressions import Axis, Expr
+from ..loops.functions import FUNCTIONS
 from ..loops.kernels import Buffer, Kernel, Store
 from ..shapes import nominal
 from ..targets.cpu.operand_cost import FROM_L2, FROM_L3, FROM_MEMORY, L2, L3
@@ -161,7 +161,7 @@ def sites(kernel: Kernel, buffer: Buffer) -> list[tuple[Expr, set[Axis] | None]]
 def arithmetic(value: Expr) -> float:
     """Cycles per element for the calls in a value, in vectors."""
     calls = [e.data for e in loops.postorder([value]) if e.kind == "call"]
-    return sum(PER_FLOP * OPS[c].flops for c in calls)
+    return sum(PER_FLOP * FUNCTIONS[c].flops for c in calls)
 
 
 def points(axes: Iterable[Axis]) -> float:

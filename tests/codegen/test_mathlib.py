@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
+from kernelwright.compiler.loops.philox import philox_reference, uniform_reference
 from kernelwright.compiler.targets.cpu.machine import target
-from kernelwright.compiler.targets.shared.philox import philox_reference, uniform_reference
 
 ERF = np.vectorize(math.erf, otypes=[float])
 UNARY = {

@@ -3,6 +3,7 @@
 import pytest
 
 import kernelwright as kw
+from kernelwright.compiler.loops.functions import FUNCTIONS
 from kernelwright.compiler.targets.cuda import build, intrinsics, mma
 
 ADD = """def kernel(n, x, y, o):
@@ -33,11 +34,10 @@ def test_every_function_of_the_executor_is_one_of_the_compiler(toolkit):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_every_scalar_function_compiles(toolkit, dtype):
-    arity = {"maximum": 2, "minimum": 2, "pow": 2, "where": 3}
     skipped = {"quotient", "remainder", "random_bits", "bits_to_uniform", *mma.TWINS}
     lines = []
     for i, name in enumerate(sorted(set(intrinsics.TWINS) - skipped)):
-        args = ["x[0] < x[1]", "x[0]", "x[1]"] if name == "where" else ["x[0]", "x[1]"][: arity.get(name, 1)]
+        args = ["x[0] < x[1]", "x[0]", "x[1]"] if name == "where" else ["x[0]", "x[1]"][: FUNCTIONS[name].arity]
         lines.append(f"    o[{i}] = {name}({', '.join(args)})")
     lines.append("    u[0] = random_bits(quotient(u[1], 3), 1, s[0], s[1])")
     lines.append(f"    o[remainder(u[0], 7)] = {dtype}(bits_to_uniform(u[0]))")

@@ -149,3 +149,15 @@ def test_variables_stay_wide_and_cuda_refuses():
     x = kw.input("x", (2,), "bfloat16")
     with pytest.raises(kw.CompileError, match="'cuda' has no bfloat16 kernels; use 'cpu'"):
         kw.compile([x], [x + x], device="cuda")
+
+
+def test_a_rounded_value_that_several_kernels_read_is_computed_again_in_each():
+    """Its price has to be known; values by hand: 1.00390625 lies half way, and goes to the even 1.0."""
+    x, z = kw.input("x", (64, 64, 64)), kw.input("z", (64, 64, 64))
+    scale = kw.variable("scale", np.ones(64, "float32"))
+    y = (x * scale + 0.0 * scale).astype("bfloat16").astype("float32") * scale + scale
+    results = [(y * 3.0).sum(0), (y + x).sum(2), (y - 1.0).max(1), (y * z).sum()]
+    program = kw.compile([x, z], results)
+    got = program(np.full((64, 64, 64), 1.00390625, "float32"), np.full((64, 64, 64), 0.5, "float32"))
+    for value, want in zip(got, (2.0 * 3 * 64, (2.0 + 1.00390625) * 64, 1.0, 2.0 * 0.5 * 64**3)):
+        np.testing.assert_array_equal(value, np.full(value.shape, want, "float32"))

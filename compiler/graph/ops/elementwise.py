@@ -16,6 +16,8 @@ from ....runtime.errors import IndexLimitError
 from ... import dtypes
 from ...errors import DTypeError, ShapeError
 from ...loops import expressions as loops
+from ...loops import formula as f
+from ...loops.functions import FUNCTIONS
 from ..node import Location, location, user_location
 from ..tensor import Like, Tensor, apply, as_tensor, checked_shape, elementwise, full, full_value
 from .registry import Bad, Op, Sample, register
@@ -64,9 +66,12 @@ def _where(inputs: Sequence[Tensor], attrs: Any) -> tuple[Any, str]:
     return _same(inputs[1:], attrs)
 
 
-def _lower(name: str) -> Callable[..., Any]:
+def _lower(name: str, scalar: f.Formula | None) -> Callable[..., Any]:
+    """The formula, or else a call of the scalar function of the op's name."""
+
     def lower(node: Tensor, index: Any, read: Any, axis: Any) -> Any:
-        return loops.call(name, [read(k, index) for k in range(len(node.inputs))], node.dtype)
+        args = [read(k, index) for k in range(len(node.inputs))]
+        return loops.call(name, args, node.dtype) if scalar is None else f.expression(scalar, args)
 
     return lower
 
@@ -80,9 +85,8 @@ def _op(
     away_from: tuple[float, ...] = (),
     arity: int = 1,
     zero: bool = False,
-    flops: int = 1,
     dtypes_: tuple[str | None, ...] | None = None,
-    lower: Callable[..., Any] | None = None,
+    scalar: f.Formula | None = None,
 ) -> Op:
     shapes = [(3, 5), (1, 1), (7,), (), (0, 3)]
     strict = tuple(d or dtypes.FLOAT32 for d in dtypes_) if dtypes_ else None
@@ -92,14 +96,14 @@ def _op(
             "elementwise",
             infer,
             lambda node, env, *arrays: np.asarray(numpy(*arrays)).astype(dtypes.computed(node.dtype), copy=False),
-            lower or _lower(name),
+            _lower(name, scalar),
             vjp=gradient or ((lambda node, g: [None] * arity) if zero else None),
             zero_gradient=zero,
             samples=tuple(Sample((s,) * arity, domain=domain, away_from=away_from, dtypes=dtypes_) for s in shapes),
             bad=(Bad(((2, 3),) * (arity - 1) + ((2, 4),), dtypes=strict, says=("shape", "(2, 4)")),)
             if arity > 1
             else (),
-            flops=flops,
+            flops=FUNCTIONS[name].flops if scalar is None else f.flops(scalar, arity),
         )
     )
 
@@ -159,19 +163,6 @@ def _split_ties(node: Tensor, g: Tensor) -> Sequence[Any]:
     return g * first, g * (1 - first)
 
 
-def _lower_relu(node: Tensor, index: Any, read: Any, axis: Any) -> Any:
-    return loops.call("maximum", [read(0, index), loops.const(0, node.dtype)], node.dtype)
-
-
-def _erf(x: np.ndarray) -> np.ndarray:
-    return np.vectorize(math.erf, otypes=[x.dtype])(x) if x.size else x
-
-
-def _sigmoid(x: np.ndarray) -> np.ndarray:
-    with np.errstate(over="ignore"):
-        return 1 / (1 + np.exp(-x))
-
-
 _op("add", np.add, lambda n, g: (g, g), _numeric, arity=2)
 _op("sub", np.subtract, lambda n, g: (g, -g), _numeric, arity=2)
 _op("mul", np.multiply, lambda n, g: (g * n.inputs[1], g * n.inputs[0]), _numeric, arity=2)
@@ -181,10 +172,9 @@ _op(
     lambda n, g: (g / n.inputs[1], -g * n / n.inputs[1]),
     arity=2,
     domain=(0.5, 2.0),
-    flops=4,
 )
 _op("neg", np.negative, lambda n, g: (-g,), _numeric)
-_op("pow", np.power, _pow_gradient, arity=2, domain=(0.3, 2.0), flops=20)
+_op("pow", np.power, _pow_gradient, arity=2, domain=(0.3, 2.0))
 _op("maximum", np.maximum, _split_ties, _numeric, arity=2)
 _op("minimum", np.minimum, _split_ties, _numeric, arity=2)
 _op(
@@ -193,29 +183,28 @@ _op(
     lambda n, g: (where(n <= 0, 0, g),),  # of the result, which the next layer keeps anyway
     _numeric,
     away_from=(0.0,),
-    lower=_lower_relu,
+    scalar=lambda x: f.maximum(x, 0),
 )
 _op("abs", np.abs, lambda n, g: (g * sign(n.inputs[0]),), _numeric, away_from=(0.0,))
 _op("sign", np.sign, infer=_numeric, zero=True, away_from=(0.0,))
 _op("floor", np.floor, zero=True, away_from=(-2.0, -1.0, 0.0, 1.0, 2.0))
 _op("ceil", np.ceil, zero=True, away_from=(-2.0, -1.0, 0.0, 1.0, 2.0))
 _op("round", np.round, zero=True, away_from=(-1.5, -0.5, 0.5, 1.5))
-_op("exp", np.exp, lambda n, g: (g * n,), flops=10)
-_op("expm1", np.expm1, lambda n, g: (g * (n + 1),), flops=12)
-_op("log", np.log, lambda n, g: (g / n.inputs[0],), domain=(0.3, 3.0), flops=12)
-_op("log1p", np.log1p, lambda n, g: (g / (n.inputs[0] + 1),), domain=(-0.6, 3.0), flops=14)
-_op("sqrt", np.sqrt, lambda n, g: (g * 0.5 / n,), domain=(0.3, 3.0), flops=4)
-_op("rsqrt", lambda x: 1 / np.sqrt(x), lambda n, g: (g * -0.5 * n * n * n,), domain=(0.3, 3.0), flops=6)
-_op("tanh", np.tanh, lambda n, g: (g * (1 - n * n),), flops=14)
-_op("sigmoid", _sigmoid, lambda n, g: (g * n * (1 - n),), flops=14)
+_op("exp", np.exp, lambda n, g: (g * n,))
+_op("expm1", np.expm1, lambda n, g: (g * (n + 1),))
+_op("log", np.log, lambda n, g: (g / n.inputs[0],), domain=(0.3, 3.0))
+_op("log1p", np.log1p, lambda n, g: (g / (n.inputs[0] + 1),), domain=(-0.6, 3.0))
+_op("sqrt", np.sqrt, lambda n, g: (g * 0.5 / n,), domain=(0.3, 3.0))
+_op("rsqrt", lambda x: 1 / np.sqrt(x), lambda n, g: (g * -0.5 * n * n * n,), domain=(0.3, 3.0))
+_op("tanh", np.tanh, lambda n, g: (g * (1 - n * n),))
+_op("sigmoid", FUNCTIONS["sigmoid"].numpy, lambda n, g: (g * n * (1 - n),))
 _op(
     "erf",
-    _erf,
+    FUNCTIONS["erf"].numpy,
     lambda n, g: (g * (2 / math.sqrt(math.pi)) * exp(-(n.inputs[0] * n.inputs[0])),),
-    flops=20,
 )
-_op("sin", np.sin, lambda n, g: (g * cos(n.inputs[0]),), flops=12)
-_op("cos", np.cos, lambda n, g: (-g * sin(n.inputs[0]),), flops=12)
+_op("sin", np.sin, lambda n, g: (g * cos(n.inputs[0]),))
+_op("cos", np.cos, lambda n, g: (-g * sin(n.inputs[0]),))
 _op("lt", np.less, infer=_compare, arity=2, zero=True)
 _op("le", np.less_equal, infer=_compare, arity=2, zero=True)
 _op("eq", np.equal, infer=_compare, arity=2, zero=True)

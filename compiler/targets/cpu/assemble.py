@@ -36,7 +36,7 @@ GENERATOR = (
     *sorted((_HERE / "llvm").glob("*.py")),
     _HERE / "machine.py",
     _HERE / "winograd_matrices.py",
-    _HERE.parent / "shared" / "philox.py",
+    *(_HERE.parents[1] / "loops" / name for name in ("functions.py", "philox.py")),
 )
 """The files that decide which object code a kernel's source becomes; a change in one changes every key."""
 

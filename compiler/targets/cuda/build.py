@@ -62,7 +62,10 @@ def require() -> None:
         raise CompileError(f"CUDA kernels need {' and '.join(absent)}, not installed here; run: {INSTALL}")
 
 
-GENERATOR = (*sorted(Path(__file__).parent.glob("*.py")), Path(__file__).parent.parent / "shared" / "philox.py")
+GENERATOR = (
+    *sorted(Path(__file__).parent.glob("*.py")),
+    *(Path(__file__).parents[2] / "loops" / name for name in ("functions.py", "philox.py")),
+)
 """The files that decide what a kernel's source becomes; a change in one changes every key."""
 
 

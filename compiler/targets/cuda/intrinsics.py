@@ -1,8 +1,9 @@
 """The functions that CUDA kernels call: each as LLVM IR for numba-cuda, beside its meaning in NumPy.
 
-`namespace()` is for numba-cuda; `TWINS` has the same names for the lockstep executor. Functions of one float go to
-NVIDIA's libdevice by its C names. There are no calls between jitted functions, which numba-cuda cannot compile without
-a driver: every body is emitted where it is called. Leans on llvmlite; on numba-cuda inside `namespace` only.
+`namespace()` is for numba-cuda; `TWINS` has the same names for the lockstep executor. Both have the functions of
+`loops/functions.py`, whose rows say which go to NVIDIA's libdevice and which are written out here. There are no calls
+between jitted functions, which numba-cuda cannot compile without a driver: every body is emitted where it is called.
+Leans on llvmlite; on numba-cuda inside `namespace` only.
 """
 
 from __future__ import annotations
@@ -16,62 +17,22 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
-from ..shared.philox import PHILOX_MULTIPLIERS, PHILOX_ROUNDS, PHILOX_WEYL, philox_reference, uniform_reference
+from ...loops.functions import FUNCTIONS, Function, Library, Own
+from ...loops.philox import PHILOX_MULTIPLIERS, PHILOX_ROUNDS, PHILOX_WEYL
 from . import mma
 
 F32, F64 = ir.FloatType(), ir.DoubleType()
 I32, I64 = ir.IntType(32), ir.IntType(64)
 
-LIBDEVICE = {
-    name: (f"__nv_{c}f", f"__nv_{c}", arity)
-    for name, c, arity in (
-        *((n, n, 1) for n in ("exp", "expm1", "log", "log1p", "sqrt", "rsqrt", "tanh", "erf", "sin", "cos")),
-        *((n, n, 1) for n in ("floor", "ceil")),
-        ("round", "rint", 1),
-        ("pow", "pow", 2),
-    )
-}
 CASTS = ("float32", "float64", "int32", "int64", "uint8", "uint32")
 
 
 # ---------------------------------------------------------------- what they mean, in NumPy
 
-
-def _erf(x: Any) -> Any:
-    x = np.asarray(x)
-    return np.vectorize(math.erf, otypes=[x.dtype])(x) if x.size else x
-
-
-def _random_bits(place: Any, stream: Any, step: Any, seed: Any) -> Any:
-    step, seed = (np.asarray(v).astype(np.uint64) for v in (step, seed))
-    high = np.uint64(32)
-    return philox_reference((place, stream, step, step >> high), (seed, seed >> high))[0]
-
-
 TWINS: dict[str, Callable[..., Any]] = {
-    "exp": np.exp,
-    "expm1": np.expm1,
-    "log": np.log,
-    "log1p": np.log1p,
-    "sqrt": np.sqrt,
-    "rsqrt": lambda x: 1 / np.sqrt(x),
-    "tanh": np.tanh,
-    "erf": _erf,
-    "sin": np.sin,
-    "cos": np.cos,
-    "floor": np.floor,
-    "ceil": np.ceil,
-    "round": np.round,
-    "pow": np.power,
-    "abs": np.abs,
-    "sign": np.sign,
-    "maximum": np.maximum,
-    "minimum": np.minimum,
-    "where": np.where,
+    **{name: f.numpy for name, f in FUNCTIONS.items() if isinstance(f.cuda, Library | Own)},
     "quotient": np.floor_divide,
     "remainder": np.remainder,
-    "random_bits": _random_bits,
-    "bits_to_uniform": lambda bits: uniform_reference(np.asarray(bits)),
     **mma.TWINS,
 }
 
@@ -79,10 +40,10 @@ TWINS: dict[str, Callable[..., Any]] = {
 # ---------------------------------------------------------------- as LLVM IR
 
 
-def _emit_libdevice(names: tuple[str, str, int]) -> Callable[..., Any]:
+def _emit_libdevice(stem: str) -> Callable[..., Any]:
     def emit(builder: ir.IRBuilder, signed: bool, *args: ir.Value) -> ir.Value:
         kind = args[0].type
-        name = names[0] if kind == F32 else names[1]
+        name = f"__nv_{stem}f" if kind == F32 else f"__nv_{stem}"
         function = builder.module.globals.get(name)
         if function is None:
             function = ir.Function(builder.module, ir.FunctionType(kind, [kind] * len(args)), name)
@@ -190,20 +151,29 @@ def namespace() -> dict[str, Any]:
         common = typingctx.unify_types(types.unliteral(a), types.unliteral(b))
         return _implement(common(types.boolean, common, common), _emit_where, True)
 
-    return {
-        **{name: getattr(types, name) for name in CASTS},
-        "INFINITY": math.inf,
-        "NAN": math.nan,
-        **{name: numeric(name, _emit_libdevice(c), c[2], True) for name, c in LIBDEVICE.items()},
+    own = {
         "maximum": numeric("maximum", _extreme(">"), 2),
         "minimum": numeric("minimum", _extreme("<"), 2),
         "abs": numeric("abs", _emit_abs, 1),
         "sign": numeric("sign", _emit_sign, 1),
-        "quotient": fixed("quotient", "int64", ("int64", "int64"), _divide("udiv")),
-        "remainder": fixed("remainder", "int64", ("int64", "int64"), _divide("urem")),
         "random_bits": fixed("random_bits", "uint32", ("int64",) * 4, _emit_random_bits),
         "bits_to_uniform": fixed("bits_to_uniform", "float32", ("uint32",), _emit_uniform),
         "where": _named(intrinsic, "where", where, 3),
+    }
+
+    def made(name: str, f: Function) -> Any:
+        """A function of the table; raises KeyError where this file lacks what the row promises."""
+        if isinstance(f.cuda, Library):
+            return numeric(name, _emit_libdevice(f.cuda.name), f.arity, True)
+        return own[name] if isinstance(f.cuda, Own) else None
+
+    return {
+        **{name: getattr(types, name) for name in CASTS},
+        "INFINITY": math.inf,
+        "NAN": math.nan,
+        **{name: found for name, f in FUNCTIONS.items() if (found := made(name, f)) is not None},
+        "quotient": fixed("quotient", "int64", ("int64", "int64"), _divide("udiv")),
+        "remainder": fixed("remainder", "int64", ("int64", "int64"), _divide("urem")),
         **mma.namespace(partial(_named, intrinsic)),
     }
 

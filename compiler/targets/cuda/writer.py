@@ -14,9 +14,10 @@ from contextlib import contextmanager
 from ... import dtypes
 from ...loops import expressions as loops
 from ...loops.expressions import Axis, Expr, Index
+from ...loops.functions import FUNCTIONS, Form, Function
 from ...loops.kernels import Buffer, Kernel
 from ...shapes import Dim, product
-from ..shared.writer import OPERATORS, Level, Names, Writer, _memory_order, combine, initial
+from ..shared.writer import Level, Names, Writer, _memory_order, combine, initial
 from .schedule import WARP
 
 ALL_LANES = "0xffffffff"
@@ -97,23 +98,13 @@ class CudaWriter(Writer):
 
     # ------------------------------------------------------------ values
     def _operation(self, e: Expr) -> str:
+        text = super()._operation(e)
         if e.kind == "load":
-            text = super()._operation(e)
             return f"({text} != 0)" if e.data[0].dtype == dtypes.BOOL else text
-        args, name = [self.value(a) for a in e.args], e.data
-        if name == "logical_not":
-            return f"(not {args[0]})"
-        if name == "cast":
-            return f"({args[0]} != 0)" if e.dtype == dtypes.BOOL else f"{e.dtype}({args[0]})"
-        if name == "sigmoid":
-            return f"({e.dtype}(1.0) / ({e.dtype}(1.0) + exp(-{args[0]})))"
-        if name == "neg":
-            text = f"(-{args[0]})"
-        elif name in OPERATORS:
-            text = f"({args[0]} {OPERATORS[name]} {args[1]})"
-        else:
-            return f"{name}({', '.join(args)})"
-        return f"{e.dtype}{text}" if dtypes.is_integer(e.dtype) else text
+        return f"{e.dtype}{text}" if dtypes.is_integer(e.dtype) and FUNCTIONS[e.data].widens else text
+
+    def form(self, function: Function) -> Form:
+        return function.cuda
 
     def stores(self) -> None:
         """The stores at one point. With several, every value is computed before the first store."""

@@ -19,6 +19,7 @@ from typing import Any
 from ... import dtypes
 from ...loops import expressions as loops
 from ...loops.expressions import Axis, Expr, Index
+from ...loops.functions import FUNCTIONS, Form, Function, printed
 from ...loops.kernels import Buffer
 from ...shapes import Dim, Size, nominal, product
 
@@ -27,19 +28,6 @@ FEW_TRIPS = 32
 """Up to here, the scalar rest of a vector loop takes longer than masks in all of it."""
 FEW_TAPS = 16
 LINE = 100
-
-OPERATORS = {
-    "add": "+",
-    "sub": "-",
-    "mul": "*",
-    "div": "/",
-    "lt": "<",
-    "le": "<=",
-    "eq": "==",
-    "ne": "!=",
-    "logical_and": "&",
-    "logical_or": "|",
-}
 
 
 class Names:
@@ -227,20 +215,13 @@ class Writer:
             buffer, index = e.data
             return f"{self.names.buffer(buffer)}[{self.index(buffer.address(index))}]"
         args = [self.value(a) for a in e.args]
-        name = e.data
-        if name in OPERATORS:
-            return f"({args[0]} {OPERATORS[name]} {args[1]})"
-        if name == "neg":
-            return f"(-{args[0]})"
-        if name == "logical_not":
-            return f"(not {args[0]})"
-        if name == "cast":
-            return f"({args[0]} != 0)" if e.dtype == "bool" else f"{e.dtype}({args[0]})"
-        if name == "random_bits":
-            place, stream, step, seed = args
-            counter = f"uint32({place}), uint32({stream}), uint32({step}), uint32({step} >> 32)"
-            return f"philox({counter}, uint32({seed}), uint32({seed} >> 32))[0]"
-        return f"{name}({', '.join(args)})"
+        if e.data == "cast" and e.dtype == dtypes.BOOL:
+            return f"({args[0]} != 0)"
+        return printed(self.form(FUNCTIONS[e.data]), e.data, args, e.dtype)
+
+    def form(self, function: Function) -> Form:
+        """How the target has a scalar function."""
+        return function.cpu
 
     def _guard(self, e: Expr) -> str:
         name = self.fresh("g")

@@ -1,8 +1,9 @@
 """Mathematics in generated kernels: `exp(x)`, `tanh(x)`, `maximum(a, b)`, `where(c, a, b)`, `philox(...)`.
 
 float32 functions are branch-free code inline (`scalar.py`), so that loops over them become full-width vector code;
-float64 functions call the C library. NaN in gives NaN out. Mixed arguments become float64 if one of them is, else
-float32 if one of them is. Integers passed to a float function become float64. Leans on Numba's extension API.
+float64 functions call the C library. Which form a function has is said by its row in `loops/functions.py`. NaN in gives
+NaN out. Mixed arguments become float64 if one of them is, else float32 if one of them is. Integers passed to a float
+function become float64. Leans on Numba's extension API.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from ...shared.philox import PHILOX_MULTIPLIERS, PHILOX_ROUNDS, PHILOX_WEYL
+from ....loops.functions import FUNCTIONS, Function, Inline, Instruction, Library, Own
+from ....loops.philox import PHILOX_MULTIPLIERS, PHILOX_ROUNDS, PHILOX_WEYL
 from . import scalar
 from .bfloat16 import nearest_bfloat16
 from .scalar import F32, F64, I32, I64, Scalar
@@ -231,22 +233,49 @@ def round_bfloat16(typingctx: Any, x: Any) -> Any:
     return types.float32(types.float32), generate
 
 
-_POLYNOMIALS = {name: getattr(scalar, name) for name in ("exp", "expm1", "log", "log1p", "tanh", "erf", "sin", "cos")}
-_INSTRUCTIONS = {"sqrt": "sqrt", "floor": "floor", "ceil": "ceil", "round": "roundeven", "trunc": "trunc"}
+def _library_function(name: str, symbol: str, arity: int) -> Any:
+    """The C library's function, for float32 as well: one element at a time."""
 
-NAMES: dict[str, Any] = {
-    **{name: _polynomial(name, emit) for name, emit in _POLYNOMIALS.items()},
-    **{name: _llvm(name, instruction) for name, instruction in _INSTRUCTIONS.items()},
-    "pow": _polynomial("pow", scalar.power, 2),
+    def emit(builder: ir.IRBuilder, *args: ir.Value) -> ir.Value:
+        if args[0].type == F64:
+            return _library(builder, symbol, *args)
+        wide = _library(builder, symbol, *(builder.fpext(x, F64) for x in args))
+        return builder.fptrunc(wide, F32)
+
+    return _float_function(name, arity, emit)
+
+
+OWN: dict[str, Any] = {
     "sigmoid": _float_function("sigmoid", 1, _emit_sigmoid),
     "rsqrt": _float_function("rsqrt", 1, _emit_rsqrt),
-    "fma": _float_function("fma", 3, _emit_fma),
     "maximum": _numeric("maximum", 2, _extreme(">", "maximum")),
     "minimum": _numeric("minimum", 2, _extreme("<", "minimum")),
     "abs": _numeric("abs", 1, _emit_abs),
     "sign": _numeric("sign", 1, _emit_sign),
     "where": where,
-    "philox": philox,
     "round_bfloat16": round_bfloat16,
     "bits_to_uniform": bits_to_uniform,
 }
+"""The functions whose row says that they are written out here."""
+
+
+def _made(name: str, function: Function) -> Any:
+    """A function of the table as an intrinsic; None for what stands in the text of kernels. Raises KeyError where this
+    file lacks what the row promises."""
+    form = function.cpu
+    if isinstance(form, Inline):
+        return _polynomial(name, getattr(scalar, form.name), function.arity)
+    if isinstance(form, Instruction):
+        return _llvm(name, form.name)
+    if isinstance(form, Library):
+        return _library_function(name, form.name, function.arity)
+    return OWN[name] if isinstance(form, Own) else None
+
+
+NAMES: dict[str, Any] = {
+    **{name: made for name, function in FUNCTIONS.items() if (made := _made(name, function)) is not None},
+    "fma": _float_function("fma", 3, _emit_fma),
+    "trunc": _llvm("trunc", "trunc"),
+    "philox": philox,
+}
+"""All that the source of kernels may call: the table's functions, and those that the printers call by themselves."""

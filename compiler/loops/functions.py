@@ -1,0 +1,168 @@
+"""The scalar functions that expressions call, and how every target computes them: one table.
+
+A row says how many arguments a function has, what it means in NumPy (which the executor of CUDA kernels without a GPU
+runs), what it costs, and for each target one of the forms below. They are plain data, which the target's own files
+make code of: `targets/cpu/llvm/mathlib.py`, `targets/cuda/intrinsics.py`, and the printers for what stands in the text
+of a kernel. What can be written in these functions is no row here but a formula (`formula.py`). Leans on nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .philox import philox_reference, uniform_reference
+
+
+@dataclass(frozen=True)
+class Text:
+    """Stands in the kernel's source as this text: `{0}` is the first argument, `{dtype}` the result's dtype."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Inline:
+    """On the CPU. float32: the function of this name in `targets/cpu/llvm/scalar.py`, in line, so that loops over it
+    become vector code. float64: the C library's function of the row's name."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """On the CPU: LLVM's intrinsic of this name, one or two instructions."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Library:
+    """A function of the mathematical library: the C library's of this name on the CPU (in float64, one element at a
+    time), libdevice's on CUDA (`__nv_NAMEf` and `__nv_NAME`)."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Own:
+    """Written out in the target's file, in its table of the same names."""
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The target does not have it: why."""
+
+    why: str
+
+
+Form = Text | Inline | Instruction | Library | Own | Refused
+
+
+@dataclass(frozen=True)
+class Function:
+    """One scalar function.
+
+    `numpy` is its meaning on arrays; `flops` its price, in additions; `truth`: the result is a bool; `widens`: Numba
+    gives integers of 64 bits, whatever those of the arguments. `cpu` and `cuda` say how each target has it.
+    """
+
+    arity: int
+    numpy: Callable[..., Any]
+    cpu: Form
+    cuda: Form
+    flops: int = 1
+    truth: bool = False
+    widens: bool = False
+
+
+def _erf(x: Any) -> Any:
+    x = np.asarray(x)
+    return np.vectorize(math.erf, otypes=[x.dtype])(x) if x.size else x
+
+
+def _sigmoid(x: Any) -> Any:
+    with np.errstate(over="ignore"):
+        return 1 / (1 + np.exp(-x))
+
+
+def _random_bits(place: Any, stream: Any, step: Any, seed: Any) -> Any:
+    step, seed = (np.asarray(v).astype(np.uint64) for v in (step, seed))
+    high = np.uint64(32)
+    return philox_reference((place, stream, step, step >> high), (seed, seed >> high))[0]
+
+
+def _round_bfloat16(x: Any) -> Any:
+    bits = np.asarray(x, np.float32).view(np.uint32)
+    rounded = (bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) & np.uint32(0xFFFF0000)
+    return np.where(np.isnan(x), np.float32(np.nan), rounded.view(np.float32))
+
+
+def _operator(symbol: str, numpy: Callable[..., Any], flops: int = 1, truth: bool = False) -> Function:
+    form = Text(f"({{0}} {symbol} {{1}})")
+    return Function(2, numpy, form, form, flops, truth, widens=not truth)
+
+
+def _smooth(name: str, numpy: Callable[..., Any], flops: int, arity: int = 1) -> Function:
+    """A polynomial on the CPU, libdevice's function on CUDA."""
+    return Function(arity, numpy, Inline(name), Library(name), flops)
+
+
+def _own(arity: int, numpy: Callable[..., Any], flops: int = 1) -> Function:
+    return Function(arity, numpy, Own(), Own(), flops)
+
+
+_WORDS = "uint32({0}), uint32({1}), uint32({2}), uint32({2} >> 32), uint32({3}), uint32({3} >> 32)"
+_NO_BFLOAT16 = Refused("bfloat16 is for contractions on the CPU")
+
+FUNCTIONS: dict[str, Function] = {
+    "add": _operator("+", np.add),
+    "sub": _operator("-", np.subtract),
+    "mul": _operator("*", np.multiply),
+    "div": _operator("/", np.divide, flops=4),
+    "neg": Function(1, np.negative, Text("(-{0})"), Text("(-{0})"), widens=True),
+    "lt": _operator("<", np.less, truth=True),
+    "le": _operator("<=", np.less_equal, truth=True),
+    "eq": _operator("==", np.equal, truth=True),
+    "ne": _operator("!=", np.not_equal, truth=True),
+    "logical_and": _operator("&", np.logical_and, truth=True),
+    "logical_or": _operator("|", np.logical_or, truth=True),
+    "logical_not": Function(1, np.logical_not, Text("(not {0})"), Text("(not {0})"), truth=True),
+    "cast": Function(1, np.asarray, Text("{dtype}({0})"), Text("{dtype}({0})")),
+    "where": _own(3, np.where),
+    "maximum": _own(2, np.maximum),
+    "minimum": _own(2, np.minimum),
+    "abs": _own(1, np.abs),
+    "sign": _own(1, np.sign),
+    "floor": Function(1, np.floor, Instruction("floor"), Library("floor")),
+    "ceil": Function(1, np.ceil, Instruction("ceil"), Library("ceil")),
+    "round": Function(1, np.round, Instruction("roundeven"), Library("rint")),
+    "sqrt": Function(1, np.sqrt, Instruction("sqrt"), Library("sqrt"), flops=4),
+    "rsqrt": Function(1, lambda x: 1 / np.sqrt(x), Own(), Library("rsqrt"), flops=6),
+    "exp": _smooth("exp", np.exp, 10),
+    "expm1": _smooth("expm1", np.expm1, 12),
+    "log": _smooth("log", np.log, 12),
+    "log1p": _smooth("log1p", np.log1p, 14),
+    "tanh": _smooth("tanh", np.tanh, 14),
+    "sigmoid": Function(1, _sigmoid, Own(), Text("({dtype}(1.0) / ({dtype}(1.0) + exp(-{0})))"), flops=14),
+    "erf": _smooth("erf", _erf, 20),
+    "sin": _smooth("sin", np.sin, 12),
+    "cos": _smooth("cos", np.cos, 12),
+    "pow": Function(2, np.power, Inline("power"), Library("pow"), flops=20),
+    "random_bits": Function(4, _random_bits, Text(f"philox({_WORDS})[0]"), Own(), flops=60),
+    "bits_to_uniform": _own(1, lambda bits: uniform_reference(np.asarray(bits))),
+    "round_bfloat16": Function(1, _round_bfloat16, Own(), _NO_BFLOAT16),
+}
+
+
+def printed(form: Form, name: str, arguments: list[str], dtype: str) -> str:
+    """A call as it stands in a kernel's source. Raises KeyError where the target has no such function."""
+    if isinstance(form, Refused):
+        raise KeyError(f"{name}: {form.why}")
+    if isinstance(form, Text):
+        return form.text.format(*arguments, dtype=dtype)
+    return f"{name}({', '.join(arguments)})"
