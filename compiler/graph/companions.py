@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from itertools import count
-from weakref import WeakKeyDictionary
 
-from .node import Node, toposort
+from .node import toposort
+from .side_table import SideTable
 from .tensor import Tensor
 
-_NOTED: WeakKeyDictionary[Node, tuple[int, dict[Tensor, Tensor]]] = WeakKeyDictionary()
+_NOTED: SideTable[tuple[int, dict[Tensor, Tensor]]] = SideTable()
 _ORDER = count()
 
 

@@ -1,8 +1,9 @@
 """The tensor graph: frozen, interned nodes, where the user wrote each, and walks that never recurse.
 
-Two nodes with the same op, inputs and attributes are the same object, so equality is identity and common
-subexpressions are shared as they are written. What is not part of a node's identity (the user's line, a
-name) lives in side tables. Leans on `ops.registry` for what an op is.
+Two nodes with the same op, inputs and attributes are the same object: common subexpressions are shared as they are
+written, and whether two nodes are equal is asked with `is`. (`==` is the user's, and makes a tensor; dictionaries and
+sets ask it only of objects of one hash, which two nodes never have.) What is not part of a node's identity (the user's
+line, a name) lives in side tables. Leans on `ops.registry` for what an op is.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...runtime.locks import fork_safe_lock
 from ..shapes import Shape, show
+from .side_table import SideTable
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -120,8 +122,8 @@ class Node:
 
 
 _INTERNING = fork_safe_lock()
-_LOCATIONS: weakref.WeakKeyDictionary[Node, Location] = weakref.WeakKeyDictionary()
-_NAMES: weakref.WeakKeyDictionary[Node, str] = weakref.WeakKeyDictionary()
+_LOCATIONS: SideTable[Location] = SideTable()
+_NAMES: SideTable[str] = SideTable()
 _SCOPE: ContextVar[str] = ContextVar("scope", default="")
 
 

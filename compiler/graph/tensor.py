@@ -21,7 +21,12 @@ Number: TypeAlias = bool | int | float
 
 
 class Tensor(Node):
-    """A value of static rank and dtype in a computation graph. Immutable; equal expressions are one object."""
+    """A value of static rank and dtype in a computation graph. Immutable; equal expressions are one object.
+
+    Operators are NumPy's, `==` and `!=` too: `x == y` is a tensor of bool, and `x is y` says whether two are the same
+    expression. Tensors are hashed by identity, so sets and keys of dictionaries may be tensors, while `x in a_list`,
+    `if x == y` and `x < y < z` ask for the truth of a tensor, which raises TypeError.
+    """
 
     __slots__ = ()
     __array_ufunc__ = None  # NumPy's operators leave `array + tensor` to the tensor
@@ -87,7 +92,15 @@ class Tensor(Node):
 
     __rand__, __ror__ = __and__, __or__
 
-    # -------------------------------------------------------- comparison (== stays identity: nodes are interned)
+    # -------------------------------------------------------- comparison, element by element (`is`: the same tensor)
+    def __eq__(self, other: Any) -> Tensor:  # type: ignore[override]
+        return elementwise("eq", self, other) if _comparable(other) else NotImplemented
+
+    def __ne__(self, other: Any) -> Tensor:  # type: ignore[override]
+        return elementwise("ne", self, other) if _comparable(other) else NotImplemented
+
+    __hash__ = Node.__hash__  # of the object: no two that live have the same, so a dict never asks `==`
+
     def __lt__(self, other: Any) -> Tensor:
         return elementwise("lt", self, other)
 
@@ -108,7 +121,8 @@ class Tensor(Node):
 
     def __len__(self) -> int:
         if not self.shape or not isinstance(self.shape[0], int):
-            raise TypeError(f"{self.brief()} has no length")
+            why = "its first size is known in a run only; x.shape[0] is that size" if self.shape else "it has no axes"
+            raise TypeError(f"{self.brief()} has no length, nor can it be iterated over: {why} ({user_location()})")
         return self.shape[0]
 
     def __iter__(self) -> Any:
@@ -117,7 +131,7 @@ class Tensor(Node):
     def __bool__(self) -> bool:
         raise TypeError(
             f"the truth of {self.brief()} is not known while the graph is built ({user_location()}); "
-            "use kw.where, or & | ~ for logic"
+            f"{_in_place_of_truth(self.op.name)}"
         )
 
     def __array__(self, *args: Any, **options: Any) -> np.ndarray:
@@ -135,6 +149,11 @@ class Tensor(Node):
         from .ops.movement import transpose
 
         return transpose(self, axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes or None)
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes, as NumPy calls it."""
+        return self.rank
 
     @property
     def T(self) -> Tensor:
@@ -178,6 +197,19 @@ class Tensor(Node):
 
 
 Like: TypeAlias = Tensor | Number | Size | np.ndarray
+
+
+def _comparable(other: Any) -> bool:
+    """Can it be compared element by element? Anything else (None, text) is not equal to a tensor, as in PyTorch."""
+    return isinstance(other, (Tensor, np.ndarray, list, tuple)) or _is_number(other)
+
+
+def _in_place_of_truth(op: str) -> str:
+    """What to write where Python asks for the truth of a tensor that `op` made."""
+    choose = "use kw.where to choose by it, and & | ~ in place of and, or, not and of chains like a < b < c"
+    if op not in ("eq", "ne"):
+        return choose
+    return f"{choose}. To ask whether two tensors are the same object, use `is`: any(x is y for y in tensors)"
 
 
 def apply(op_name: str, inputs: Sequence[Any], **attrs: Any) -> Any:

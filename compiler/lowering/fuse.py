@@ -86,9 +86,11 @@ def fuse(required: Iterable[Tensor]) -> Fusion:
         if target not in groups:
             groups.append(target)
         home[node] = target
-        if node not in target.members and node is not target.heavy:
+        member = any(node is m for m in target.members)
+        if not member and node is not target.heavy:
             target.members.append(node)
-        if node in target.members:
+            member = True
+        if member:
             for g in use.groups:
                 if g is not target:
                     g.inputs.add(node)

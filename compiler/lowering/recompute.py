@@ -133,7 +133,8 @@ def absorb(kernel: Kernel, made: Producer, why: str) -> Kernel:
 
     stores = tuple(Store(s.buffer, s.index, loops.transform(s.value, change)) for s in kernel.stores)
     nodes = tuple(dict.fromkeys([*made.kernel.nodes, *kernel.nodes]))
-    kept = [n for n in made.kernel.nodes if n not in kernel.nodes and n.op.kind not in ("source", "movement")]
+    known = set(kernel.nodes)
+    kept = [n for n in made.kernel.nodes if n not in known and n.op.kind not in ("source", "movement")]
     reasons = tuple(f"{n.op.name}: {why}" for n in kept)
     return Kernel(kernel.name, kernel.axes, stores, nodes, (*reasons, *kernel.reasons))
 
