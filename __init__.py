@@ -66,6 +66,6 @@ from .models import layers as nn
 from .models import optimizers as optim
 from .models.callbacks import Callback
 from .models.trainer import Trainer
-from .runtime.errors import KernelwrightError
+from .runtime.errors import IndexLimitError, KernelwrightError
 
 __all__ = [name for name in dir() if not name.startswith("_") and name not in ("annotations", "compiler", "runtime")]

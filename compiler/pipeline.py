@@ -18,6 +18,7 @@ from .graph import reference
 from .graph.arguments import check_arrays, check_program, check_shapes
 from .graph.bfloat16 import returned
 from .graph.companions import with_companions
+from .graph.limits import Limits, limits
 from .graph.node import name_of, toposort
 from .graph.tensor import Tensor
 from .loops.kernels import Buffer, Kernel
@@ -34,7 +35,7 @@ from .rewriting.rules import simplify
 from .rewriting.verify import verify
 from .shapes import as_index
 from .shapes import typical as typical_sizes
-from .targets.cpu.assemble import KernelInfo, assemble, checks, kernel_cache, size_checks
+from .targets.cpu.assemble import KernelInfo, assemble, kernel_cache, size_checks
 from .targets.cpu.machine import target
 from .targets.cpu.overrides import Progress, Wishes
 from .targets.cpu.plane_padding import apart
@@ -218,12 +219,15 @@ def compile(
 
 @dataclass(frozen=True, eq=False)
 class Lowered:
-    """A program as kernels in loop form, whose buffers have no order of axes yet; what every device starts from."""
+    """A program as kernels in loop form, whose buffers have no order of axes yet; what every device starts from.
+
+    The last buffers of `returned` are the flags of computed indices.
+    """
 
     kernels: list[Kernel]
     buffers: dict[Any, Buffer]
     returned: list[Buffer]
-    limits: tuple[runtime.IndexCheck, ...]
+    limits: Limits
     rooms: tuple[runtime.SizeCheck, ...]
 
 
@@ -235,16 +239,18 @@ def lowered(
 ) -> Lowered:
     """The passes over the graph and down to kernels, in order."""
     required = [*outputs, *updates.values()]
-    limits, rooms = checks(required, inputs), size_checks(required)
+    checked, rooms = limits(required, inputs), size_checks(required)
+    required += checked.flags
     simplified = required
     for each in passes:
         before, (simplified, _) = simplified, each(simplified)
         verify(each.__name__, before, simplified)
     results, new_values = simplified[: len(outputs)], dict(zip(updates, simplified[len(outputs) :]))
+    results += simplified[len(outputs) + len(updates) :]
     fusion = fuse(simplified)
     buffers, stored, targets, returned = _allocate(inputs, results, new_values, fusion)
     kernels = recompute(lower(fusion, stored, targets))
-    return Lowered(kernels, buffers, returned, limits, rooms)
+    return Lowered(kernels, buffers, returned, checked, rooms)
 
 
 def _build_or_load(
@@ -267,7 +273,7 @@ def _build_or_load(
         return program, infos, states
     program, listing, states = found
     required = [*outputs, *updates.values()]
-    return replace(program, checks=checks(required, inputs), size_checks=size_checks(required)), listing, states
+    return _checked(program, limits(required, inputs), size_checks(required)), listing, states
 
 
 def build(
@@ -285,7 +291,11 @@ def build(
     scheduled = [_scheduled(k) for k in kernels]
     wishes.apply(scheduled)
     assembled, infos, states = assemble("program", memory.plan(scheduled), inputs, program.buffers, program.returned)
-    return replace(assembled, checks=program.limits, size_checks=program.rooms), infos, states
+    return _checked(assembled, program.limits, program.rooms), infos, states
+
+
+def _checked(program: runtime.Program, limits: Limits, rooms: tuple[runtime.SizeCheck, ...]) -> runtime.Program:
+    return replace(program, checks=limits.inputs, computed_checks=limits.computed, size_checks=rooms)
 
 
 def _phased(kernel: Kernel) -> Kernel:

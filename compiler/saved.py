@@ -108,7 +108,7 @@ def keep(identity: Identity, program: runtime.Program, infos: Sequence[KernelInf
     place = {id(array): i for i, array in enumerate(identity.arrays)}
     arrays = {i: place[id(b.data)] for i, b in enumerate(program.buffers) if id(b.data) in place}
     buffers = tuple(replace(b, data=None) if i in arrays else b for i, b in enumerate(program.buffers))
-    bare = replace(program, buffers=buffers, objects={}, checks=(), size_checks=())
+    bare = replace(program, buffers=buffers, objects={}, checks=(), size_checks=(), computed_checks=())
     line = {text: i for i, text in enumerate(identity.lines)}
     numbered = [replace(info, lines=tuple(line.get(x, x) for x in info.lines)) for info in infos]  # type: ignore[misc]
     packed = zlib.compress(pickle.dumps(numbered, pickle.HIGHEST_PROTOCOL), 1)

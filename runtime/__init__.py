@@ -4,6 +4,7 @@ Leans on NumPy and llvmlite and never on the compiler: a program is plain data, 
 runs it without compiling anything.
 """
 
+from . import flags
 from .arena import plan
 from .binding import threads_for
 from .cache import CacheEntry, KernelCache, Parts
@@ -19,7 +20,7 @@ from .errors import (
 )
 from .executable import Executable
 from .loader import host_machine, load
-from .program import Arg, BufferArg, BufferSpec, IndexCheck, KernelSpec, Program, SizeArg, SizeCheck
+from .program import Arg, BufferArg, BufferSpec, ComputedCheck, IndexCheck, KernelSpec, Program, SizeArg, SizeCheck
 from .sizes import Poly, describe, evaluate
 from .state import State
 from .threads import Pool, available_cores, shared_pool
@@ -30,6 +31,7 @@ __all__ = [
     "BufferSpec",
     "CacheEntry",
     "CacheWarning",
+    "ComputedCheck",
     "Executable",
     "IndexCheck",
     "IndexLimitError",
@@ -51,6 +53,7 @@ __all__ = [
     "describe",
     "driver",
     "evaluate",
+    "flags",
     "host_machine",
     "load",
     "plan",

@@ -15,7 +15,7 @@ class RuntimeShapeError(KernelwrightError, ValueError):
 
 
 class IndexLimitError(KernelwrightError, ValueError):
-    """An integer input holds a value outside the range it indexes."""
+    """An integer, of an input or computed, lies outside the range it indexes."""
 
 
 class LayoutError(KernelwrightError, ValueError):

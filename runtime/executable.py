@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from . import flags
 from .arena import address_of, allocate, readable_past
-from .binding import Binding, Resources, Steps, bind
+from .binding import Binding, Resources, Steps, bind, bind_sizes
 from .driver import Job, seconds_per_tick
 from .errors import IndexLimitError, ProgramError, RuntimeShapeError
 from .loader import load
@@ -48,7 +49,8 @@ class Executable:
         """The outputs of `steps` runs in one native call.
 
         Inputs at the positions in `per_step` have a leading axis of length `steps` and advance along it; with more than
-        one step, or any such input, outputs have one too.
+        one step, or any such input, outputs have one too. Raises IndexLimitError where an index is out of range: before
+        the call if it is an input, after it (states have changed by then) if kernels compute it.
         """
         with self._pool.lock:
             binding = self._binding(inputs, steps, per_step)
@@ -57,7 +59,7 @@ class Executable:
             self._pool.run(binding.job_address, binding.threads)
             native_run()
             del held
-        return [outputs[index] for index in self._returned]
+        return returned(self.program, [outputs[index] for index in self._returned], inputs, per_step)
 
     def profile(self, inputs: Sequence[np.ndarray], repeats: int = 10) -> list[float]:
         """Mean seconds per kernel over `repeats` runs, waiting for all threads included; states end as they began."""
@@ -170,6 +172,18 @@ def check_inputs(program: Program, inputs: Sequence[np.ndarray]) -> None:
             f"input {name!r} holds {values[position]} at position [{where}]: {check.what} takes values from 0 to "
             f"{check.limit - 1}"
         )
+
+
+def returned(
+    program: Program, outputs: list[np.ndarray], inputs: Sequence[np.ndarray], per_step: frozenset[int]
+) -> list[np.ndarray]:
+    """The outputs without flags. Raises IndexLimitError where one of these is raised."""
+
+    def sizes() -> dict[str, int]:
+        shapes = [array.shape[1:] if i in per_step else array.shape for i, array in enumerate(inputs)]
+        return bind_sizes(program, shapes)
+
+    return flags.taken(program.computed_checks, outputs, sizes)
 
 
 def _take(binding: Binding) -> list[np.ndarray]:

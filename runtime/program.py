@@ -82,6 +82,19 @@ class IndexCheck:
 
 
 @dataclass(frozen=True)
+class ComputedCheck:
+    """Every value of an index of this shape, which kernels compute, must lie in [0, limit); an output is its flag.
+
+    `what` says what it indexes, `where` the user's line.
+    """
+
+    shape: tuple[Poly, ...]
+    limit: int
+    what: str
+    where: str
+
+
+@dataclass(frozen=True)
 class SizeCheck:
     """`room` must not be negative in any run; `what` says what does not fit where it is."""
 
@@ -91,7 +104,10 @@ class SizeCheck:
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """Everything an executable needs. `inputs`, `outputs` and `states` are positions in `buffers`."""
+    """Everything an executable needs. `inputs`, `outputs` and `states` are positions in `buffers`.
+
+    The last outputs are the flags of `computed_checks`, one each (`flags.py`), which a run does not return.
+    """
 
     name: str
     buffers: tuple[BufferSpec, ...]
@@ -101,6 +117,7 @@ class Program:
     states: tuple[int, ...] = ()
     checks: tuple[IndexCheck, ...] = ()
     size_checks: tuple[SizeCheck, ...] = ()
+    computed_checks: tuple[ComputedCheck, ...] = ()
     objects: dict[str, bytes] = field(default_factory=dict)
 
     def verify(self) -> None:
@@ -123,6 +140,10 @@ class Program:
                     _require(symbols(arg.poly) <= bound, f"kernel {kernel.name} uses a size that no input binds")
         for check in self.checks:
             _require(0 <= check.input < len(self.inputs), f"a check of {check.what} names an unknown input")
+        _require(len(self.computed_checks) <= len(self.outputs), "a check of a computed index has no flag")
+        for computed in self.computed_checks:
+            unknown = {name for size in computed.shape for name in symbols(size)} - bound
+            _require(not unknown, f"a check of {computed.what} uses a size that no input binds")
         for room in self.size_checks:
             _require(symbols(room.room) <= bound, f"a check of {room.what} uses a size that no input binds")
 

@@ -21,7 +21,7 @@ import numpy as np
 from ..arena import plan as arena_plan
 from ..binding import bind_sizes
 from ..errors import DeviceMemoryError, RuntimeShapeError
-from ..executable import check_inputs
+from ..executable import check_inputs, returned
 from ..program import BufferArg, BufferSpec
 from ..sizes import evaluate
 from ..state import State
@@ -88,7 +88,7 @@ class CudaExecutable:
                 if position in values:
                     state.set(_logical(plan.buffers[position], values[position]))
                 self._seen[position] = state.stamp
-        return [outputs[p] for p in plan.outputs]
+        return returned(plan, [outputs[p] for p in plan.outputs], inputs, per_step)
 
     def _steps(self, binding: Binding, steps: int) -> None:
         """Each step's inputs to their places, the kernels, its outputs away."""

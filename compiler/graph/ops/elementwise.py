@@ -222,14 +222,17 @@ _op(
 )
 
 
-def _check_limit(values: np.ndarray, limit: int, what: str, place: Location) -> None:
-    outside = values[(values < 0) | (values >= limit)]
-    if outside.size:
-        raise IndexLimitError(f"{what} {outside.flat[0]} does not lie in [0, {limit}) (at {place})")
+def check_limit(values: np.ndarray, limit: int, what: str, place: Location) -> None:
+    """Raise IndexLimitError, with the first offender and where it stands, if not all values lie in [0, limit)."""
+    outside = (values < 0) | (values >= limit)
+    if outside.any():
+        first = np.unravel_index(int(np.argmax(outside)), values.shape) if values.ndim else ()
+        where = ", ".join(map(str, first))
+        raise IndexLimitError(f"{what} {values[first]} at position [{where}] does not lie in [0, {limit}) (at {place})")
 
 
 def _check_reference(node: Tensor, env: Any, x: np.ndarray) -> np.ndarray:
-    _check_limit(x, node.attrs.limit, node.attrs.what, location(node))
+    check_limit(x, node.attrs.limit, node.attrs.what, location(node))
     return x
 
 
@@ -296,11 +299,11 @@ def stop_gradient(x: Like) -> Tensor:
 
 def check_range(x: Tensor, limit: int, what: str = "label") -> Tensor:
     """`x`, an integer tensor whose values are checked to lie in [0, limit): at once where `x` is a constant, before
-    each run where it is an input."""
+    each run where it is an input, when the run ends where kernels compute it (`limits.py`)."""
     if not dtypes.is_integer(x.dtype):
         raise DTypeError(f"{what}s must be integers, not {x.dtype} (at {user_location()})")
     if x.op.name == "array":
-        _check_limit(x.attrs.value.array, limit, what, user_location())
+        check_limit(x.attrs.value.array, limit, what, user_location())
     return apply("check_range", (x,), limit=limit, what=what)
 
 

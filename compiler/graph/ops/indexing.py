@@ -1,7 +1,8 @@
 """Reading and adding at positions that are data: gather and scatter-add, each the other's gradient.
 
-An index outside the axis reads zero and adds nothing in the loop form (never out of bounds); where the
-index is a program input it is checked before the run. Leans on `elementwise.check_range`.
+An index outside the axis reads zero and adds nothing in the loop form (never out of bounds), and the run raises an
+error: before it starts where the index is an input, when it ends where it is computed. Leans on
+`elementwise.check_range`.
 """
 
 from __future__ import annotations

@@ -259,20 +259,6 @@ def kernel_info(kernel: Kernel, key: str, source: Any, kind: type[Info]) -> Info
     )
 
 
-def checks(outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> tuple[runtime.IndexCheck, ...]:
-    """What has to hold of integer inputs before a run, from the graph's `check_range` nodes."""
-    place = {x: i for i, x in enumerate(inputs)}
-    found = []
-    for node in toposort(outputs):
-        if node.op.name == "check_range":
-            x = node.inputs[0]
-            while x.op.kind == "movement" or x.op.name in ("gather", "check_range", "cast"):
-                x = x.inputs[0]
-            if x in place and dtypes.is_integer(x.dtype):
-                found.append(runtime.IndexCheck(place[x], node.attrs.limit, node.attrs.what))
-    return tuple(dict.fromkeys(found))
-
-
 def size_checks(outputs: Sequence[Tensor]) -> tuple[runtime.SizeCheck, ...]:
     """What has to hold of the sizes of a run, from the graph's slices along axes of symbolic size."""
     found = []
@@ -284,4 +270,4 @@ def size_checks(outputs: Sequence[Tensor]) -> tuple[runtime.SizeCheck, ...]:
     return tuple(dict.fromkeys(found))
 
 
-__all__ = ["KernelInfo", "assemble", "checks", "compile_sources", "kernel_cache", "kernel_info", "size_checks"]
+__all__ = ["KernelInfo", "assemble", "compile_sources", "kernel_cache", "kernel_info", "size_checks"]

@@ -200,8 +200,9 @@ def assemble(built: program.CudaProgram, arch: Arch) -> CudaProgram:
         tuple(number[b] for b in built.inputs),
         tuple(number[b] for b in built.outputs),
         tuple(i for b, i in number.items() if b.kind == "state"),
-        built.checks,
+        built.limits.inputs,
         built.size_checks,
+        built.limits.computed,
     )
     plan.verify()
     written = {number[b] for k in built.kernels for b in k.kernel.writes() if b.kind == "state"}

@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from ....runtime import flags
 from ....runtime.sizes import evaluate
+from ...graph.limits import Limits
 from ...graph.reference import bind
 from ...graph.tensor import Tensor
 from ...loops.kernels import Buffer, Kernel
@@ -88,12 +90,13 @@ def logical(buffer: Buffer, memory: np.ndarray, sizes: Mapping[str, int]) -> np.
 
 @dataclass(frozen=True, eq=False)
 class CudaProgram:
-    """A program as CUDA kernels in the order they run. `outputs` has a buffer for each output asked for."""
+    """A program as CUDA kernels in the order they run. `outputs` has a buffer for each output asked for, and for each
+    flag of a computed index."""
 
     kernels: tuple[CudaKernel, ...]
     inputs: tuple[Buffer, ...]
     outputs: tuple[Buffer, ...]
-    checks: tuple[Any, ...]
+    limits: Limits
     size_checks: tuple[Any, ...]
 
     @property
@@ -128,7 +131,10 @@ def build(
 
 
 def run_program(program: CudaProgram, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Outputs of one run in lockstep, without a GPU; variables are updated. For checking kernels on small shapes."""
+    """Outputs of one run in lockstep, without a GPU; variables are updated. For checking kernels on small shapes.
+
+    Raises IndexLimitError where a computed index is out of range.
+    """
     sizes = bind({b.node: a for b, a in zip(program.inputs, arrays)})
     given = dict(zip(program.inputs, arrays))
     memory: dict[Buffer, np.ndarray] = {}
@@ -146,4 +152,5 @@ def run_program(program: CudaProgram, arrays: Sequence[np.ndarray]) -> list[np.n
     for b in program.buffers:
         if b.kind == "state":
             b.node.attrs.state.set(logical(b, memory[b], sizes))
-    return [logical(b, memory[b], sizes) for b in program.outputs]
+    outputs = [logical(b, memory[b], sizes) for b in program.outputs]
+    return flags.taken(program.limits.computed, outputs, lambda: sizes)

@@ -1,0 +1,99 @@
+"""What has to hold of indices: of inputs before a run, of computed ones within it, of constants at once.
+
+An index that is an input, or the same numbers moved or widened, is looked at before the run starts. One that is
+computed (`labels - 1`, a cast of floats, `where`) has a flag in the program: a scalar that tells the first place where
+it is out of range, and the value there, as one number. The runtime reads it when the run has ended. Leans on the op
+rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ... import runtime
+from .. import dtypes
+from ..shapes import poly, product
+from .node import inherit_location, location, toposort
+from .ops.elementwise import check_limit, clip, where
+from .ops.movement import reshape
+from .ops.source import iota
+from .tensor import Tensor, apply, full_value
+
+SAME_NUMBERS = frozenset(["reshape", "transpose", "broadcast_to", "flip", "check_range"])
+"""Ops whose result holds all the numbers of their operand and no others."""
+
+
+@dataclass(frozen=True, eq=False)
+class Limits:
+    """Checks of inputs; checks of computed indices, and the tensor that is the flag of each."""
+
+    inputs: tuple[runtime.IndexCheck, ...]
+    computed: tuple[runtime.ComputedCheck, ...]
+    flags: tuple[Tensor, ...]
+
+
+def limits(outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> Limits:
+    """What has to hold of the indices that the outputs need. Raises IndexLimitError where a constant one is outside."""
+    place = {x: i for i, x in enumerate(inputs)}
+    before: dict[runtime.IndexCheck, None] = {}
+    during: dict[tuple[Tensor, int], Tensor] = {}
+    for node in toposort(outputs):
+        if node.op.name != "check_range":
+            continue
+        limit, x = node.attrs.limit, _origin(node.inputs[0])
+        if x in place:
+            before[runtime.IndexCheck(place[x], limit, node.attrs.what)] = None
+        elif not _always_inside(x, limit, node):
+            during.setdefault((node.inputs[0], limit), node)
+    nodes = list(during.values())
+    return Limits(tuple(before), tuple(map(_check, nodes)), tuple(map(_flag, nodes)))
+
+
+def _origin(x: Tensor) -> Tensor:
+    """The tensor whose numbers these are, all or (behind a gather) some of them."""
+    while x.op.name in SAME_NUMBERS or x.op.name == "gather" or _widens(x):
+        x = x.inputs[0]
+    return x
+
+
+def _widens(x: Tensor) -> bool:
+    """A cast between integers that keeps every number."""
+    if x.op.name != "cast" or not (dtypes.is_integer(x.dtype) and dtypes.is_integer(x.inputs[0].dtype)):
+        return False
+    return np.can_cast(np.dtype(x.inputs[0].dtype), np.dtype(x.dtype))
+
+
+def _always_inside(x: Tensor, limit: int, node: Tensor) -> bool:
+    """Is it known while compiling that no number of x is out of range?"""
+    if x.op.name == "array" or full_value(x) is not None:
+        values = x.attrs.value.array if x.op.name == "array" else np.asarray(full_value(x))
+        check_limit(values, limit, node.attrs.what, location(node))
+        return True
+    if x.op.name == "iota":
+        size = x.attrs.size
+    elif x.op.name == "argmax":
+        size = product(x.inputs[0].shape[a] for a in x.attrs.axes)
+    else:
+        info = np.iinfo(x.dtype)
+        return info.min == 0 and info.max < limit
+    return isinstance(size, int) and size <= limit
+
+
+def _check(node: Tensor) -> runtime.ComputedCheck:
+    shape = tuple(map(poly, node.shape))
+    return runtime.ComputedCheck(shape, node.attrs.limit, node.attrs.what, str(location(node)))
+
+
+def _flag(node: Tensor) -> Tensor:
+    """The scalar that `runtime.flags` reads: the least of position * 2**32 + value + 2**31 where the index is out of
+    range, the value cut off at 32 bits; the greatest int64 where it is nowhere."""
+    size = product(node.shape)
+    values = reshape(node.inputs[0], (size,)).astype(dtypes.INT64)
+    outside = (values < 0) | (values >= node.attrs.limit)
+    told = iota(size, dtypes.INT64) * runtime.flags.PLACE + (clip(values, -(2**31), 2**31 - 1) + 2**31)
+    flag: Tensor = apply("min", (where(outside, told, runtime.flags.NOWHERE),), axes=(0,))
+    inherit_location(flag, node)
+    return flag.named(f"{node.attrs.what}_in_range")
