@@ -9,6 +9,8 @@ nearest even where it is stored or cast to.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from .errors import DTypeError
@@ -53,6 +55,25 @@ def largest(dtype: str) -> float:
 
 def is_integer(dtype: str) -> bool:
     return dtype in (UINT8, INT32, UINT32, INT64)
+
+
+def converted(values: Any, dtype: str) -> np.ndarray:
+    """An array of another NumPy type. Any shape.
+
+    A float that becomes an integer is cut towards zero; one outside the integers' range becomes their nearest end, and
+    NaN becomes 0. Integers wrap around. That is what kernels do too, in every element of an array.
+    """
+    array = np.asarray(values)
+    kind = np.dtype(dtype)
+    with np.errstate(all="ignore"):
+        if array.dtype.kind != "f" or kind.kind not in "iu":
+            return array.astype(kind)
+        limits = np.iinfo(kind)
+        low, high = float(limits.min), float(limits.max + 1)  # powers of two, which floats hold
+        inside = (array >= low) & (array < high)
+        cut = np.where(inside, array, array.dtype.type(0)).astype(kind)
+        ends = np.where(array >= high, kind.type(limits.max), np.where(array < low, kind.type(limits.min), cut))
+        return np.asarray(ends, kind)
 
 
 def promote(a: str, b: str) -> str:

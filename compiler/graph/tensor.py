@@ -160,6 +160,7 @@ class Tensor(Node):
         return self.transpose()
 
     def astype(self, dtype: Any) -> Tensor:
+        """This tensor converted to `dtype`, as `cast` does. Any shape. Raises DTypeError for a dtype that is none."""
         return cast(self, dtype)
 
     def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor:
@@ -319,7 +320,11 @@ def as_tensor(value: Any, dtype: str | None = None) -> Tensor:
 
 
 def cast(x: Like, dtype: Any) -> Tensor:
-    """`x` converted to `dtype`; the same tensor where it has it already."""
+    """`x` converted to `dtype`; the same tensor where it has it already. Any shape.
+
+    Integers wrap around. A float becomes an integer towards zero; one beyond the dtype's range becomes its nearest end,
+    and NaN becomes 0. Raises DTypeError for a dtype that is none.
+    """
     x, name = as_tensor(x), dtypes.check(dtype)
     return x if x.dtype == name else apply("cast", (x,), dtype=name)
 

@@ -3,7 +3,7 @@
 A row says how many arguments a function has, what it means in NumPy (which the executor of CUDA kernels without a GPU
 runs), what it costs, and for each target one of the forms below. They are plain data, which the target's own files
 make code of: `targets/cpu/llvm/mathlib.py`, `targets/cuda/intrinsics.py`, and the printers for what stands in the text
-of a kernel. What can be written in these functions is no row here but a formula (`formula.py`). Leans on nothing.
+of a kernel. What can be written in these functions is no row here but a formula (`formula.py`). Leans on `dtypes`.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from .. import dtypes
 from .philox import philox_reference, uniform_reference
 
 
@@ -68,7 +70,8 @@ class Function:
     """One scalar function.
 
     `numpy` is its meaning on arrays; `flops` its price, in additions; `truth`: the result is a bool; `widens`: Numba
-    gives integers of 64 bits, whatever those of the arguments. `cpu` and `cuda` say how each target has it.
+    gives integers of 64 bits, whatever those of the arguments, and the printer casts them back. `cpu` and `cuda` say
+    how each target has it.
     """
 
     arity: int
@@ -116,6 +119,11 @@ def _own(arity: int, numpy: Callable[..., Any], flops: int = 1) -> Function:
     return Function(arity, numpy, Own(), Own(), flops)
 
 
+def _saturating(dtype: str) -> Function:
+    """A float as an integer: the nearest end where it lies outside, 0 for NaN. "cast" is for all other conversions."""
+    return _own(1, partial(dtypes.converted, dtype=dtype), flops=4)
+
+
 _WORDS = "uint32({0}), uint32({1}), uint32({2}), uint32({2} >> 32), uint32({3}), uint32({3} >> 32)"
 _NO_BFLOAT16 = Refused("bfloat16 is for contractions on the CPU")
 
@@ -133,6 +141,7 @@ FUNCTIONS: dict[str, Function] = {
     "logical_or": _operator("|", np.logical_or, truth=True),
     "logical_not": Function(1, np.logical_not, Text("(not {0})"), Text("(not {0})"), truth=True),
     "cast": Function(1, np.asarray, Text("{dtype}({0})"), Text("{dtype}({0})")),
+    **{f"saturate_{dtype}": _saturating(dtype) for dtype in ("uint8", "int32", "uint32", "int64")},
     "where": _own(3, np.where),
     "maximum": _own(2, np.maximum),
     "minimum": _own(2, np.minimum),

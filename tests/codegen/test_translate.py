@@ -6,12 +6,17 @@ import numpy as np
 import pytest
 
 import kernelwright as kw
-from kernelwright.compiler import saved
+from kernelwright.compiler import pipeline, saved
+from kernelwright.compiler.graph.functions import binary_cross_entropy
 from kernelwright.compiler.targets.cpu import assemble
 from kernelwright.compiler.targets.cpu.llvm import frontend
 from kernelwright.compiler.targets.cpu.llvm.build import build
 from kernelwright.compiler.targets.cpu.llvm.operations import Unsupported
 from kernelwright.compiler.targets.cpu.llvm.translate import translate
+from kernelwright.compiler.targets.cpu.overrides import Wishes
+from kernelwright.models import programs
+from kernelwright.models.labels import ONE, SEVERAL
+from kernelwright.models.updating import Updating
 
 DIVISIONS = """
 def divisions(table, thread, threads):
@@ -133,6 +138,39 @@ def test_every_kernel_of_a_training_step_is_translated(network, monkeypatch):
     updates = kw.optim.Adam(1e-3).updates(model.parameters(), kw.grad(loss, model.parameters()))
     with pytest.raises(Done):
         kw.compile([images, labels], [loss, kw.argmax(model(images), 1)], {**model.net.updates(), **updates})
+
+
+def trainer_programs():
+    """(name, graph) of what trainers run, with each of their options somewhere."""
+    labels_of = {"one": ONE, "several": SEVERAL}
+    losses = {"one": kw.cross_entropy, "several": binary_cross_entropy}
+    options = {
+        "plain": Updating(),
+        "limits": Updating(clip_norm=1.0, clip_value=0.5, ema=0.9, accumulate=3),
+        "bfloat16": Updating(precision="bfloat16", loss_scale=1024.0),
+    }
+    optimizers = {"sgd": kw.optim.SGD(0.1, momentum=0.9), "adamw": kw.optim.AdamW(1e-3), "rms": kw.optim.RMSprop(1e-3)}
+    for (kind, labels), (how, updating), optimizer in zip(
+        [*labels_of.items(), ("one", ONE)], options.items(), optimizers.values(), strict=True
+    ):
+        net = kw.nn.Sequential(kw.nn.Conv(3, 3), kw.nn.BatchNorm(), kw.relu, kw.nn.MaxPool(2), kw.nn.Flatten())
+        model = kw.models.Model(how, kw.nn.Sequential(net, kw.nn.Dropout(0.2), kw.nn.Dense(4)), (1, 8, 8), 4)
+        loss = losses[kind]
+        augment = kw.images.Augment(kw.images.Flip(), kw.images.Rotate(10), kw.images.Cutout(2))
+        yield f"{how}: training", programs.training(model, loss, optimizer, augment, updating, labels)
+        yield f"{how}: evaluation", programs.evaluation(model, loss, labels=labels)
+        yield f"{how}: prediction", programs.prediction(model, labels=labels)
+
+
+def test_every_kernel_of_a_trainer_is_translated(monkeypatch):
+    texts = []
+    monkeypatch.setattr(assemble, "compile_sources", lambda found: texts.extend(found) or dict.fromkeys(texts, b""))
+    for name, graph in trainer_programs():
+        del texts[:]
+        pipeline.build(graph.inputs, graph.outputs, graph.updates, Wishes({}, 0, None))
+        assert texts, name
+        for text in texts:
+            translate(text, "kernel", frontend.namespace(text))  # does not refuse
 
 
 @pytest.mark.parametrize(

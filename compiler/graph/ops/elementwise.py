@@ -239,13 +239,13 @@ def _check_reference(node: Tensor, env: Any, x: np.ndarray) -> np.ndarray:
 def _lower_cast(node: Tensor, index: Any, read: Any, axis: Any) -> Any:
     value = read(0, index)
     if value.dtype != dtypes.computed(node.dtype):
-        value = loops.call("cast", [value], node.dtype)
+        saturates = dtypes.is_float(value.dtype) and dtypes.is_integer(node.dtype)
+        value = loops.call(f"saturate_{node.dtype}" if saturates else "cast", [value], node.dtype)
     return loops.call("round_bfloat16", [value], node.dtype) if node.dtype == dtypes.BFLOAT16 else value
 
 
 def _cast_reference(node: Tensor, env: Any, x: np.ndarray) -> np.ndarray:
-    with np.errstate(invalid="ignore"):
-        return x.astype(dtypes.computed(node.dtype))
+    return dtypes.converted(x, dtypes.computed(node.dtype))
 
 
 register(

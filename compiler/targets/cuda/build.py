@@ -7,6 +7,7 @@ not. Leans on the extra `cuda`, imported inside the functions that need it.
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import re
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ import numpy as np
 
 from ....runtime.locks import LLVM
 from ...errors import CompileError
+from ..shared.wrapping import wrapping
 
 Arch = tuple[int, int]
 Bounds = tuple[int, int]
@@ -65,6 +67,7 @@ def require() -> None:
 GENERATOR = (
     *sorted(Path(__file__).parent.glob("*.py")),
     *(Path(__file__).parents[2] / "loops" / name for name in ("functions.py", "philox.py")),
+    *(Path(__file__).parents[1] / "shared" / name for name in ("saturate.py", "wrapping.py")),
 )
 """The files that decide what a kernel's source becomes; a change in one changes every key."""
 
@@ -128,7 +131,7 @@ def _ptx(text: str, arguments: Sequence[str], bounds: Bounds, arch: Arch, name: 
     from .intrinsics import namespace
 
     names = {"cuda": cuda, **namespace()}
-    exec(compile(text, f"<kernel {name}>", "exec"), names)
+    exec(compile(wrapping(ast.parse(text)), f"<kernel {name}>", "exec"), names)
     function = names["kernel"]
     function.__module__ = "kernel"
     try:

@@ -19,12 +19,13 @@ from llvmlite import ir
 
 from ...loops.functions import FUNCTIONS, Function, Library, Own
 from ...loops.philox import PHILOX_MULTIPLIERS, PHILOX_ROUNDS, PHILOX_WEYL
+from ..shared.saturate import BITS, PREFIX, emit_saturated
 from . import mma
 
 F32, F64 = ir.FloatType(), ir.DoubleType()
 I32, I64 = ir.IntType(32), ir.IntType(64)
 
-CASTS = ("float32", "float64", "int32", "int64", "uint8", "uint32")
+CASTS = ("float32", "float64", "int32", "int64", "uint8", "uint32", "uint64")
 
 
 # ---------------------------------------------------------------- what they mean, in NumPy
@@ -151,6 +152,15 @@ def namespace() -> dict[str, Any]:
         common = typingctx.unify_types(types.unliteral(a), types.unliteral(b))
         return _implement(common(types.boolean, common, common), _emit_where, True)
 
+    def saturating(dtype: str) -> Any:
+        def typed(typingctx: Any, x: Any) -> Any:
+            def emit(builder: ir.IRBuilder, signed: bool, value: ir.Value) -> ir.Value:
+                return emit_saturated(builder, value, dtype)
+
+            return _implement(getattr(types, dtype)(x), emit, True) if isinstance(x, types.Float) else None
+
+        return _named(intrinsic, f"{PREFIX}{dtype}", typed, 1)
+
     own = {
         "maximum": numeric("maximum", _extreme(">"), 2),
         "minimum": numeric("minimum", _extreme("<"), 2),
@@ -158,6 +168,7 @@ def namespace() -> dict[str, Any]:
         "sign": numeric("sign", _emit_sign, 1),
         "random_bits": fixed("random_bits", "uint32", ("int64",) * 4, _emit_random_bits),
         "bits_to_uniform": fixed("bits_to_uniform", "float32", ("uint32",), _emit_uniform),
+        **{f"{PREFIX}{dtype}": saturating(dtype) for dtype in BITS},
         "where": _named(intrinsic, "where", where, 3),
     }
 

@@ -1,9 +1,8 @@
 """The printer of scalar expressions for the GPU: the CPU's `Writer` with what differs on a GPU.
 
 Sizes known when the kernel is printed stand as numbers, so that loops have literal trip counts and divisions by them
-become multiplications. Integer arithmetic is cast back to its dtype, since Numba widens it. A reduction can be shared
-by a group of threads: each sums its part, and the parts are combined in an order that never changes. Leans on
-`shared.writer`.
+become multiplications. A reduction can be shared by a group of threads: each sums its part, and the parts are combined
+in an order that never changes. Leans on `shared.writer`.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from contextlib import contextmanager
 from ... import dtypes
 from ...loops import expressions as loops
 from ...loops.expressions import Axis, Expr, Index
-from ...loops.functions import FUNCTIONS, Form, Function
+from ...loops.functions import Form, Function
 from ...loops.kernels import Buffer, Kernel
 from ...shapes import Dim, product
 from ..shared.writer import Level, Names, Writer, _memory_order, combine, initial
@@ -99,9 +98,7 @@ class CudaWriter(Writer):
     # ------------------------------------------------------------ values
     def _operation(self, e: Expr) -> str:
         text = super()._operation(e)
-        if e.kind == "load":
-            return f"({text} != 0)" if e.data[0].dtype == dtypes.BOOL else text
-        return f"{e.dtype}{text}" if dtypes.is_integer(e.dtype) and FUNCTIONS[e.data].widens else text
+        return f"({text} != 0)" if e.kind == "load" and e.data[0].dtype == dtypes.BOOL else text
 
     def form(self, function: Function) -> Form:
         return function.cuda
@@ -123,30 +120,18 @@ class CudaWriter(Writer):
     # ------------------------------------------------------------ reductions shared by a group
     def share(self, e: Expr, group: int) -> None:
         """Have `group` threads compute a reduction together, here and at once."""
-        self.levels[-1].values[e] = self._integer(e, self._reduce_shared(e, group))
+        self.levels[-1].values[e] = self._reduce_shared(e, group)
 
     def share_in_columns(self, e: Expr, warps: int) -> None:
         """Have each lane's `warps` threads compute its reduction together, here and at once."""
-        self.levels[-1].values[e] = self._integer(e, self._reduce_in_columns(e, warps))
-
-    def _reduce(self, e: Expr) -> str:
-        name = super()._reduce(e)
-        if dtypes.is_integer(e.dtype):
-            level = next(level for level in self.levels if e in level.values)
-            level.values[e] = name = self._integer(e, name)
-        return name
-
-    def _integer(self, e: Expr, name: str) -> str:
-        """Numba sums integers in 64 bits."""
-        return f"{e.dtype}({name})" if dtypes.is_integer(e.dtype) else name
+        self.levels[-1].values[e] = self._reduce_in_columns(e, warps)
 
     def _reduce_shared(self, e: Expr, group: int) -> str:
         """Each thread of the group takes every `group`-th term; then all of them have the whole."""
-        kind = e.data[0]
         acc, best = self._own_share(e, "lane", group)
         for step in STEPS:
             pair = [f"cuda.shfl_xor_sync({ALL_LANES}, {x}, {step})" for x in (acc, best) if x]
-            self._merge(kind, acc, best, pair)
+            self._merge(e, acc, best, pair)
         if group > WARP:
             self._merge_warps(e, acc, best, group // WARP)
         return acc
@@ -173,10 +158,10 @@ class CudaWriter(Writer):
         self._merge_columns(e, acc, best, warps)
         return acc
 
-    def _merge(self, kind: str, acc: str, best: str, other: Sequence[str]) -> None:
+    def _merge(self, e: Expr, acc: str, best: str, other: Sequence[str]) -> None:
         """`acc` (and `best`) combined with another thread's."""
         if not best:
-            self.line(f"{acc} = {combine(kind, acc, other[0])}")
+            self.line(f"{acc} = {combine(e.data[0], acc, other[0], e.dtype)}")
             return
         place, value = self.fresh("place"), self.fresh("value")
         self.line(f"{place} = {other[0]}")
@@ -211,4 +196,4 @@ class CudaWriter(Writer):
             self.line(f"{x} = {element.format(part=part, w=0)}")
         acc, best = parts[0][0], parts[1][0] if len(parts) > 1 else ""
         with self.nest(f"for w in range(1, {warps}):"):
-            self._merge(e.data[0], acc, best, [element.format(part=part, w="w") for _, part, _ in parts])
+            self._merge(e, acc, best, [element.format(part=part, w="w") for _, part, _ in parts])

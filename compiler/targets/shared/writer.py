@@ -217,7 +217,9 @@ class Writer:
         args = [self.value(a) for a in e.args]
         if e.data == "cast" and e.dtype == dtypes.BOOL:
             return f"({args[0]} != 0)"
-        return printed(self.form(FUNCTIONS[e.data]), e.data, args, e.dtype)
+        function = FUNCTIONS[e.data]
+        text = printed(self.form(function), e.data, args, e.dtype)
+        return _wrapped(text, e.dtype) if function.widens else text
 
     def form(self, function: Function) -> Form:
         """How the target has a scalar function."""
@@ -294,7 +296,7 @@ class Writer:
                 self.line(f"{best} = {v}")
                 self.line(f"{acc} = int32({self.index(_flat(axes))})")
         else:
-            self.line(f"{acc} = {combine(kind, acc, v)}")
+            self.line(f"{acc} = {combine(kind, acc, v, e.dtype)}")
 
     def _reduce_lanes(self, e: Expr) -> str:
         """`acc[lane]` for a chunk of lanes, the lane loop innermost."""
@@ -422,7 +424,18 @@ def constant(e: Expr) -> str:
         if math.isnan(v) or math.isinf(v):
             return f"{e.dtype}({str(v).replace('inf', 'INFINITY').replace('nan', 'NAN')})"
         return f"{e.dtype}({v!r})"
-    return f"{e.dtype}({int(v)})"
+    return _integer(int(v), e.dtype)
+
+
+def _integer(value: int, dtype: str) -> str:
+    """An integer of a dtype. The least int64 is no literal: its digits alone are one more than the greatest."""
+    return f"{dtype}({value})" if value != -(2**63) else f"{dtype}({value + 1} - 1)"
+
+
+def _wrapped(text: str, dtype: str) -> str:
+    """The result of an operator. Of integers it is in parentheses and cast to its dtype, in which NumPy computes it and
+    wraps around; Numba computes it in 64 bits."""
+    return f"{dtype}{text}" if dtypes.is_integer(dtype) else text
 
 
 def initial(kind: str, dtype: str) -> str:
@@ -434,11 +447,12 @@ def initial(kind: str, dtype: str) -> str:
     import numpy as np
 
     limits = np.iinfo(dtype)
-    return f"{dtype}({limits.min if kind == 'max' else limits.max})"
+    return _integer(int(limits.min if kind == "max" else limits.max), dtype)
 
 
-def combine(kind: str, acc: str, v: str) -> str:
-    """One step of a reduction."""
+def combine(kind: str, acc: str, v: str, dtype: str) -> str:
+    """One step of a reduction whose result is of `dtype`."""
     if kind in ("sum", "prod"):
-        return f"{acc} {'+' if kind == 'sum' else '*'} {v}"
+        text = f"{acc} {'+' if kind == 'sum' else '*'} {v}"
+        return _wrapped(f"({text})", dtype) if dtypes.is_integer(dtype) else text
     return f"{'maximum' if kind == 'max' else 'minimum'}({acc}, {v})"

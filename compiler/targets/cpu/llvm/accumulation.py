@@ -18,6 +18,8 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
+from ...shared.wrapping import wrapping
+
 SUM = ("reassoc", "nsz", "contract")
 OTHERWISE = ("contract",)
 
@@ -41,8 +43,8 @@ def allow(value: Any) -> Any:
 
 
 def marked(source: str) -> str:
-    """The source with running sums as calls of `accumulate`, for Numba's own front end."""
-    tree = ast.parse(source)
+    """The source with running sums as calls of `accumulate`, for Numba's own front end; its int64 wraps around."""
+    tree = wrapping(ast.parse(source))
     for statement in ast.walk(tree):
         total = added(statement) if isinstance(statement, ast.stmt) else None
         if total is not None and isinstance(statement, ast.Assign):

@@ -17,6 +17,7 @@ from numba.extending import intrinsic
 
 from ....loops.functions import FUNCTIONS, Function, Inline, Instruction, Library, Own
 from ....loops.philox import PHILOX_MULTIPLIERS, PHILOX_ROUNDS, PHILOX_WEYL
+from ...shared.saturate import BITS, PREFIX, emit_saturated
 from . import scalar
 from .bfloat16 import nearest_bfloat16
 from .scalar import F32, F64, I32, I64, Scalar
@@ -152,6 +153,22 @@ def _extreme(relation: str, name: str) -> Callable[..., ir.Value]:
     return emit
 
 
+def _saturating(dtype: str) -> Any:
+    """An intrinsic from a float to an integer."""
+
+    def typed(typingctx: Any, x: Any) -> Any:
+        kind = _common(typingctx, x)
+        if kind not in (types.float32, types.float64):
+            return None
+
+        def generate(context: Any, builder: ir.IRBuilder, sig: Any, values: tuple) -> ir.Value:
+            return emit_saturated(builder, values[0], dtype)
+
+        return getattr(types, dtype)(kind), generate
+
+    return _named_intrinsic(f"{PREFIX}{dtype}", 1, typed)
+
+
 def _emit_abs(builder: ir.IRBuilder, signed: bool, x: ir.Value) -> ir.Value:
     if _is_float(x):
         return _scalar(builder, x).call("fabs", x)
@@ -252,6 +269,7 @@ OWN: dict[str, Any] = {
     "minimum": _numeric("minimum", 2, _extreme("<", "minimum")),
     "abs": _numeric("abs", 1, _emit_abs),
     "sign": _numeric("sign", 1, _emit_sign),
+    **{f"{PREFIX}{dtype}": _saturating(dtype) for dtype in BITS},
     "where": where,
     "round_bfloat16": round_bfloat16,
     "bits_to_uniform": bits_to_uniform,

@@ -123,6 +123,14 @@ class Operations:
             return Value(a.type, getattr(self.builder, REAL[op])(a.llvm, b.llvm))
         return self._by_numba(op, a, b)
 
+    def wrapped(self, called: Any, op: type, a: Value, b: Value) -> Value:
+        """A function of the result of an operator. `int32(a + b)` of two of that dtype is computed in it and wraps
+        around, as values of a program do; what is not written so is an index, which never leaves its 64 bits."""
+        wanted = getattr(types, called.__name__, None) if isinstance(called, type) else None
+        if isinstance(wanted, types.Integer) and a.type == b.type == wanted and op in WHOLE:
+            return Value(wanted, getattr(self.builder, WHOLE[op])(a.llvm, b.llvm))
+        return self.call(called, [self.binary(op, a, b)])
+
     def accumulated(self, a: Value, b: Value) -> Value:
         """a + b where a is a running sum."""
         total = self.binary(ast.Add, a, b)

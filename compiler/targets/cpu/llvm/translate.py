@@ -232,6 +232,9 @@ class _Walk:
         name = _name(e.func)
         if e.keywords or (name not in self.names and name not in ("min", "max")):
             raise Unsupported(f"a call of {ast.unparse(e.func)}")
+        if len(e.args) == 1 and isinstance(e.args[0], ast.BinOp) and name in self.names:
+            inner = e.args[0]
+            return self.do.wrapped(self.names[name], type(inner.op), self.value(inner.left), self.value(inner.right))
         args = [self.value(each) for each in e.args]
         if name in self.names:
             return self.do.call(self.names[name], args)
