@@ -8,6 +8,8 @@ KERNELWRIGHT_HELPERS  processes that compile kernels beside this one (default: o
 KERNELWRIGHT_CPU      CPU to compile for (default: native; LLVM's name such as x86-64-v3; read by the CPU target)
 KERNELWRIGHT_WINOGRAD 0: sum 3x3 convolutions directly; 1: in fewer products where that should be faster (default)
 KERNELWRIGHT_VERIFY   0: no checks between passes; 1: structure (default); 2: compare values too (slow)
+KERNELWRIGHT_PRINT    after:PASS (or after:all): print what a pass gives; `program.trace` names the passes
+KERNELWRIGHT_STOP_AFTER PASS: leave out later passes that a program can do without, to find one that is to blame
 """
 
 from __future__ import annotations
@@ -51,3 +53,17 @@ def threads() -> int:
 def helpers() -> int:
     """How many processes help to compile."""
     return _number("KERNELWRIGHT_HELPERS", 0, available_cores() - 1)
+
+
+def print_after() -> str:
+    """The pass whose outcome is printed, "all" for every one, or nothing."""
+    text = os.environ.get("KERNELWRIGHT_PRINT", "")
+    when, _, name = text.partition(":")
+    if text and (when != "after" or not name):
+        raise CompileError(f"KERNELWRIGHT_PRINT must be after:PASS or after:all, not {text!r}")
+    return name
+
+
+def stop_after() -> str:
+    """The pass after which only those run that a program cannot do without; nothing where all run."""
+    return os.environ.get("KERNELWRIGHT_STOP_AFTER", "")

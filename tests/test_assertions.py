@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 import kernelwright
-from kernelwright.compiler.pipeline import _scheduled, lowered
 from kernelwright.compiler.rewriting.verify import VerifyError, verify_source
+from kernelwright.compiler.targets.base import Options
 from kernelwright.compiler.targets.cpu.printer import print_kernel
+from kernelwright.compiler.targets.cpu.target import Cpu
 
 ROOT = Path(kernelwright.__file__).parent
 SOURCES = sorted(p for part in ("compiler", "runtime", "models", "bench") for p in (ROOT / part).rglob("*.py"))
@@ -80,8 +81,8 @@ def test_python_without_asserts_makes_the_same_kernels(tmp_path):
 def test_a_kernel_without_its_store_is_refused():
     x = kernelwright.input("x", (3, 4))
     y = x + 1.0
-    (kernel,) = lowered([x], [y], {}).kernels
-    source = print_kernel(_scheduled(kernel))
+    (kernel,) = Cpu(Options()).planned([x], [y], {}).kernels
+    source = print_kernel(kernel)
     (store,) = [line for line in source.text.splitlines() if line.lstrip().startswith("buf1[")]
     with pytest.raises(VerifyError, match="never stores to"):
         verify_source(kernel, source.text.replace(store, ""), source.names.buffers)

@@ -6,7 +6,7 @@ import ast
 import re
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -98,3 +98,50 @@ def test_an_import_of_what_is_above_is_found(
     path.write_text(text)
     monkeypatch.setitem(globals(), "ROOT", tmp_path)
     assert [each.split()[-1] for each in wrong(path)] == [seen]
+
+
+FLOORS = (
+    {"errors.py", "dtypes.py", "shapes.py", "config.py"},
+    {"loops"},
+    {"graph"},
+    {"rewriting"},
+    {"passes.py", "lowering"},
+    {"targets"},
+    {"targets/shared"},
+    {"targets/cpu", "targets/cuda"},
+    {"pipeline.py"},
+)
+"""The rooms of compiler/ in processing order: each imports itself and what stands before it, and a target no other."""
+
+
+def floor(parts: Sequence[str]) -> tuple[int, str]:
+    """(number, room) of a module of compiler/ by the parts of its name."""
+    names = ["/".join(parts[:2]), parts[0], f"{parts[0]}.py"]
+    return next((i, name) for name in names for i, rooms in enumerate(FLOORS) if name in rooms)
+
+
+def upwards(path: Path) -> list[str]:
+    """The imports of a file of compiler/ from above, or from another room of its floor."""
+    inside = path.relative_to(ROOT / "compiler")
+    here = floor([part.removesuffix(".py") for part in inside.parts])
+    out = []
+    for name, line, _ in imports(path):
+        if name.startswith("kernelwright.compiler."):
+            there = floor(name.split(".")[2:])
+            if there[0] > here[0] or (there[0] == here[0] and there[1] != here[1] and here[0] > 0):
+                out.append(f"{inside}:{line} imports {name}")
+    return out
+
+
+def test_inside_the_compiler_imports_run_down() -> None:
+    files = [path for path in sorted((ROOT / "compiler").rglob("*.py")) if path.name != "__init__.py"]
+    assert len(files) > 80
+    assert [each for path in files for each in upwards(path)] == []
+
+
+def test_an_import_from_above_inside_the_compiler_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(globals(), "ROOT", tmp_path)
+    path = tmp_path / "compiler" / "lowering" / "layout.py"
+    path.parent.mkdir(parents=True)
+    path.write_text("from ..targets.cpu.planning import plan\nfrom ..loops.kernels import Kernel\n")
+    assert upwards(path) == ["lowering/layout.py:1 imports kernelwright.compiler.targets.cpu.planning"]

@@ -1,4 +1,4 @@
-"""What has to hold of indices: of inputs before a run, of computed ones within it, of constants at once.
+"""What has to hold of indices, and of the sizes of a run: of inputs before it, of computed ones within it.
 
 An index that is an input, or the same numbers moved or widened, is looked at before the run starts. One that is
 computed (`labels - 1`, a cast of floats, `where`) has a flag in the program: a scalar that tells the first place where
@@ -18,7 +18,7 @@ from .. import dtypes
 from ..shapes import poly, product
 from .node import inherit_location, location, toposort
 from .ops.elementwise import check_limit, clip, where
-from .ops.movement import reshape
+from .ops.movement import reshape, slice_room
 from .ops.source import iota
 from .tensor import Tensor, apply, full_value
 
@@ -97,3 +97,14 @@ def _flag(node: Tensor) -> Tensor:
     flag: Tensor = apply("min", (where(outside, told, runtime.flags.NOWHERE),), axes=(0,))
     inherit_location(flag, node)
     return flag.named(f"{node.attrs.what}_in_range")
+
+
+def size_checks(outputs: Sequence[Tensor]) -> tuple[runtime.SizeCheck, ...]:
+    """What has to hold of the sizes of a run, from the graph's slices along axes of symbolic size."""
+    found = []
+    for node in toposort(outputs):
+        if node.op.name == "slice":
+            for axis, room in slice_room(node):
+                what = f"a slice of axis {axis} of {node.inputs[0].brief()} does not lie inside (at {location(node)})"
+                found.append(runtime.SizeCheck(poly(room), what))
+    return tuple(dict.fromkeys(found))

@@ -71,6 +71,12 @@ def points(shape: Shape) -> tuple[tuple[loops.Axis, ...], tuple[loops.Index, ...
     return axes, tuple(loops.at(0) if d == 1 else loops.at(next(free)) for d in shape)
 
 
+def address(load: loops.Expr) -> loops.Index:
+    """Where a load reads, in elements from the buffer's start."""
+    buffer, index = load.data
+    return buffer.address(index)
+
+
 @dataclass(frozen=True, eq=False)
 class Store:
     """buffer[index] = value, for every point of the kernel's space."""
@@ -95,6 +101,22 @@ class Kernel:
     schedule: Any = None
     cycles: float = 0.0
     notes: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        """The kernel in loop form: its space, its stores, then the order of its buffers' axes and its schedule."""
+        space = ", ".join(f"{a} < {a.extent}" for a in self.axes)
+        lines = [f"{self.name}:", *([f"    for {space}:"] if space else [])]
+        lines += ["        " + line for line in self.stores_text().splitlines()]
+        lines += [
+            f"    {b.name} {b.dtype}{b.shape} order {b.order}" for b in dict.fromkeys([*self.reads(), *self.writes()])
+        ]
+        return "\n".join([*lines, *([f"    {self.schedule}"] if self.schedule is not None else [])])
+
+    def stores_text(self) -> str:
+        """The stores, a line each."""
+        return "\n".join(
+            f"{s.buffer.name}[{', '.join(map(repr, s.index))}] = {loops.show(s.value)}" for s in self.stores
+        )
 
     @property
     def values(self) -> list[loops.Expr]:

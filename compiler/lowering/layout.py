@@ -3,7 +3,7 @@
 First the cheaper of two global styles (channels innermost, batch innermost), then single tensors changed where
 that lowers the cost of the kernels that touch them, then copies in another order where a contraction wins
 more by its operand's order than the copy costs. Inputs and outputs keep the user's order; variables keep the
-order that an earlier program fixed. Leans on `schedule` for costs.
+order that an earlier program fixed. What a kernel costs is the target's to say. Leans on `kernels` and `products`.
 """
 
 from __future__ import annotations
@@ -12,11 +12,8 @@ from collections.abc import Callable, Sequence
 
 from ..loops import expressions as loops
 from ..loops.kernels import Buffer, Kernel, Store, points
+from ..loops.products import operands
 from ..shapes import Size
-from ..targets.cpu.planning import plan
-from ..targets.cpu.tiling import contraction
-from ..targets.cpu.winograd_maps import mapped
-from .merge import merged
 
 Order = tuple[int, ...]
 
@@ -99,32 +96,32 @@ def signature(kernel: Kernel) -> tuple[str, tuple[Buffer, ...]]:
     return "\n".join(lines), tuple(buffers)
 
 
-def cycles(kernel: Kernel) -> float:
-    """What a kernel costs the CPU."""
-    return plan(merged(kernel))[1]
-
-
-def assign(kernels: Sequence[Kernel], price: Callable[[Kernel], float] = cycles) -> list[Kernel]:
+def set_orders(
+    kernels: Sequence[Kernel], price: Callable[[Kernel], float], operands: Callable[[Kernel], list[Buffer]] = operands
+) -> list[Kernel]:
     """Orders for all free buffers (set in place), and the kernels with copies added where they pay.
 
-    price: what a kernel costs the device under the present orders.
+    price: what a kernel costs the target under the present orders. operands: what a kernel wants in an order of its
+    own, which a copy may give it.
     """
     costs = Costs(price)
-    with_copies, copies = _copy_fixed_operands(kernels)
+    with_copies, copies = _copy_fixed_operands(kernels, operands)
     touching: dict[Buffer, list[Kernel]] = {}
     for kernel in with_copies:
         for b in dict.fromkeys([*kernel.reads(), *kernel.writes()]):
             touching.setdefault(b, []).append(kernel)
     free = [b for b in touching if _free(b)]
-    _choose_style(with_copies, free, costs)
+    _set_style(with_copies, free, costs)
     moves = _moves(with_copies, free)
     for _ in range(SWEEPS):
         if sum(_improve(move, list(dict.fromkeys(k for b in move for k in touching[b])), costs) for move in moves) == 0:
             break
-    return _add_copies(_drop_idle(with_copies, copies), costs)
+    return _add_copies(_drop_idle(with_copies, copies), costs, operands)
 
 
-def _copy_fixed_operands(kernels: Sequence[Kernel]) -> tuple[list[Kernel], dict[Kernel, tuple[Buffer, Buffer]]]:
+def _copy_fixed_operands(
+    kernels: Sequence[Kernel], operands: Callable[[Kernel], list[Buffer]]
+) -> tuple[list[Kernel], dict[Kernel, tuple[Buffer, Buffer]]]:
     """Operands of contractions whose order is given (inputs, claimed variables) read through copies of free order.
 
     The copies that end in the order of their source cost nothing and are dropped again.
@@ -133,7 +130,7 @@ def _copy_fixed_operands(kernels: Sequence[Kernel]) -> tuple[list[Kernel], dict[
     out: list[Kernel] = []
     copies: dict[Kernel, tuple[Buffer, Buffer]] = {}
     for kernel in kernels:
-        for source in _operands(kernel):
+        for source in operands(kernel):
             if len(source.shape) < 2 or source.kind == "temp" or _free(source):
                 continue
             if source not in made:
@@ -146,13 +143,6 @@ def _copy_fixed_operands(kernels: Sequence[Kernel]) -> tuple[list[Kernel], dict[
             kernel = reading(kernel, source, made[source])
         out.append(kernel)
     return out, copies
-
-
-def _operands(kernel: Kernel) -> list[Buffer]:
-    """What a contraction, or a map of tiles, wants in an order of its own."""
-    parts, tiles = contraction(kernel), mapped(kernel)
-    loads = parts[1:3] if parts is not None else () if tiles is None else (tiles.x,)
-    return list(dict.fromkeys(e.data[0] for e in loads))
 
 
 def _drop_idle(kernels: Sequence[Kernel], copies: dict[Kernel, tuple[Buffer, Buffer]]) -> list[Kernel]:
@@ -174,7 +164,7 @@ def _free(b: Buffer) -> bool:
     return b.kind == "temp" and len(b.shape) >= 2
 
 
-def _choose_style(kernels: Sequence[Kernel], free: Sequence[Buffer], costs: Costs) -> None:
+def _set_style(kernels: Sequence[Kernel], free: Sequence[Buffer], costs: Costs) -> None:
     best: tuple[float, dict[Buffer, Order]] | None = None
     for style in (_channels_last, _batch_last):
         for b in free:
@@ -265,12 +255,12 @@ def _set_orders(buffers: Sequence[Buffer], orders: Sequence[Order]) -> None:
         b.order = order
 
 
-def _add_copies(kernels: Sequence[Kernel], costs: Costs) -> list[Kernel]:
+def _add_copies(kernels: Sequence[Kernel], costs: Costs, operands: Callable[[Kernel], list[Buffer]]) -> list[Kernel]:
     """Kernels in order, with copies of contraction operands in another order where that pays."""
     made: dict[tuple[Buffer, Order], Buffer] = {}
     out: list[Kernel] = []
     for kernel in kernels:
-        for source in _operands(kernel):
+        for source in operands(kernel):
             if len(source.shape) >= 2:
                 kernel = _with_copy(kernel, source, made, out, costs)
         out.append(kernel)

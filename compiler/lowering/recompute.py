@@ -18,9 +18,8 @@ from ..loops import expressions as loops
 from ..loops.expressions import Axis, Expr
 from ..loops.functions import FUNCTIONS
 from ..loops.kernels import Buffer, Kernel, Store
+from ..loops.products import contraction
 from ..shapes import nominal
-from ..targets.cpu.operand_cost import FROM_L2, FROM_L3, FROM_MEMORY, L2, L3
-from ..targets.cpu.tiling import contraction
 
 MAX_CALLS = 48
 MAX_BUFFERS = 14
@@ -32,6 +31,23 @@ PER_FLOP = 0.1
 """Cycles per element and operation, in vectors."""
 STATE_BYTES = 64 << 10
 """Of greater variables no reader is added: their update in place would have to wait for it, or go through a copy."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What one core reads from where: bytes that its second and the last cache hold, and bytes per cycle from either,
+    and from main memory."""
+
+    second: int
+    last: int
+    from_second: float
+    from_last: float
+    from_main: float
+
+    def cycles(self, size: int) -> float:
+        """Cycles to read so many bytes from where they will be."""
+        near, far = size <= self.second, size <= self.last
+        return size / (self.from_second if near else self.from_last if far else self.from_main)
 
 
 @dataclass(frozen=True)
@@ -48,8 +64,8 @@ class Producer:
         return loops.substitute(self.value, {x: i for x, i in zip(self.axes, index) if x is not None})
 
 
-def recompute(kernels: Sequence[Kernel]) -> list[Kernel]:
-    """The kernels, without those whose result all their readers now compute themselves."""
+def recompute(kernels: Sequence[Kernel], memory: Memory) -> list[Kernel]:
+    """The kernels, without those whose result all their readers now compute themselves. memory: the target's."""
     current: dict[int, Kernel] = dict(enumerate(kernels))
     readers: dict[Buffer, list[int]] = {}
     for i, k in current.items():
@@ -60,7 +76,7 @@ def recompute(kernels: Sequence[Kernel]) -> list[Kernel]:
         if made is None:
             continue
         users = [j for j in readers.get(made.buffer, []) if j in current]
-        changed = _absorbed(made, [current[j] for j in users])
+        changed = _absorbed(made, [current[j] for j in users], memory)
         if changed is None:
             continue
         del current[i]
@@ -99,8 +115,12 @@ def _single(index: loops.Index) -> Axis | None:
     return None
 
 
-def _absorbed(made: Producer, users: Sequence[Kernel]) -> list[Kernel] | None:
+def _absorbed(made: Producer, users: Sequence[Kernel], memory: Memory) -> list[Kernel] | None:
     """The readers with the value computed inside, None where storing it is cheaper or a reader cannot take it."""
+
+    def stream(b: Buffer) -> float:
+        return memory.cycles(size(b))
+
     saved = LAUNCH + stream(made.buffer) * (WRITE + len(users)) + sum(map(stream, made.kernel.reads()))
     work = arithmetic(made.value)
     lost = -work * points(made.kernel.axes)
@@ -174,10 +194,4 @@ def size(b: Buffer) -> int:
     return math.prod(nominal(d) for d in b.shape) * dtypes.ITEMSIZE[b.dtype]
 
 
-def stream(b: Buffer) -> float:
-    """Cycles of one core to read a buffer from where it will be."""
-    bytes = size(b)
-    return bytes / (FROM_L2 if bytes <= L2 else FROM_L3 if bytes <= L3 else FROM_MEMORY)
-
-
-__all__ = ["Producer", "absorb", "arithmetic", "points", "producer", "recompute", "sites", "size", "stream"]
+__all__ = ["Memory", "Producer", "absorb", "arithmetic", "points", "producer", "recompute", "sites", "size"]

@@ -1,9 +1,8 @@
 """Long sums with few results in two kernels: per image first, then over the images.
 
-Threads share the results of a kernel, and the sums of a batch normalisation have as many results as channels: one
-chunk of lanes, so one thread. Where results are few and sums are long, the outermost summed axis becomes an axis of the
-result of a first kernel, and a second one sums over it. The parts do not depend on the number of threads, nor do the
-bits of the sums. Leans on `planning` for how a kernel would run undivided.
+Where results are few and sums are long, the outermost summed axis becomes an axis of the result of a first kernel, and
+a second one sums over it. Whether that pays is the target's to say. The parts do not depend on the number of threads,
+nor do the bits of the sums. Leans on `kernels`.
 """
 
 from __future__ import annotations
@@ -15,28 +14,11 @@ from ..loops import expressions as loops
 from ..loops.expressions import Axis, Expr
 from ..loops.kernels import Buffer, Kernel, Store
 from ..shapes import nominal
-from ..targets.cpu.planning import plan
-from ..targets.cpu.schedule import Chunked, Plain
-from ..targets.cpu.winograd_maps import mapped
 
 LONG = 1 << 16
 """Fewer points than this are summed before other threads have woken up."""
-FEW = 32
-"""Shares of work from which on the results themselves keep every thread busy."""
 EACH = 32
 """Points per part at least, so that the parts are little to write and read again."""
-
-
-def in_parts(kernel: Kernel) -> list[Kernel]:
-    """The kernel, or two kernels in its place."""
-    sums = [e for e in kernel.expressions if e.kind == "reduce"]
-    axis = outermost(kernel, sums)
-    if axis is None or mapped(kernel) is not None:
-        return [kernel]
-    schedule, _ = plan(kernel)
-    if not isinstance(schedule, Plain | Chunked) or _shares(schedule) >= FEW:
-        return [kernel]
-    return split(kernel, sums, axis)
 
 
 def outermost(kernel: Kernel, sums: Sequence[Expr]) -> Axis | None:
@@ -55,12 +37,6 @@ def outermost(kernel: Kernel, sums: Sequence[Expr]) -> Axis | None:
     each = min(math.prod(nominal(x.extent) for x in e.data[1] if x is not axis) for e in sums)
     results = math.prod(nominal(x.extent) for x in sums[0].axes)
     return axis if each >= EACH and each * nominal(axis.extent) * results >= LONG else None
-
-
-def _shares(schedule: Plain | Chunked) -> int:
-    """How many shares of work threads can take."""
-    chunks = math.ceil(nominal(schedule.lane.extent) / schedule.size) if isinstance(schedule, Chunked) else 1
-    return chunks * math.prod(nominal(x.extent) for x in schedule.order)
 
 
 def split(kernel: Kernel, sums: Sequence[Expr], axis: Axis) -> list[Kernel]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import kernelwright as kw
-from kernelwright.compiler.targets.cpu.assemble import kernel_cache
+from kernelwright.compiler.targets.shared.store import kernel_cache
 from kernelwright.runtime import CacheWarning, host_machine, loader
 
 ONES = np.ones((2, 3), "float32")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import kernelwright as kw
-from kernelwright.compiler import pipeline
-from kernelwright.compiler.targets.cpu.overrides import Wishes
+from kernelwright.compiler.targets.base import Options
+from kernelwright.compiler.targets.cpu.target import Cpu
 
 
 def chain(depth, residual):
@@ -47,7 +47,7 @@ def calls(depth, residual):
     """How many functions the passes call."""
     inputs, loss, updates = chain(depth, residual)
     profile = cProfile.Profile()
-    profile.runcall(pipeline.build, inputs, [loss], updates, Wishes())
+    profile.runcall(Cpu(Options()).build, inputs, [loss], updates)
     return pstats.Stats(profile).total_calls
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import kernelwright as kw
-from kernelwright.compiler import pipeline, saved
-from kernelwright.compiler.targets.cpu import assemble
+from kernelwright.compiler.targets.cpu import assemble, compiled
+from kernelwright.compiler.targets.cpu.target import Cpu
+from kernelwright.compiler.targets.shared import saved, store
 from kernelwright.runtime import CacheWarning, KernelCache
 
 X = np.linspace(-1, 1, 12, dtype="float32").reshape(4, 3)
@@ -17,9 +18,9 @@ TABLE = np.arange(6, dtype="float32").reshape(3, 2)
 
 TWICE = """
 import sys, numpy as np, kernelwright as kw
-{blank}from kernelwright.compiler import pipeline
+{blank}from kernelwright.compiler.targets.base import Target
 if {warm}:
-    pipeline.lowered = None  # compiling would call it
+    Target.planned = None  # compiling would call it
 kw.init.seeded(1).__enter__()
 nn = kw.nn
 net = nn.Sequential(nn.Conv(4, 3, pad=1), nn.BatchNorm(), kw.relu, nn.MaxPool(2), nn.Flatten(), nn.Dense(5))
@@ -44,7 +45,7 @@ print(step.kernels[0].lines)
 def cache(tmp_path, monkeypatch):
     """An empty cache in this process."""
     made = KernelCache(tmp_path / "cache")
-    for module in (assemble, saved):
+    for module in (assemble, compiled, saved, store):
         monkeypatch.setattr(module, "kernel_cache", lambda: made)
     return made
 
@@ -60,8 +61,8 @@ def graph(name="x", shift=1.0, table=TABLE):
 
 def compiles(monkeypatch):
     """A list that grows by one whenever the passes run."""
-    runs, build = [], pipeline.build
-    monkeypatch.setattr(pipeline, "build", lambda *given: runs.append(1) or build(*given))
+    runs, build = [], Cpu.build
+    monkeypatch.setattr(Cpu, "build", lambda *given: runs.append(1) or build(*given))
     return runs
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import kernelwright as kw
-from kernelwright.compiler.targets.cpu.assemble import kernel_cache
 from kernelwright.compiler.targets.cpu.llvm.build import build
+from kernelwright.compiler.targets.shared.store import kernel_cache
 from kernelwright.runtime import loader
 
 ONES = np.ones((3, 5), "float32")

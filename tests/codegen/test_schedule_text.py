@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 import kernelwright as kw
-from kernelwright.compiler import pipeline
-from kernelwright.compiler.lowering import kernel_order as memory
-from kernelwright.compiler.lowering import layout
+from kernelwright.compiler.targets.base import Options
 from kernelwright.compiler.targets.cpu.schedule import Blocked, Chunked, Plain, Tile, Transform
-from kernelwright.compiler.targets.cpu.schedule_text import parse, show
+from kernelwright.compiler.targets.cpu.schedule_text import parse
+from kernelwright.compiler.targets.cpu.target import Cpu
+from kernelwright.compiler.targets.shared.kernel_text import show
 
 
 def small_step():
@@ -46,8 +46,7 @@ PROGRAMS = (small_step, wide_convolution, strided_convolution, long_sum)
 
 
 def scheduled(inputs, outputs):
-    lowered = pipeline.lowered(inputs, outputs, {}, pipeline.CPU_PASSES)
-    return [pipeline._scheduled(k) for k in memory.order(layout.assign(lowered.kernels))]
+    return Cpu(Options()).planned(inputs, outputs, {}).kernels
 
 
 def without_panel(schedule):

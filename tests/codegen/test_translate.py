@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 
 import kernelwright as kw
-from kernelwright.compiler import pipeline, saved
 from kernelwright.compiler.graph.functions import binary_cross_entropy
 from kernelwright.compiler.targets.cpu import assemble
 from kernelwright.compiler.targets.cpu.llvm import frontend
 from kernelwright.compiler.targets.cpu.llvm.build import build
 from kernelwright.compiler.targets.cpu.llvm.operations import Unsupported
 from kernelwright.compiler.targets.cpu.llvm.translate import translate
-from kernelwright.compiler.targets.cpu.overrides import Wishes
+from kernelwright.compiler.targets.base import Options
+from kernelwright.compiler.targets.cpu.target import Cpu
+from kernelwright.compiler.targets.shared import saved
 from kernelwright.models import programs
 from kernelwright.models.labels import ONE, SEVERAL
 from kernelwright.models.updating import Updating
@@ -167,7 +168,7 @@ def test_every_kernel_of_a_trainer_is_translated(monkeypatch):
     monkeypatch.setattr(assemble, "compile_sources", lambda found: texts.extend(found) or dict.fromkeys(texts, b""))
     for name, graph in trainer_programs():
         del texts[:]
-        pipeline.build(graph.inputs, graph.outputs, graph.updates, Wishes({}, 0, None))
+        Cpu(Options()).build(graph.inputs, graph.outputs, graph.updates)
         assert texts, name
         for text in texts:
             translate(text, "kernel", frontend.namespace(text))  # does not refuse

@@ -29,7 +29,7 @@ def image(kernel, arch):
 
 def on(library, inputs, outputs, updates=None):
     outputs = outputs if isinstance(outputs, list) else [outputs]
-    return compiled.Cuda(inputs, outputs, updates or {}, device=Driver(0, library))
+    return compiled.CudaCompiled(inputs, outputs, updates or {}, device=Driver(0, library))
 
 
 def test_a_program_gives_what_the_reference_gives_for_any_batch(library):
@@ -165,7 +165,7 @@ def test_a_device_that_is_none_is_refused():
 
 def test_kernels_can_be_read(toolkit):
     x = kw.input("x", (None, 64))
-    program = compiled.Cuda([x], [kw.tanh(x)], {}, device=Driver(0, _Modules()))
+    program = compiled.CudaCompiled([x], [kw.tanh(x)], {}, device=Driver(0, _Modules()))
     (kernel,) = program.kernels
     assert "def tanh(" in kernel.source and "per thread" in kernel.schedule
     assert ".entry" in kernel.asm and "registers" in kernel.resources

@@ -13,11 +13,11 @@ import pytest
 
 import kernelwright as kw
 from kernelwright.bench.ours import training_step
-from kernelwright.compiler import pipeline
 from kernelwright.compiler.shapes import typical
+from kernelwright.compiler.targets.base import Options
 from kernelwright.compiler.targets.cpu import assemble
 from kernelwright.compiler.targets.cpu.machine import target
-from kernelwright.compiler.targets.cpu.overrides import Wishes
+from kernelwright.compiler.targets.cpu.target import Cpu
 from kernelwright.compiler.targets.cuda import program as cuda
 
 MEMORY = Path(__file__).parent / "networks.json"
@@ -43,7 +43,7 @@ def printed(name: str, batch: int, device: str, monkeypatch) -> list[str]:
             return [str(k) for k in cuda.build(*graph).kernels]
     monkeypatch.setattr(assemble, "compile_sources", lambda texts: dict.fromkeys(texts, b""))
     with typical({"batch": batch}):
-        return [f"{k.schedule}\n{k.source}" for k in pipeline.build(*graph, Wishes({}, 0, None))[1]]
+        return [f"{k.schedule}\n{k.source}" for k in Cpu(Options()).build(*graph)[1]]
 
 
 @WIDE

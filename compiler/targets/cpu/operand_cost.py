@@ -12,12 +12,14 @@ from dataclasses import dataclass
 
 from ... import dtypes
 from ...loops.expressions import Axis, Expr, Index
+from ...lowering.recompute import Memory
 from .machine import target
 
 L1, L2, L3 = 24 << 10, 768 << 10, 12 << 20
 """Bytes of the caches that a tile's operands can count on."""
 FROM_L2, FROM_L3, FROM_MEMORY = 24.0, 10.0, 2.0
 """Bytes per cycle and core."""
+MEMORY = Memory(L2, L3, FROM_L2, FROM_L3, FROM_MEMORY)
 VECTOR_LOAD, SPLAT = 0.9, 0.2
 INTERLEAVE, TWO_WORDS = 1.0, 2.5
 """Cycles to put two vectors of 16-bit words together word by word, and to broadcast two words from apart."""

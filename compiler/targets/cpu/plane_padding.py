@@ -16,8 +16,8 @@ from .operand_cost import LINE
 from .winograd_maps import mapped
 
 
-def apart(kernels: Sequence[Kernel]) -> Sequence[Kernel]:
-    """The same kernels; the tiles that they write or read lie in planes with a gap after each."""
+def set_plane_gaps(kernels: Sequence[Kernel]) -> Sequence[Kernel]:
+    """The same kernels; the tiles that they write or read lie in planes with a gap after each (set in place)."""
     for kernel in kernels:
         m = mapped(kernel)
         if m is None:
@@ -26,11 +26,11 @@ def apart(kernels: Sequence[Kernel]) -> Sequence[Kernel]:
         for buffer, index in sides:
             points = {d for d, i in enumerate(index) if any(i == loops.at(p) for p in m.points)}
             if buffer.kind == "temp" and len(points) == 2:
-                _part(buffer, points)
+                _set_gap(buffer, points)
     return kernels
 
 
-def _part(buffer: Buffer, points: set[int]) -> None:
+def _set_gap(buffer: Buffer, points: set[int]) -> None:
     """A gap after each plane, where the points of a tile are what varies slowest."""
     last = max(map(buffer.order.index, points))
     if all(d in points or buffer.shape[d] == 1 for d in buffer.order[: last + 1]):

@@ -11,9 +11,9 @@ import math
 
 from ...loops import expressions as loops
 from ...loops.expressions import Axis, Expr, Index
-from ...loops.kernels import Kernel
+from ...loops.kernels import Kernel, address
 from ...shapes import nominal
-from .schedule import BLOCK, CHUNK, LONGEST_CHUNK, Blocked, Chunked, Plain, Schedule, address
+from .schedule import BLOCK, CHUNK, LONGEST_CHUNK, Blocked, Chunked, Plain, Schedule
 from .tiling import FAR, NEAR, plan_tile, whole
 from .winograd_maps import plan_transform
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from ...loops import expressions as loops
 from ...loops.expressions import Axis, Expr, Index
+from ...loops.kernels import address
 from .panel import Panel
 
 CHUNK, LONGEST_CHUNK = 64, 1024
@@ -144,8 +145,3 @@ Schedule = Plain | Blocked | Chunked | Tile | Transform
 
 def _names(axes: Iterable[Axis]) -> str:
     return " ".join(map(str, axes)) or "none"
-
-
-def address(load: Expr) -> Index:
-    buffer, index = load.data
-    return buffer.address(index)

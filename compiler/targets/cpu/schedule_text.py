@@ -17,6 +17,7 @@ from ...errors import CompileError
 from ...loops import expressions as loops
 from ...loops.expressions import Axis
 from ...loops.kernels import Kernel
+from ..shared.kernel_text import axis_names, show
 from .schedule import LONGEST_CHUNK, Block, Blocked, Chunked, Plain, Schedule, Tile
 from .tile_shapes import only
 from .tiling import fitting
@@ -37,24 +38,6 @@ FORMS = (
     '"loops i0 i1", "loops i0, lanes along i1 in chunks of 64", "loops i0, then 32x32 blocks of i1 and i2", '
     '"outer tile 8x2" or "dot tile 4x4" alone or with the axes as `kernelwright kernels` prints them'
 )
-
-
-def axis_names(kernel: Kernel) -> dict[Axis, str]:
-    """The name of every axis of a kernel in the text of its schedule."""
-    names = {axis: f"i{i}" for i, axis in enumerate(kernel.axes)}
-    sums = dict.fromkeys(x for e in kernel.expressions if e.kind == "reduce" for x in e.data[1])
-    return names | {axis: f"r{i}" for i, axis in enumerate(x for x in sums if x not in names)}
-
-
-def renamed(text: str, kernel: Kernel) -> str:
-    """Text about a kernel with its axes' names for the process exchanged for those of `axis_names`."""
-    names = {str(axis): name for axis, name in axis_names(kernel).items()}
-    return re.sub(r"\b[a-z]+\d+\b", lambda word: names.get(word[0], word[0]), text)
-
-
-def show(schedule: Schedule, kernel: Kernel) -> str:
-    """The schedule of a kernel as text."""
-    return renamed(str(schedule), kernel)
 
 
 def parse(text: str, kernel: Kernel) -> Schedule:
@@ -196,16 +179,18 @@ class _Reader:
         return Block(outside, axis, size)
 
 
-def overridden(kernels: Sequence[Kernel], wanted: Mapping[str, str]) -> None:
-    """Give kernels the schedules that are wanted by name or pattern ("conv1*"), in place.
+def overridden(kernels: Sequence[Kernel], wanted: Mapping[str, str]) -> list[Kernel]:
+    """The kernels, with the schedules that are wanted by name or pattern ("conv1*").
 
     Raises CompileError for a pattern that names no kernel, and as `parse` does.
     """
+    out = list(kernels)
     for pattern, text in wanted.items():
-        chosen = [k for k in kernels if fnmatch.fnmatchcase(k.name, pattern)]
+        chosen = [i for i, k in enumerate(out) if fnmatch.fnmatchcase(k.name, pattern)]
         if not chosen:
             names = ", ".join(dict.fromkeys(k.name for k in kernels))
             raise CompileError(f"schedules: no kernel is called {pattern!r}; there are {names}")
-        for kernel in chosen:
-            kernel.schedule = parse(text, kernel)
-            kernel.cycles = getattr(kernel.schedule, "cost", kernel.cycles)
+        for i in chosen:
+            schedule = parse(text, out[i])
+            out[i] = replace(out[i], schedule=schedule, cycles=getattr(schedule, "cost", out[i].cycles))
+    return out

@@ -13,12 +13,13 @@ from collections.abc import Iterable, Sequence
 from ... import dtypes
 from ...loops import expressions as loops
 from ...loops.expressions import Axis, Expr, Index
-from ...loops.kernels import Kernel
+from ...loops.kernels import Kernel, address
+from ...loops.products import contraction
 from ...shapes import Dim, nominal
 from .machine import lanes
 from .operand_cost import FROM_L2, FROM_L3, L1, L2, PAGE, Feed, Operands, line_of, operands, overlapped
 from .panel import make_panel
-from .schedule import SLOTS, Block, Tile, address
+from .schedule import SLOTS, Block, Tile
 from .tile_shapes import tile_shapes
 
 DOT_LOAD = 0.35
@@ -29,38 +30,6 @@ PHASED = 1.1
 TILE_CALL, EPILOGUE, HORIZONTAL = 30.0, 3.0, 5.0
 NEAR, FAR, APART = 0.12, 5.0, 0.4
 """Cycles for an access beside its neighbour, for one elsewhere, and what it costs more in rows that are cut short."""
-
-
-def contraction(kernel: Kernel) -> tuple[Expr, Expr, Expr, tuple[loops.Condition, ...]] | None:
-    """(reduction, load a, load b, conditions) where the kernel holds exactly one sum of products of floats."""
-    found = None
-    for e in kernel.expressions:
-        if e.kind != "reduce" or e.data[0] != "sum" or not dtypes.is_float(e.dtype):
-            continue
-        parts = _product(e.args[0])
-        if parts is not None and found is None:
-            found = (e, *parts)
-        elif e.args[0].axes:
-            return None
-    return found
-
-
-def _product(body: Expr) -> tuple[Expr, Expr, tuple[loops.Condition, ...]] | None:
-    conditions: list[loops.Condition] = []
-
-    def strip(e: Expr) -> Expr:
-        while e.kind == "guard" and e.args[1].kind == "const" and loops.const_value(e.args[1]) == 0:
-            conditions.extend(e.data)
-            e = e.args[0]
-        return e
-
-    body = strip(body)
-    if body.kind != "call" or body.data != "mul":
-        return None
-    a, b = strip(body.args[0]), strip(body.args[1])
-    if a.kind != "load" or b.kind != "load":
-        return None
-    return a, b, tuple(dict.fromkeys(conditions))
 
 
 def _fixed(index: Index, strided: set[Index]) -> set[Axis] | None:

@@ -23,12 +23,14 @@ from ...graph.bfloat16 import returned
 from ...loops.kernels import Buffer, Kernel
 from ...lowering.layout import signature
 from ...shapes import nominal, poly
-from .assemble import compile_sources, environment, kernel_cache, kernel_key, symbol
+from ..base import Progress
+from ..shared.kernel_text import show
+from ..shared.store import kernel_cache, symbol
+from .assemble import compile_sources, environment, kernel_key
 from .machine import target
-from .overrides import Progress
 from .printer import Source, print_kernel
 from .schedule import Tile
-from .schedule_text import parse, show
+from .schedule_text import parse
 from .tile_shapes import only, tile_shapes
 from .tiling import fitting
 
@@ -75,8 +77,8 @@ class Tuned:
         return self.trials[0].seconds / self.best.seconds if self.best.seconds else 1.0
 
 
-def tune(kernels: Sequence[Kernel], threads: int, report: Progress | None = None) -> list[Tuned]:
-    """Give every contraction among scheduled kernels its fastest tile, in place.
+def tune(kernels: Sequence[Kernel], threads: int, report: Progress | None = None) -> tuple[list[Kernel], list[Tuned]]:
+    """The scheduled kernels, every contraction among them with its fastest tile, and what was measured.
 
     Raises CompileError where the kernels are for a CPU that this machine is not.
     """
@@ -94,7 +96,8 @@ def tune(kernels: Sequence[Kernel], threads: int, report: Progress | None = None
     variants = {k: [replace(alike[k][0], schedule=t) for t in tiles[k]] for k in alike if known[k] is None}
     sources = {key: [print_kernel(v) for v in made] for key, made in variants.items()}
     objects = compile_sources(source.text for made in sources.values() for source in made)
-    out = []
+    out: list[Tuned] = []
+    changed: dict[Kernel, Kernel] = {}
     for done, (key, same) in enumerate(alike.items()):
         if report is not None:
             report(same[0].name, done, len(alike))
@@ -105,11 +108,11 @@ def tune(kernels: Sequence[Kernel], threads: int, report: Progress | None = None
         for kernel in same:
             tile = parse(tuned.best.schedule, kernel)
             assert isinstance(tile, Tile) and isinstance(kernel.schedule, Tile)
-            kernel.schedule, kernel.cycles = tile, kernel.cycles - kernel.schedule.cost + tile.cost
+            changed[kernel] = replace(kernel, schedule=tile, cycles=kernel.cycles - kernel.schedule.cost + tile.cost)
         out.append(tuned)
     if report is not None:
         report("", len(alike), len(alike))
-    return out
+    return [changed.get(k, k) for k in kernels], out
 
 
 def candidates(kernel: Kernel) -> list[Tile]:

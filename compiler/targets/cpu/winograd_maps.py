@@ -15,10 +15,10 @@ import numpy as np
 
 from ...loops import expressions as loops
 from ...loops.expressions import Axis, Expr, Index
-from ...loops.kernels import Kernel
+from ...loops.kernels import Kernel, address
 from ...shapes import Dim, Size, nominal
 from .machine import lanes
-from .schedule import Grid, Transform, address
+from .schedule import Grid, Transform
 from .winograd_matrices import MATRICES, STEPS
 
 OPERATION, EDGE, BYTES_PER_CYCLE = 1.0, 1.3, 5.0

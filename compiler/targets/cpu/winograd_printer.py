@@ -6,10 +6,10 @@ Leans on `schedule` for what such a map is, on `shares`, and on the intrinsics o
 from __future__ import annotations
 
 from ...loops.expressions import Axis, Index, at
-from ...loops.kernels import Kernel
+from ...loops.kernels import Kernel, address
 from ..shared.writer import Writer
 from .machine import lanes
-from .schedule import Grid, Transform, address
+from .schedule import Grid, Transform
 from .shares import blocks, parallel, write_stores
 from .winograd_matrices import MATRICES, STEPS
 

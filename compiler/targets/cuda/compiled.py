@@ -22,10 +22,11 @@ from ...errors import CompileError
 from ...graph.node import toposort
 from ...graph.tensor import Tensor
 from ...loops.kernels import Buffer
-from ...pipeline import Compiled
 from ...shapes import poly
 from ...shapes import typical as typical_sizes
-from ..cpu.assemble import KernelInfo, kernel_cache, kernel_info, symbol
+from ..base import Compiled
+from ..shared.kernel_info import KernelInfo, kernel_info
+from ..shared.store import kept, kernel_cache, symbol
 from ..shared.workers import build_all
 from . import build, program
 from .build import Arch
@@ -56,24 +57,17 @@ class CudaKernelInfo(KernelInfo):
     @cached_property
     def asm(self) -> str:
         """The PTX."""
-        return str(_parts(self.key)["ptx"])
+        return str(kept(self.key)["ptx"])
 
     @cached_property
     def resources(self) -> str:
         """What ptxas says of registers, shared memory and spills."""
-        return str(_parts(self.key)["log"])
+        return str(kept(self.key)["log"])
 
     @cached_property
     def llvm(self) -> str:
         """Refused: numba-cuda's LLVM IR is not kept."""
         raise CompileError("a CUDA kernel has no LLVM IR to show; its assembly is PTX")
-
-
-def _parts(key: str) -> Any:
-    parts = kernel_cache().get(key)
-    if parts is None:
-        raise runtime.LoadError(f"kernel {key} is no longer in the cache; compile the program again to read it")
-    return parts
 
 
 def kernel_key(kernel: program.CudaKernel, arch: Arch) -> str:
@@ -112,7 +106,7 @@ def cubins(kernels: Sequence[program.CudaKernel], arch: Arch) -> dict[str, bytes
     return found
 
 
-class Cuda(Compiled):
+class CudaCompiled(Compiled):
     """The program on GPU number `index`; every step one CUDA graph."""
 
     def __init__(
@@ -225,5 +219,4 @@ def _spec(b: Buffer, lives: Mapping[Buffer, tuple[int, int]]) -> runtime.BufferS
 
 
 def _info(k: program.CudaKernel, key: str) -> CudaKernelInfo:
-    k.kernel.schedule = k.schedule
     return kernel_info(k.kernel, key, k.source, CudaKernelInfo)

@@ -15,6 +15,7 @@ from ... import dtypes
 from ...loops import expressions as loops
 from ...loops.expressions import Axis, Expr
 from ...loops.kernels import Kernel
+from ...loops.products import factors
 from ...shapes import nominal
 
 MULTIPROCESSORS = 108  # of an A100; an H100 has 132
@@ -126,14 +127,10 @@ def _above(kernel: Kernel) -> Iterable[Expr]:
 
 def _operands(reduction: Expr) -> tuple[Expr, Expr] | None:
     """The two factors of the product, each under those conditions that speak of it alone."""
-    conditions: list[loops.Condition] = []
-    body = reduction.args[0]
-    while body.kind == "guard" and is_zero(body.args[1]):
-        conditions += body.data
-        body = body.args[0]
-    if body.kind != "call" or body.data != "mul":
+    product = factors(reduction.args[0])
+    if product is None:
         return None
-    a, b = body.args
+    conditions, a, b = product
     if {x for c in conditions for x in c.index.axes} - set(a.axes) - set(b.axes):
         return None
     zero = loops.const(0, reduction.dtype)
@@ -142,10 +139,6 @@ def _operands(reduction: Expr) -> tuple[Expr, Expr] | None:
     if len(of_a) + len(of_b) < len(conditions):
         return None
     return loops.guard(of_a, a, zero), loops.guard(of_b, b, zero)
-
-
-def is_zero(e: Expr) -> bool:
-    return e.kind == "const" and loops.const_value(e) == 0
 
 
 def step(e: Expr, x: Axis) -> int:

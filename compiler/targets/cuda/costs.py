@@ -12,9 +12,8 @@ from collections.abc import Iterable, Sequence
 from ...dtypes import ITEMSIZE
 from ...loops import expressions as loops
 from ...loops.expressions import Axis, Expr, Index
-from ...loops.kernels import Kernel
+from ...loops.kernels import Kernel, address
 from ...shapes import nominal
-from ..cpu.schedule import address
 from ..shared.writer import _memory_order
 from .contraction import Tiled
 from .schedule import PerGroup, PerStrip, PerThread, plan

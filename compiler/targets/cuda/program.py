@@ -1,7 +1,6 @@
-"""From a graph to CUDA kernels in order: the CPU's passes up to the loop form, then this folder's schedules.
+"""From a graph to CUDA kernels in order, each with its schedule and its source.
 
-Orders of axes are searched for as on the CPU, by what kernels would cost the GPU.
-`run_program` runs one without a GPU. Leans on the pipeline's passes.
+`run_program` runs one without a GPU. Leans on `target` for the passes.
 """
 
 from __future__ import annotations
@@ -19,15 +18,13 @@ from ...graph.limits import Limits
 from ...graph.reference import bind
 from ...graph.tensor import Tensor
 from ...loops.kernels import Buffer, Kernel
-from ...lowering.normalize import normalize
 from ...shapes import poly, product, value
+from ..base import Options
 from . import lockstep
 from .build import Arch, Code, compile_kernel
-from .costs import seconds
-from .parts import divided
 from .printer import Source, print_kernel
 from .schedule import Launch, Schedule, plan
-from .tensor_cores import check_precision
+from .target import Cuda
 from .writer import storage
 
 
@@ -113,20 +110,13 @@ def build(
     precision: str = "float32",
 ) -> CudaProgram:
     """The passes, in order. Raises CompileError for a precision that is none."""
-    check_precision(precision)
-    from ...lowering import kernel_order as memory
-    from ...lowering import layout
-    from ...pipeline import lowered
-
-    program = lowered(inputs, outputs, updates)
-    kernels = layout.assign([normalize(k) for k in program.kernels], lambda k: seconds(k, precision))
-    kernels = memory.order([part for k in kernels for part in divided(k, precision)])
+    planned = Cuda(Options(precision=precision)).planned(inputs, outputs, updates)
     return CudaProgram(
-        tuple(cuda_kernel(k, precision) for k in kernels),
-        tuple(program.buffers[x] for x in inputs),
-        tuple(program.returned),
-        program.limits,
-        program.rooms,
+        tuple(CudaKernel(k, k.schedule, print_kernel(k, k.schedule)) for k in planned.kernels),
+        planned.inputs,
+        planned.returned,
+        planned.limits,
+        planned.size_checks,
     )
 
 

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from ...dtypes import ITEMSIZE
 from ...loops import expressions as loops
 from ...loops.expressions import Axis, Expr, Index
-from ...loops.kernels import Kernel
+from ...loops.kernels import Kernel, address
 from ...shapes import Dim, divide, nominal, product
-from ..cpu.schedule import address
 from .contraction import Tiled, matrices, plan_tile
 from .tensor_cores import Tensor, plan_tensor
 

@@ -15,9 +15,10 @@ from ... import dtypes
 from ...errors import CompileError
 from ...loops import expressions as loops
 from ...loops.expressions import Axis, Condition, Expr, Index
+from ...loops.kernels import address
+from ...loops.products import is_zero
 from ...shapes import divide, product
-from ..cpu.schedule import address
-from .contraction import MULTIPROCESSORS, Product, is_zero, step
+from .contraction import MULTIPROCESSORS, Product, step
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
 TERMS = {"tf32": 8, "bfloat16": 16}

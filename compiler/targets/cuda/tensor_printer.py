@@ -14,8 +14,8 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+from ...loops.kernels import address
 from ...shapes import Dim, product
-from ..cpu.schedule import address
 from .schedule import WARP
 from .tensor_cores import FRAGMENT_COLUMNS, FRAGMENT_ROWS, TERMS, Panel, Tensor, copied
 from .tile_printer import place_block

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...loops.expressions import Axis, Expr, loads
+from ...loops.kernels import address
 from ...shapes import product
-from ..cpu.schedule import address
 from .contraction import Product, Tiled
 from .writer import CudaWriter
 

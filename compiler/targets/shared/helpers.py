@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import importlib
 import os
 import pickle
 import struct
@@ -20,6 +21,9 @@ from typing import IO, Any
 
 Builder = Callable[[Any, str], Any]
 """(job, symbol) to what is built; a function of a module, which helpers import."""
+
+WARM = f"{__name__.rpartition('.shared.')[0]}.cpu.llvm.warm"
+"""What every helper imports first: Numba with its tables filled."""
 
 _lock = threading.Lock()
 _idle: list[Helper] = []
@@ -156,9 +160,7 @@ os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_i
 def serve(answers: int) -> None:
     """The helper's side: build what comes in on standard input until it ends, and answer on the descriptor given."""
     source, sink = sys.stdin.buffer, open(answers, "wb", buffering=0)  # noqa: SIM115 - open as long as the process
-    from ..cpu.llvm import frontend, operations  # noqa: F401  (importing Numba takes a while: do it before the first kernel)
-
-    operations.cpu()
+    importlib.import_module(WARM)  # importing Numba takes a while: do it before the first kernel
     gc.freeze()  # the search for cycles need not walk over Numba's modules for every kernel
 
     while True:

@@ -1,6 +1,6 @@
 """Compiled programs as text: the table of kernels, one kernel with its reasons and the user's lines, a profile.
 
-Leans on `assemble`'s description of kernels.
+Leans on `kernel_info`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...errors import CompileError
-from ..cpu.assemble import KernelInfo
+from .kernel_info import KernelInfo
 
 FORMS = ("loops", "source", "llvm", "asm")
 WIDE = 44

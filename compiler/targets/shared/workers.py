@@ -3,8 +3,7 @@
 Numba and LLVM hold one lock each per process, so threads do not help. Helpers are started at the first program that
 has several kernels to compile, import Numba while this process already works, and stay for the next program. If a
 helper fails for any reason, its kernel is compiled here. Any number of threads may compile at once: each borrows what
-helpers are free. What a job is and how it is built is the caller's: `build` for the CPU's kernels, by default. Leans
-on `helpers` and `build`.
+helpers are free. What a job is and how it is built is the caller's. Leans on `helpers`.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..cpu.llvm.build import build
 from . import helpers as processes
 from .helpers import Builder, Helper, HelperLost, start
 
@@ -22,7 +20,7 @@ FEW = 4
 Done = Callable[[str, Any], None]
 
 
-def build_all(jobs: Mapping[str, Any], helpers: int, done: Done, builder: Builder = build) -> None:
+def build_all(jobs: Mapping[str, Any], helpers: int, done: Done, builder: Builder) -> None:
     """Build `{symbol: job}`, calling `done(symbol, built)` on this thread or a helper's as each is ready.
 
     Raises what `builder` or `done` raise, once no thread works on `jobs` any more.

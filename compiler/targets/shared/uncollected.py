@@ -11,7 +11,7 @@ import gc
 import os
 from collections.abc import Iterator
 
-from ..runtime.locks import fork_safe_lock
+from ....runtime.locks import fork_safe_lock
 
 _lock = fork_safe_lock()
 _inside = 0

@@ -4,7 +4,7 @@ The key is a canonical text of all that decides the result: every node with its 
 the orders of the variables, the typical sizes, the compiler's own source, and the machine. A line of the user's is a
 number there (which nodes share it), so that moving code in a file changes no key; what is stored names lines by these
 numbers too. Kernels are stored by their own keys and shared; a program that misses one of them is compiled again.
-Leans on `assemble` for the kernel cache and on the runtime's `Program`.
+Leans on `store` for the kernel cache and on the runtime's `Program`.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ import hashlib
 import os
 import pickle
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 
-from .. import runtime
-from ..runtime.locks import once
-from .graph.node import location, name_of, toposort, user_location
-from .graph.ops.registry import Op
-from .graph.tensor import ArrayConstant, Tensor
-from .shapes import Size
-from .targets.cpu.assemble import KernelInfo, environment, kernel_cache, stored_object
-from .targets.cpu.machine import target
+from .... import runtime
+from ....runtime.locks import once
+from ...graph.node import location, name_of, toposort, user_location
+from ...graph.ops.registry import Op
+from ...graph.tensor import ArrayConstant, Tensor
+from ...shapes import Size
+from .kernel_info import KernelInfo
+from .store import kernel_cache
 
 HARMLESS = frozenset(["CACHE", "CACHE_MB", "DATA", "HELPERS", "THREADS", "VERIFY"])
 """Settings (`config`) that do not change what a graph compiles to."""
@@ -50,15 +50,22 @@ class _Unknown(Exception):
 
 
 def identify(
-    inputs: Sequence[Tensor], outputs: Sequence[Tensor], updates: Mapping[Tensor, Tensor], sizes: Mapping[str, int]
+    inputs: Sequence[Tensor],
+    outputs: Sequence[Tensor],
+    updates: Mapping[Tensor, Tensor],
+    sizes: Mapping[str, int],
+    environment: str,
 ) -> Identity | None:
-    """The identity of a compilation; None where the graph holds an op or an attribute from outside the compiler."""
+    """The identity of a compilation; None where the graph holds an op or an attribute from outside the compiler.
+
+    environment: what decides the target's code besides the graph.
+    """
     roots = [*inputs, *outputs, *updates, *updates.values()]
     nodes = toposort(roots)
     number = {node: i for i, node in enumerate(nodes)}
     lines: dict[str, int] = {}
     known: dict[Any, str] = {}  # by op's name or by attributes
-    text = [f"{compiler()} {target()} {settings()} {sorted(sizes.items())} {len(inputs)} {len(outputs)}"]
+    text = [f"{compiler()} {environment} {settings()} {sorted(sizes.items())} {len(inputs)} {len(outputs)}"]
     try:
         for node in nodes:
             if node.op.name not in known:
@@ -81,10 +88,10 @@ def identify(
     return Identity(key, states, arrays, list(lines))
 
 
-def load(identity: Identity) -> Built | None:
+def load(identity: Identity, stored_object: Callable[[str], bytes | None]) -> Built | None:
     """The program stored under this identity (its checks are left out), its kernels for reading, and its states.
 
-    None where it, or the code of one of its kernels, is not in the cache.
+    None where it, or the code of one of its kernels, is not in the cache. stored_object: a kernel's code by its key.
     """
     stored = kernel_cache().load(identity.key)
     if stored is None:
@@ -155,13 +162,13 @@ class Listing(Sequence[KernelInfo]):
 
 @once
 def compiler() -> str:
-    """What decides a program besides its graph and settings: the source of the compiler and of the runtime, whose
-    format it has, and the machine."""
+    """What decides a program besides its graph, the settings and the machine: the source of the compiler and of the
+    runtime, whose format it has."""
     own = hashlib.sha256()
-    here = Path(__file__).parent
+    here = Path(__file__).parents[2]
     for path in sorted([*here.rglob("*.py"), *here.parent.glob("runtime/*.py")]):
         own.update(path.read_bytes())
-    return f"{own.hexdigest()} {environment()}"
+    return own.hexdigest()
 
 
 def settings() -> list[tuple[str, str]]:
@@ -172,7 +179,7 @@ def settings() -> list[tuple[str, str]]:
 
 def _op(op: Op) -> str:
     """The op's name, where its row is the compiler's own."""
-    ours = __name__.rpartition(".")[0] + "."
+    ours = __name__.partition(".targets.")[0] + "."
     if not all(f is None or f.__module__.startswith(ours) for f in (op.infer, op.reference, op.lower, op.vjp)):
         raise _Unknown(op.name)
     return op.name

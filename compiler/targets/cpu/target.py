@@ -1,0 +1,130 @@
+"""The CPU as a target: its passes from top to bottom, what kernels cost one core, how they are scheduled and printed.
+
+Leans on `planning` for costs, on the passes it lists, and on `assemble` for the program as data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, ClassVar
+
+from .... import runtime
+from ... import config
+from ...errors import CompileError
+from ...graph.node import toposort
+from ...graph.tensor import Tensor
+from ...loops.kernels import Buffer, Kernel
+from ...loops.products import operands
+from ...lowering import kernel_order, layout
+from ...lowering.merge import merged
+from ...lowering.normalize import normalize
+from ...lowering.recompute import recompute
+from ...passes import GraphPass, KernelPass, Trace, each
+from ...rewriting.rules import simplify
+from ...shapes import as_index
+from ..base import Compiled, Options, Target
+from ..shared import workers
+from .assemble import CpuKernelInfo, assemble, environment
+from .compiled import Native
+from .long_sums import in_parts
+from .machine import target as machine
+from .operand_cost import MEMORY
+from .plane_padding import set_plane_gaps
+from .planning import plan
+from .printer import Source, print_kernel
+from .schedule_text import overridden
+from .strided_gradients import by_phases
+from .winograd import fast_convolutions
+from .winograd_maps import mapped
+
+MANY_NODES = 500
+"""Graphs of at least so many nodes have kernels enough for helpers, which are started before the passes."""
+
+
+class Cpu(Target):
+    """SIMD kernels for the CPU's cores, run by native threads. What tuning measured is in `tuned`."""
+
+    name = "cpu"
+    accepts: ClassVar[frozenset[str]] = frozenset(["threads", "typical", "schedules", "tune"])
+
+    def __init__(self, options: Options, index: int = 0) -> None:
+        super().__init__(options, index)
+        given = options.threads
+        if given is not None and (as_index(given) is None or given < 1):
+            raise CompileError(f"compile: threads must be an integer of at least 1, not {given!r}")
+        self.threads = given or config.threads()
+        self.tuned: list[Any] = []
+
+    # ------------------------------------------------------------ passes, top to bottom
+    def graph_passes(self) -> Sequence[GraphPass]:
+        return (
+            GraphPass("simplify", simplify),
+            GraphPass("fast_convolutions", fast_convolutions),
+        )
+
+    def kernel_passes(self) -> Sequence[KernelPass]:
+        return (
+            KernelPass("recompute", partial(recompute, memory=MEMORY)),
+            KernelPass("strided_gradients", each(_by_phases)),
+            KernelPass("set_orders", partial(layout.set_orders, price=self.price, operands=_operands), needed=True),
+            KernelPass("set_plane_gaps", set_plane_gaps),
+            KernelPass("long_sums", each(in_parts)),
+            KernelPass("order_kernels", kernel_order.order, needed=True),
+            KernelPass("merge_axes", each(merged)),
+            KernelPass("schedule", each(self.scheduled), needed=True),
+            KernelPass("tune", self._tuned, needed=True),
+            KernelPass("override_schedules", partial(overridden, wanted=self.options.schedules), needed=True),
+        )
+
+    # ------------------------------------------------------------ what the passes ask
+    def price(self, kernel: Kernel) -> float:
+        """Cycles of one core."""
+        return plan(merged(kernel))[1]
+
+    def scheduled(self, kernel: Kernel) -> Kernel:
+        schedule, cycles = plan(kernel)
+        return replace(kernel, schedule=schedule, cycles=cycles)
+
+    def _tuned(self, kernels: Sequence[Kernel]) -> list[Kernel]:
+        """Register tiles by measuring, where the user asked for it."""
+        if not self.options.tune:
+            return list(kernels)
+        from .tuning import tune
+
+        report = self.options.tune if callable(self.options.tune) else None
+        kernels, self.tuned = tune(kernels, self.threads, report)
+        return kernels
+
+    def print(self, kernel: Kernel) -> Source:
+        return print_kernel(kernel)
+
+    def environment(self) -> str:
+        return f"{environment()} {machine()}"
+
+    # ------------------------------------------------------------ the whole
+    def build(
+        self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], updates: Mapping[Tensor, Tensor]
+    ) -> tuple[runtime.Program, list[CpuKernelInfo], list[Any], Trace]:
+        """(program, its kernels for reading, the states it runs over, what each pass did)."""
+        if len(toposort([*outputs, *updates.values()])) >= MANY_NODES:
+            workers.start(config.helpers())
+        planned = self.planned(inputs, outputs, updates)
+        return (*assemble("program", planned), planned.trace)
+
+    def compile(
+        self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], updates: Mapping[Tensor, Tensor]
+    ) -> Compiled:
+        return Native(self, inputs, outputs, updates)
+
+
+def _by_phases(kernel: Kernel) -> Kernel:
+    """Strided gradients by phases; a map of small tiles wants every pixel's own condition."""
+    return kernel if mapped(kernel) is not None else normalize(by_phases(kernel))
+
+
+def _operands(kernel: Kernel) -> list[Buffer]:
+    """What a contraction, or a map of tiles, wants in an order of its own."""
+    tiles = mapped(kernel)
+    return operands(kernel) or ([] if tiles is None else [tiles.x.data[0]])

@@ -1,0 +1,73 @@
+"""NVIDIA GPUs as a target: its passes, what kernels cost the GPU, how they are scheduled and printed.
+
+Leans on `schedule` and `costs` for choices, on `printer` for text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import ClassVar
+
+from ...graph.tensor import Tensor
+from ...loops.kernels import Kernel
+from ...lowering import kernel_order, layout
+from ...lowering.normalize import normalize
+from ...lowering.recompute import Memory, recompute
+from ...passes import KernelPass, each
+from ..base import Compiled, Options, Target
+from . import build
+from .costs import seconds
+from .parts import divided
+from .printer import Source, print_kernel
+from .schedule import plan
+from .tensor_cores import check_precision
+
+MEMORY = Memory(768 << 10, 12 << 20, 24.0, 10.0, 2.0)
+"""What loads cost beside arithmetic, for `recompute`: the proportions of a CPU's core, not yet a GPU's own."""
+
+
+class Cuda(Target):
+    """CUDA kernels for GPU number `index`, every step one CUDA graph."""
+
+    name = "cuda"
+    accepts: ClassVar[frozenset[str]] = frozenset(["threads", "typical", "precision"])
+
+    def __init__(self, options: Options, index: int = 0) -> None:
+        super().__init__(options, index)
+        check_precision(options.precision)
+
+    # ------------------------------------------------------------ passes, top to bottom
+    def kernel_passes(self) -> Sequence[KernelPass]:
+        return (
+            KernelPass("recompute", partial(recompute, memory=MEMORY)),
+            KernelPass("normalize", each(normalize)),
+            KernelPass("set_orders", partial(layout.set_orders, price=self.price), needed=True),
+            KernelPass("long_sums", each(partial(divided, precision=self.options.precision))),
+            KernelPass("order_kernels", kernel_order.order, needed=True),
+            KernelPass("schedule", each(self.scheduled), needed=True),
+        )
+
+    # ------------------------------------------------------------ what the passes ask
+    def price(self, kernel: Kernel) -> float:
+        """Seconds."""
+        return seconds(kernel, self.options.precision)
+
+    def scheduled(self, kernel: Kernel) -> Kernel:
+        return replace(kernel, schedule=plan(kernel, self.options.precision))
+
+    def print(self, kernel: Kernel) -> Source:
+        return print_kernel(kernel, kernel.schedule)
+
+    def environment(self) -> str:
+        return build.environment()
+
+    # ------------------------------------------------------------ the whole
+    def compile(
+        self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], updates: Mapping[Tensor, Tensor]
+    ) -> Compiled:
+        from .compiled import CudaCompiled
+
+        options = self.options
+        return CudaCompiled(inputs, outputs, updates, self.index, options.typical, precision=options.precision)

@@ -1,0 +1,87 @@
+"""A kernel of a compiled program, for reading: what is known of it on every target.
+
+Leans on `kernel_text` for names that are the same in every process.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from ...graph.node import location
+from ...loops.kernels import Kernel
+from ...shapes import Dim, nominal, value
+from ..base import Source
+from .kernel_text import renamed, show
+
+
+@dataclass(frozen=True)
+class KernelInfo:
+    """One kernel of a compiled program, for reading. `flops` and `bytes` are per run, for a batch size given."""
+
+    name: str
+    key: str
+    source: str
+    loops: str
+    schedule: str
+    fused: tuple[str, ...]
+    reasons: tuple[str, ...]
+    lines: tuple[str, ...]
+    buffers: tuple[str, ...]
+    flop_count: Dim
+    byte_count: Dim
+    cycles_each: float = 0.0
+
+    def flops(self, **sizes: int) -> int:
+        return value(self.flop_count, sizes)
+
+    def bytes(self, **sizes: int) -> int:
+        return value(self.byte_count, sizes)
+
+    def cycles(self, **sizes: int) -> float:
+        """What the cost model predicts for one core: its count at the sizes compiled for, in proportion to the work."""
+        return self.cycles_each * value(work(self.flop_count, self.byte_count), sizes)
+
+    @property
+    def llvm(self) -> str:
+        """The optimised LLVM IR, where the target keeps it."""
+        raise NotImplementedError
+
+    @property
+    def asm(self) -> str:
+        """The assembly."""
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        return self.source
+
+
+def work(flops: Dim, bytes: Dim) -> Dim:
+    """What a kernel's time is taken to grow with: its flops, or its bytes where it has none."""
+    return flops if nominal(flops) else bytes
+
+
+Info = TypeVar("Info", bound=KernelInfo)
+
+
+def kernel_info(kernel: Kernel, key: str, source: Source, kind: type[Info], **more: Any) -> Info:
+    """What there is to read of a scheduled kernel. more: what the target's `kind` holds besides."""
+    lines = dict.fromkeys(str(location(n)) for n in kernel.nodes)
+    stores = kernel.stores_text()
+    flops, moved = kernel.flops(), kernel.bytes()
+    space = "for " + ", ".join(f"{a} < {a.extent}" for a in kernel.axes) + ":\n" if kernel.axes else ""
+    return kind(
+        kernel.name,
+        key,
+        source.pretty(kernel.name),
+        renamed(space + "\n".join(("    " if space else "") + line for line in stores.splitlines()), kernel),
+        show(kernel.schedule, kernel),
+        tuple(n.op.name for n in kernel.nodes if n.op.kind not in ("source", "movement")),
+        kernel.reasons,
+        tuple(lines),
+        tuple(f"{b.name} {b.dtype}{b.shape} order {b.order}" for b in source.names.buffers),
+        flops,
+        moved,
+        kernel.cycles / max(nominal(work(flops, moved)), 1),
+        **more,
+    )
