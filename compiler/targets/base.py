@@ -68,7 +68,7 @@ class Compiled:
 
     kernels: Sequence[Any] = ()
     trace: Trace | None = None
-    """What each pass did; None where the finished program was read from the cache."""
+    """What each pass did; None where none ran."""
 
     def __call__(self, *arrays: Any) -> Any:
         """One run. Returns the outputs as a list of arrays (one array where the program has one output)."""

@@ -97,7 +97,7 @@ class Native(Compiled):
 
 def _build_or_load(
     made_by: Cpu, inputs: Sequence[Tensor], outputs: Sequence[Tensor], updates: Mapping[Tensor, Tensor]
-) -> tuple[runtime.Program, Sequence[KernelInfo], list[Any], Trace | None]:
+) -> tuple[runtime.Program, Sequence[KernelInfo], list[Any], Trace]:
     """What the passes give, or gave for this graph before (unless values are to be compared between passes, something
     is to be printed, or the user wants other schedules)."""
     options = made_by.options
@@ -107,10 +107,10 @@ def _build_or_load(
     if found is None:
         program, infos, states, trace = made_by.build(inputs, outputs, updates)
         if identity is not None:
-            saved.keep(identity, program, infos, states)
+            saved.keep(identity, program, infos, states, trace)
         return program, infos, states, trace
-    program, listing, states = found
+    program, listing, states, trace = found
     required = [*outputs, *updates.values()]
     known, rooms = limits(required, inputs), size_checks(required)
     program = replace(program, checks=known.inputs, computed_checks=known.computed, size_checks=rooms)
-    return program, listing, states, None
+    return program, listing, states, trace

@@ -128,6 +128,7 @@ class CudaCompiled(Compiled):
             device = driver(index)
         with typical_sizes(typical):
             built = program.build(self.inputs, self.outputs, self.updates, precision)
+        self.trace = built.trace
         self.program = assemble(built, device.arch)
         self.kernels = [_info(k, spec.key) for k, spec in zip(built.kernels, self.program.kernels)]
         states = [b.node.attrs.state for b in built.buffers if b.kind == "state"]

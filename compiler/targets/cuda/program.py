@@ -18,6 +18,7 @@ from ...graph.limits import Limits
 from ...graph.reference import bind
 from ...graph.tensor import Tensor
 from ...loops.kernels import Buffer, Kernel
+from ...passes import Trace
 from ...shapes import poly, product, value
 from ..base import Options
 from . import lockstep
@@ -95,6 +96,7 @@ class CudaProgram:
     outputs: tuple[Buffer, ...]
     limits: Limits
     size_checks: tuple[Any, ...]
+    trace: Trace
 
     @property
     def buffers(self) -> tuple[Buffer, ...]:
@@ -117,6 +119,7 @@ def build(
         planned.returned,
         planned.limits,
         planned.size_checks,
+        planned.trace,
     )
 
 

@@ -25,6 +25,7 @@ from ....runtime.locks import once
 from ...graph.node import location, name_of, toposort, user_location
 from ...graph.ops.registry import Op
 from ...graph.tensor import ArrayConstant, Tensor
+from ...passes import Trace
 from ...shapes import Size
 from .kernel_info import KernelInfo
 from .store import kernel_cache
@@ -32,7 +33,7 @@ from .store import kernel_cache
 HARMLESS = frozenset(["CACHE", "CACHE_MB", "DATA", "HELPERS", "THREADS", "VERIFY"])
 """Settings (`config`) that do not change what a graph compiles to."""
 
-Built = tuple[runtime.Program, Sequence[KernelInfo], list[Any]]
+Built = tuple[runtime.Program, Sequence[KernelInfo], list[Any], Trace]
 
 
 @dataclass(frozen=True)
@@ -89,14 +90,15 @@ def identify(
 
 
 def load(identity: Identity, stored_object: Callable[[str], bytes | None]) -> Built | None:
-    """The program stored under this identity (its checks are left out), its kernels for reading, and its states.
+    """The program stored under this identity (its checks are left out), its kernels for reading, its states, and what
+    each pass did.
 
     None where it, or the code of one of its kernels, is not in the cache. stored_object: a kernel's code by its key.
     """
     stored = kernel_cache().load(identity.key)
     if stored is None:
         return None
-    program, states, arrays, infos = stored
+    program, states, arrays, infos, trace = stored
     objects: dict[str, bytes] = {}
     for key in dict.fromkeys(kernel.key for kernel in program.kernels):
         code = stored_object(key)
@@ -107,10 +109,12 @@ def load(identity: Identity, stored_object: Callable[[str], bytes | None]) -> Bu
     for position, array in arrays.items():
         buffers[position] = replace(buffers[position], data=identity.arrays[array])
     program = replace(program, buffers=tuple(buffers), objects=objects)
-    return program, Listing(infos, identity.lines), [identity.states[i] for i in states]
+    return program, Listing(infos, identity.lines), [identity.states[i] for i in states], trace
 
 
-def keep(identity: Identity, program: runtime.Program, infos: Sequence[KernelInfo], states: Sequence[Any]) -> None:
+def keep(
+    identity: Identity, program: runtime.Program, infos: Sequence[KernelInfo], states: Sequence[Any], trace: Trace
+) -> None:
     """Store what `load` gives. Arrays of the graph are stored as their positions in it."""
     place = {id(array): i for i, array in enumerate(identity.arrays)}
     arrays = {i: place[id(b.data)] for i, b in enumerate(program.buffers) if id(b.data) in place}
@@ -120,7 +124,7 @@ def keep(identity: Identity, program: runtime.Program, infos: Sequence[KernelInf
     numbered = [replace(info, lines=tuple(line.get(x, x) for x in info.lines)) for info in infos]  # type: ignore[misc]
     packed = zlib.compress(pickle.dumps(numbered, pickle.HIGHEST_PROTOCOL), 1)
     index = {id(state): i for i, state in enumerate(identity.states)}
-    kernel_cache().store(identity.key, (bare, [index[id(s)] for s in states], arrays, packed))
+    kernel_cache().store(identity.key, (bare, [index[id(s)] for s in states], arrays, packed, trace))
 
 
 class Listing(Sequence[KernelInfo]):
