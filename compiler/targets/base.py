@@ -94,8 +94,10 @@ class Compiled:
 
 @dataclass(frozen=True, eq=False)
 class Planned:
-    """A program as scheduled kernels in the order they run, and what has to hold of a run. The last buffers of `returned`
-    are the flags of computed indices."""
+    """A program as scheduled kernels in the order they run, and what has to hold of a run.
+
+    The last buffers of `returned` are the flags of computed indices.
+    """
 
     kernels: list[Kernel]
     inputs: tuple[Buffer, ...]

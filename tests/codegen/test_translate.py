@@ -7,12 +7,12 @@ import pytest
 
 import kernelwright as kw
 from kernelwright.compiler.graph.functions import binary_cross_entropy
+from kernelwright.compiler.targets.base import Options
 from kernelwright.compiler.targets.cpu import assemble
 from kernelwright.compiler.targets.cpu.llvm import frontend
 from kernelwright.compiler.targets.cpu.llvm.build import build
 from kernelwright.compiler.targets.cpu.llvm.operations import Unsupported
 from kernelwright.compiler.targets.cpu.llvm.translate import translate
-from kernelwright.compiler.targets.base import Options
 from kernelwright.compiler.targets.cpu.target import Cpu
 from kernelwright.compiler.targets.shared import saved
 from kernelwright.models import programs

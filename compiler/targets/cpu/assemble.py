@@ -35,6 +35,7 @@ GENERATOR = (
     *sorted((_HERE / "llvm").glob("*.py")),
     _HERE / "machine.py",
     _HERE / "winograd_matrices.py",
+    _HERE.parents[1] / "dtypes.py",
     *(_HERE.parents[1] / "loops" / name for name in ("functions.py", "philox.py")),
     *(_HERE.parent / "shared" / f"{each}.py" for each in ("saturate", "wrapping")),
 )
