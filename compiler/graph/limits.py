@@ -22,9 +22,6 @@ from .ops.movement import reshape, slice_room
 from .ops.source import iota
 from .tensor import Tensor, apply, full_value
 
-SAME_NUMBERS = frozenset(["reshape", "transpose", "broadcast_to", "flip", "check_range"])
-"""Ops whose result holds all the numbers of their operand and no others."""
-
 
 @dataclass(frozen=True, eq=False)
 class Limits:
@@ -54,7 +51,7 @@ def limits(outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> Limits:
 
 def _origin(x: Tensor) -> Tensor:
     """The tensor whose numbers these are, all or (behind a gather) some of them."""
-    while x.op.name in SAME_NUMBERS or x.op.name == "gather" or _widens(x):
+    while x.op.same_elements or x.op.name == "gather" or _widens(x):
         x = x.inputs[0]
     return x
 

@@ -351,15 +351,12 @@ def checked_shape(op: str, shape: Any) -> Shape:
         raise ShapeError(f"{op}: {error}\n  at {user_location()}") from None
 
 
-FLOAT_OPS = frozenset(["div", "exp", "expm1", "log", "log1p", "sqrt", "rsqrt", "tanh", "sigmoid", "erf", "sin", "cos"])
-LOGICAL_OPS = frozenset(["logical_and", "logical_or", "logical_not"])
-
-
 def elementwise(op: str, *operands: Like) -> Tensor:
     """An elementwise op with NumPy broadcasting, promotion, and weak Python numbers."""
+    row = OPS[op]
     tensors = [x for x in operands if isinstance(x, Tensor) or not _is_number(x)]
     strong = [as_tensor(x).dtype for x in tensors]
-    if op == "where":
+    if row.chooses:
         strong = [as_tensor(x).dtype for x in operands[1:] if not _is_number(x)]
     dtype = strong[0] if strong else dtypes.DEFAULT_INT
     for other in strong[1:]:
@@ -367,15 +364,15 @@ def elementwise(op: str, *operands: Like) -> Tensor:
     numbers = [x for x in operands if _is_number(x)]
     if not dtypes.is_float(dtype) and any(isinstance(x, (float, np.floating)) for x in numbers):
         dtype = dtypes.DEFAULT_FLOAT
-    if dtype == dtypes.BOOL and op not in LOGICAL_OPS and any(not isinstance(x, (bool, np.bool_)) for x in numbers):
+    if dtype == dtypes.BOOL and not row.logical and any(not isinstance(x, (bool, np.bool_)) for x in numbers):
         dtype = dtypes.DEFAULT_INT
-    if op in FLOAT_OPS and not dtypes.is_float(dtype):
+    if row.promotes and not dtypes.is_float(dtype):
         dtype = dtypes.DEFAULT_FLOAT
     converted = []
     for i, x in enumerate(operands):
-        if op == "where" and i == 0:
+        if row.chooses and i == 0:
             converted.append(as_tensor(x, dtypes.BOOL if _is_number(x) else None))
-        elif op in LOGICAL_OPS:
+        elif row.logical:
             converted.append(as_tensor(x))
         else:
             converted.append(as_tensor(x, dtype) if _is_number(x) else cast(as_tensor(x), dtype))

@@ -16,7 +16,7 @@ from functools import partial
 
 from .. import dtypes
 from . import expressions as loops
-from .functions import FUNCTIONS
+from .functions import FUNCTIONS, Function
 
 
 class Value:
@@ -95,11 +95,10 @@ def expression(formula: Formula, args: Sequence[loops.Expr]) -> loops.Expr:
     return formula(*map(Value, args)).expr
 
 
-def flops(formula: Formula, arity: int) -> int:
-    """What the formula costs: the sum over its calls, each counted once."""
+def functions(formula: Formula, arity: int) -> list[Function]:
+    """The functions that the formula calls, one for each of its calls; equal calls are one."""
     args = [loops.load(f"argument {i}", (), dtypes.FLOAT32) for i in range(arity)]
-    calls = [e.data for e in loops.postorder([expression(formula, args)]) if e.kind == "call"]
-    return sum(FUNCTIONS[name].flops for name in calls)
+    return [FUNCTIONS[e.data] for e in loops.postorder([expression(formula, args)]) if e.kind == "call"]
 
 
 def __getattr__(name: str) -> Callable[..., Value]:

@@ -70,8 +70,9 @@ class Function:
     """One scalar function.
 
     `numpy` is its meaning on arrays; `flops` its price, in additions; `truth`: the result is a bool; `widens`: Numba
-    gives integers of 64 bits, whatever those of the arguments, and the printer casts them back. `cpu` and `cuda` say
-    how each target has it.
+    gives integers of 64 bits, whatever those of the arguments, and the printer casts them back. `exact`: it does not
+    round floats; `underflows`: normal arguments may give less than the smallest normal number; `once`: too dear to be
+    computed again in every reader. `cpu` and `cuda` say how each target has it.
     """
 
     arity: int
@@ -81,6 +82,9 @@ class Function:
     flops: int = 1
     truth: bool = False
     widens: bool = False
+    exact: bool = False
+    underflows: bool = False
+    once: bool = False
 
 
 def _erf(x: Any) -> Any:
@@ -105,18 +109,24 @@ def _round_bfloat16(x: Any) -> Any:
     return np.where(np.isnan(x), np.float32(np.nan), rounded.view(np.float32))
 
 
-def _operator(symbol: str, numpy: Callable[..., Any], flops: int = 1, truth: bool = False) -> Function:
+def _operator(symbol: str, numpy: Callable[..., Any], flops: int = 1, underflows: bool = False) -> Function:
     form = Text(f"({{0}} {symbol} {{1}})")
-    return Function(2, numpy, form, form, flops, truth, widens=not truth)
+    return Function(2, numpy, form, form, flops, widens=True, underflows=underflows)
 
 
-def _smooth(name: str, numpy: Callable[..., Any], flops: int, arity: int = 1) -> Function:
+def _relation(symbol: str, numpy: Callable[..., Any]) -> Function:
+    form = Text(f"({{0}} {symbol} {{1}})")
+    return Function(2, numpy, form, form, truth=True, exact=True)
+
+
+def _smooth(name: str, numpy: Callable[..., Any], flops: int, underflows: bool = False) -> Function:
     """A polynomial on the CPU, libdevice's function on CUDA."""
-    return Function(arity, numpy, Inline(name), Library(name), flops)
+    return Function(1, numpy, Inline(name), Library(name), flops, underflows=underflows)
 
 
 def _own(arity: int, numpy: Callable[..., Any], flops: int = 1) -> Function:
-    return Function(arity, numpy, Own(), Own(), flops)
+    """Exact, and written out in both targets' files."""
+    return Function(arity, numpy, Own(), Own(), flops, exact=True)
 
 
 def _saturating(dtype: str) -> Function:
@@ -125,46 +135,47 @@ def _saturating(dtype: str) -> Function:
 
 
 _WORDS = "uint32({0}), uint32({1}), uint32({2}), uint32({2} >> 32), uint32({3}), uint32({3} >> 32)"
+_SIGMOID = "({dtype}(1.0) / ({dtype}(1.0) + exp(-{0})))"
 _NO_BFLOAT16 = Refused("bfloat16 is for contractions on the CPU")
 
 FUNCTIONS: dict[str, Function] = {
     "add": _operator("+", np.add),
     "sub": _operator("-", np.subtract),
-    "mul": _operator("*", np.multiply),
-    "div": _operator("/", np.divide, flops=4),
-    "neg": Function(1, np.negative, Text("(-{0})"), Text("(-{0})"), widens=True),
-    "lt": _operator("<", np.less, truth=True),
-    "le": _operator("<=", np.less_equal, truth=True),
-    "eq": _operator("==", np.equal, truth=True),
-    "ne": _operator("!=", np.not_equal, truth=True),
-    "logical_and": _operator("&", np.logical_and, truth=True),
-    "logical_or": _operator("|", np.logical_or, truth=True),
-    "logical_not": Function(1, np.logical_not, Text("(not {0})"), Text("(not {0})"), truth=True),
-    "cast": Function(1, np.asarray, Text("{dtype}({0})"), Text("{dtype}({0})")),
+    "mul": _operator("*", np.multiply, underflows=True),
+    "div": _operator("/", np.divide, 4, underflows=True),
+    "neg": Function(1, np.negative, Text("(-{0})"), Text("(-{0})"), widens=True, exact=True),
+    "lt": _relation("<", np.less),
+    "le": _relation("<=", np.less_equal),
+    "eq": _relation("==", np.equal),
+    "ne": _relation("!=", np.not_equal),
+    "logical_and": _relation("&", np.logical_and),
+    "logical_or": _relation("|", np.logical_or),
+    "logical_not": Function(1, np.logical_not, Text("(not {0})"), Text("(not {0})"), truth=True, exact=True),
+    "cast": Function(1, np.asarray, Text("{dtype}({0})"), Text("{dtype}({0})"), underflows=True),
     **{f"saturate_{dtype}": _saturating(dtype) for dtype in ("uint8", "int32", "uint32", "int64")},
     "where": _own(3, np.where),
     "maximum": _own(2, np.maximum),
     "minimum": _own(2, np.minimum),
     "abs": _own(1, np.abs),
     "sign": _own(1, np.sign),
-    "floor": Function(1, np.floor, Instruction("floor"), Library("floor")),
-    "ceil": Function(1, np.ceil, Instruction("ceil"), Library("ceil")),
-    "round": Function(1, np.round, Instruction("roundeven"), Library("rint")),
+    "floor": Function(1, np.floor, Instruction("floor"), Library("floor"), exact=True),
+    "ceil": Function(1, np.ceil, Instruction("ceil"), Library("ceil"), exact=True),
+    "round": Function(1, np.round, Instruction("roundeven"), Library("rint"), exact=True),
     "sqrt": Function(1, np.sqrt, Instruction("sqrt"), Library("sqrt"), flops=4),
     "rsqrt": Function(1, lambda x: 1 / np.sqrt(x), Own(), Library("rsqrt"), flops=6),
-    "exp": _smooth("exp", np.exp, 10),
+    "exp": _smooth("exp", np.exp, 10, underflows=True),
     "expm1": _smooth("expm1", np.expm1, 12),
     "log": _smooth("log", np.log, 12),
     "log1p": _smooth("log1p", np.log1p, 14),
     "tanh": _smooth("tanh", np.tanh, 14),
-    "sigmoid": Function(1, _sigmoid, Own(), Text("({dtype}(1.0) / ({dtype}(1.0) + exp(-{0})))"), flops=14),
+    "sigmoid": Function(1, _sigmoid, Own(), Text(_SIGMOID), flops=14, underflows=True),
     "erf": _smooth("erf", _erf, 20),
     "sin": _smooth("sin", np.sin, 12),
     "cos": _smooth("cos", np.cos, 12),
-    "pow": Function(2, np.power, Inline("power"), Library("pow"), flops=20),
-    "random_bits": Function(4, _random_bits, Text(f"philox({_WORDS})[0]"), Own(), flops=60),
+    "pow": Function(2, np.power, Inline("power"), Library("pow"), flops=20, underflows=True),
+    "random_bits": Function(4, _random_bits, Text(f"philox({_WORDS})[0]"), Own(), flops=60, exact=True, once=True),
     "bits_to_uniform": _own(1, lambda bits: uniform_reference(np.asarray(bits))),
-    "round_bfloat16": Function(1, _round_bfloat16, Own(), _NO_BFLOAT16),
+    "round_bfloat16": Function(1, _round_bfloat16, Own(), _NO_BFLOAT16, underflows=True),
 }
 
 

@@ -23,8 +23,6 @@ MAX_ROW = 4096
 SHARED_ROW = 64
 MAX_ROW_REDUCTIONS = 4
 
-ONE_TO_ONE = frozenset(["reshape", "transpose"])
-
 
 @dataclass(eq=False)
 class Group:
@@ -112,7 +110,7 @@ def _use_of(node: Tensor, readers: list[Any], home: dict[Any, Group], uses: dict
         inner = uses[reader]
         groups.update(dict.fromkeys([home[reader]] if stored else inner.groups))
         repeated |= _repeats(reader, node) or (not stored and inner.repeated)
-        one_to_one = reader.op.kind == "elementwise" or reader.op.name in ONE_TO_ONE
+        one_to_one = reader.op.kind == "elementwise" or reader.op.one_to_one
         pointwise &= one_to_one and (stored or inner.pointwise)
         operand |= reader.op.kind == "contract" or (reader.op.kind == "movement" and not stored and inner.operand)
     return _Use(list(groups), repeated, pointwise, operand)
@@ -120,9 +118,9 @@ def _use_of(node: Tensor, readers: list[Any], home: dict[Any, Group], uses: dict
 
 def _repeats(reader: Tensor, node: Tensor) -> bool:
     """Does the reader look at an element of the node more than once?"""
-    if reader.op.name == "broadcast_to":
-        return product(reader.shape) != product(node.shape)
-    return reader.op.kind == "contract" or reader.op.name.startswith("window") or reader.op.name.startswith("scatter")
+    if reader.op.kind == "movement":
+        return reader.op.repeats and product(reader.shape) != product(node.shape)
+    return reader.op.repeats
 
 
 def _place(node: Tensor, use: _Use, must: bool) -> tuple[Group | None, str]:
@@ -133,7 +131,7 @@ def _place(node: Tensor, use: _Use, must: bool) -> tuple[Group | None, str]:
         if only is not None and use.pointwise and only.shape == node.shape and not only.full and kind != "movement":
             return only, "result needed outside; joins the kernel that reads it point by point"
         return _new(node), "result needed outside"
-    if node.op.name == "concat" and use.operand:
+    if node.op.joins and use.operand:
         return _new(node), "parts of a contraction's operand: joined once, so that a register tile reads one array"
     if kind == "movement":
         return None, "movement is index arithmetic"
@@ -188,7 +186,7 @@ def _row_length(node: Tensor) -> Dim:
 
 def _row(node: Tensor, most: int = MAX_ROW) -> bool:
     """A reduction along short rows of known length."""
-    if node.op.name not in ("sum", "max", "min", "prod", "argmax"):
+    if not node.op.reduces_axes:
         return False
     length = _row_length(node)
     return isinstance(length, int) and length <= most
@@ -196,5 +194,5 @@ def _row(node: Tensor, most: int = MAX_ROW) -> bool:
 
 def _trivial(node: Tensor) -> bool:
     """At most one cheap operation on one value that has to be loaded."""
-    loaded = [x for x in node.inputs if not (x.op.kind == "source" and x.op.name in ("full", "iota", "size"))]
+    loaded = [x for x in node.inputs if not (x.op.kind == "source" and x.op.lower is not None)]
     return node.op.kind == "elementwise" and node.op.flops <= 1 and len(loaded) <= 1

@@ -101,7 +101,7 @@ def producer(kernel: Kernel) -> Producer | None:
     calls = 0
     for e in kernel.expressions:
         plain = all(isinstance(a, Axis) for i in loops.indices(e) for a, _ in i.terms)
-        if e.kind in ("reduce", "guard") or not plain or (e.kind == "call" and e.data == "random_bits"):
+        if e.kind in ("reduce", "guard") or not plain or (e.kind == "call" and FUNCTIONS[e.data].once):
             return None
         calls += e.kind == "call"
     grown = any(b.kind == "state" and size(b) > STATE_BYTES for b in kernel.reads())

@@ -17,7 +17,6 @@ from typing import Any
 from ..graph.node import inherit_location, name_of, set_name, toposort
 from ..graph.tensor import Tensor, apply, full_value
 
-COMMUTATIVE = frozenset(["add", "mul", "maximum", "minimum", "eq", "ne", "logical_and", "logical_or"])
 MAX_REWRITES = 64
 
 Binding = dict[str, Any]
@@ -113,7 +112,7 @@ class Op(Pattern):
                 return None
             bound = {**bound, self.name: node}
         orders = [node.inputs]
-        if self.op in COMMUTATIVE and node.inputs[0] is not node.inputs[1]:
+        if node.op.commutative and node.inputs[0] is not node.inputs[1]:
             orders.append(node.inputs[::-1])
         for inputs in orders:
             found: Binding | None = bound

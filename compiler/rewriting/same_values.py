@@ -24,11 +24,6 @@ TOLERANCE = {dtypes.BFLOAT16: 2e-2, dtypes.FLOAT32: 1e-4, dtypes.FLOAT64: 1e-9}
 UNIT = {dtypes.BFLOAT16: 2.0**-8, dtypes.FLOAT32: 2.0**-23, dtypes.FLOAT64: 2.0**-52}
 SCALED = 6
 DISTURBED = 2
-ROUNDS = frozenset(
-    ["add", "sub", "mul", "div", "pow", "exp", "expm1", "log", "log1p", "sqrt", "rsqrt", "tanh", "sigmoid", "erf"]
-    + ["sin", "cos", "cast", "sum", "prod", "contract", "window_sum", "scatter_add", "scatter_points", "pick"]
-)
-UNDERFLOWS = frozenset(["mul", "div", "pow", "exp", "sigmoid", "prod", "contract", "cast"])
 
 Feed = dict[Any, np.ndarray]
 Draw = Callable[[np.random.Generator, tuple[int, ...], str], np.ndarray]
@@ -154,10 +149,10 @@ def _disturb(rng: np.random.Generator) -> Callable[[Tensor, Sequence[np.ndarray]
     """What rounding could also have made of an operation's result."""
 
     def change(node: Tensor, inputs: Sequence[np.ndarray], result: np.ndarray) -> np.ndarray:
-        if node.op.name not in ROUNDS or not dtypes.is_float(node.dtype):
+        if not node.op.rounds or not dtypes.is_float(node.dtype):
             return result
         result = _rounded_otherwise(result, node.dtype, rng)
-        if node.op.name not in UNDERFLOWS:
+        if not node.op.underflows:
             return result
         tiny = _tiny(node.dtype)
         lost = np.abs(result) < tiny

@@ -8,6 +8,7 @@ import pytest
 import kernelwright as kw
 from kernelwright.compiler.graph.functions import batch_norm, moments
 from kernelwright.compiler.graph.node import toposort
+from kernelwright.compiler.graph.ops import OPS
 from kernelwright.compiler.graph.reference import evaluate
 from kernelwright.compiler.graph.tensor import apply, elementwise, full
 from kernelwright.compiler.rewriting.rules import TABLES, simplify
@@ -153,16 +154,16 @@ for _name, _attrs in {
     "min": {"axes": (0,)},
 }.items():
     EXAMPLES[f"{_name} of arrays"] = apply(_name, (_A,), **_attrs)
-for _name in ("neg", "exp", "log", "log1p", "expm1", "tanh", "sigmoid", "sqrt", "rsqrt", "abs"):
-    EXAMPLES[f"{_name} of reshape"] = elementwise(_name, POSITIVE.reshape(12))
-EXAMPLES["cast of reshape"] = X.reshape(12).astype("float32")
-EXAMPLES["logical_not of reshape"] = ~C.reshape(12)
-for _name in ("add", "sub", "mul", "div", "maximum", "minimum"):
-    EXAMPLES[f"{_name} of reshape and number"] = elementwise(_name, X.reshape(12), 0.7)
-    EXAMPLES[f"{_name} of reshapes"] = elementwise(_name, X.reshape(12), POSITIVE.reshape(12))
-
-for _name in ("sub", "div"):
-    EXAMPLES[f"{_name} of number and reshape"] = elementwise(_name, 0.7, POSITIVE.reshape(12))
+_D = kw.input("d", (3, 4), "bool")
+for _op in OPS.values():
+    _x, _y, _number = (C, _D, True) if _op.logical else (POSITIVE, X + 3, 0.7)
+    if _op.pointwise and len(_op.samples[0].shapes) == 1:
+        _attrs = {"dtype": "float32"} if _op.name == "cast" else {}
+        EXAMPLES[f"{_op.name} of reshape"] = apply(_op.name, (_x.reshape(12),), **_attrs)
+    elif _op.pointwise:
+        EXAMPLES[f"{_op.name} of reshape and number"] = elementwise(_op.name, _x.reshape(12), _number)
+        EXAMPLES[f"{_op.name} of number and reshape"] = elementwise(_op.name, _number, _x.reshape(12))
+        EXAMPLES[f"{_op.name} of reshapes"] = elementwise(_op.name, _x.reshape(12), _y.reshape(12))
 
 CANCELLED = ("(y / p) * p", "-(y / p) * p")
 """What cancels takes a NaN along."""
@@ -174,7 +175,7 @@ assert len(RULES) == sum(len(table.rules) for table in TABLES), "two rules share
 def feed():
     rng = np.random.default_rng(0)
     values = {x: rng.normal(size=x.shape) for x in (X, Y, M, V)}
-    values[C] = rng.random((3, 4)) < 0.5
+    values[C], values[_D] = rng.random((2, 3, 4)) < 0.5
     values[kw.input("at", (2,), "int32")] = np.array([3, 1])
     return values
 

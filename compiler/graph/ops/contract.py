@@ -267,6 +267,9 @@ register(
         samples=_samples(),
         flops=2,
         bad=(Bad(((2, 3), (3, 4)), {"spec": matmul_spec((), 2, 4, 3)}, dtypes=("float32", "int32"), says=("dtype",)),),
+        repeats=True,
+        rounds=True,
+        underflows=True,
     )
 )
 

@@ -87,7 +87,9 @@ def _op(
     zero: bool = False,
     dtypes_: tuple[str | None, ...] | None = None,
     scalar: f.Formula | None = None,
+    **facts: Any,
 ) -> Op:
+    calls = [FUNCTIONS[name]] if scalar is None else f.functions(scalar, arity)
     shapes = [(3, 5), (1, 1), (7,), (), (0, 3)]
     strict = tuple(d or dtypes.FLOAT32 for d in dtypes_) if dtypes_ else None
     return register(
@@ -103,7 +105,13 @@ def _op(
             bad=(Bad(((2, 3),) * (arity - 1) + ((2, 4),), dtypes=strict, says=("shape", "(2, 4)")),)
             if arity > 1
             else (),
-            flops=FUNCTIONS[name].flops if scalar is None else f.flops(scalar, arity),
+            flops=sum(c.flops for c in calls),
+            rounds=not all(c.exact for c in calls),
+            underflows=any(c.underflows for c in calls),
+            pointwise=arity < 3,
+            folds=True,
+            logical=infer is _logical,
+            **facts,
         )
     )
 
@@ -163,20 +171,21 @@ def _split_ties(node: Tensor, g: Tensor) -> Sequence[Any]:
     return g * first, g * (1 - first)
 
 
-_op("add", np.add, lambda n, g: (g, g), _numeric, arity=2)
+_op("add", np.add, lambda n, g: (g, g), _numeric, arity=2, commutative=True)
 _op("sub", np.subtract, lambda n, g: (g, -g), _numeric, arity=2)
-_op("mul", np.multiply, lambda n, g: (g * n.inputs[1], g * n.inputs[0]), _numeric, arity=2)
+_op("mul", np.multiply, lambda n, g: (g * n.inputs[1], g * n.inputs[0]), _numeric, arity=2, commutative=True)
 _op(
     "div",
     np.divide,
     lambda n, g: (g / n.inputs[1], -g * n / n.inputs[1]),
     arity=2,
     domain=(0.5, 2.0),
+    promotes=True,
 )
 _op("neg", np.negative, lambda n, g: (-g,), _numeric)
 _op("pow", np.power, _pow_gradient, arity=2, domain=(0.3, 2.0))
-_op("maximum", np.maximum, _split_ties, _numeric, arity=2)
-_op("minimum", np.minimum, _split_ties, _numeric, arity=2)
+_op("maximum", np.maximum, _split_ties, _numeric, arity=2, commutative=True)
+_op("minimum", np.minimum, _split_ties, _numeric, arity=2, commutative=True)
 _op(
     "relu",
     lambda x: np.maximum(x, 0),
@@ -190,27 +199,28 @@ _op("sign", np.sign, infer=_numeric, zero=True, away_from=(0.0,))
 _op("floor", np.floor, zero=True, away_from=(-2.0, -1.0, 0.0, 1.0, 2.0))
 _op("ceil", np.ceil, zero=True, away_from=(-2.0, -1.0, 0.0, 1.0, 2.0))
 _op("round", np.round, zero=True, away_from=(-1.5, -0.5, 0.5, 1.5))
-_op("exp", np.exp, lambda n, g: (g * n,))
-_op("expm1", np.expm1, lambda n, g: (g * (n + 1),))
-_op("log", np.log, lambda n, g: (g / n.inputs[0],), domain=(0.3, 3.0))
-_op("log1p", np.log1p, lambda n, g: (g / (n.inputs[0] + 1),), domain=(-0.6, 3.0))
-_op("sqrt", np.sqrt, lambda n, g: (g * 0.5 / n,), domain=(0.3, 3.0))
-_op("rsqrt", lambda x: 1 / np.sqrt(x), lambda n, g: (g * -0.5 * n * n * n,), domain=(0.3, 3.0))
-_op("tanh", np.tanh, lambda n, g: (g * (1 - n * n),))
-_op("sigmoid", FUNCTIONS["sigmoid"].numpy, lambda n, g: (g * n * (1 - n),))
+_op("exp", np.exp, lambda n, g: (g * n,), promotes=True)
+_op("expm1", np.expm1, lambda n, g: (g * (n + 1),), promotes=True)
+_op("log", np.log, lambda n, g: (g / n.inputs[0],), domain=(0.3, 3.0), promotes=True)
+_op("log1p", np.log1p, lambda n, g: (g / (n.inputs[0] + 1),), domain=(-0.6, 3.0), promotes=True)
+_op("sqrt", np.sqrt, lambda n, g: (g * 0.5 / n,), domain=(0.3, 3.0), promotes=True)
+_op("rsqrt", lambda x: 1 / np.sqrt(x), lambda n, g: (g * -0.5 * n * n * n,), domain=(0.3, 3.0), promotes=True)
+_op("tanh", np.tanh, lambda n, g: (g * (1 - n * n),), promotes=True)
+_op("sigmoid", FUNCTIONS["sigmoid"].numpy, lambda n, g: (g * n * (1 - n),), promotes=True)
 _op(
     "erf",
     FUNCTIONS["erf"].numpy,
     lambda n, g: (g * (2 / math.sqrt(math.pi)) * exp(-(n.inputs[0] * n.inputs[0])),),
+    promotes=True,
 )
-_op("sin", np.sin, lambda n, g: (g * cos(n.inputs[0]),))
-_op("cos", np.cos, lambda n, g: (-g * sin(n.inputs[0]),))
+_op("sin", np.sin, lambda n, g: (g * cos(n.inputs[0]),), promotes=True)
+_op("cos", np.cos, lambda n, g: (-g * sin(n.inputs[0]),), promotes=True)
 _op("lt", np.less, infer=_compare, arity=2, zero=True)
 _op("le", np.less_equal, infer=_compare, arity=2, zero=True)
-_op("eq", np.equal, infer=_compare, arity=2, zero=True)
-_op("ne", np.not_equal, infer=_compare, arity=2, zero=True)
-_op("logical_and", np.logical_and, infer=_logical, arity=2, zero=True, dtypes_=("bool", "bool"))
-_op("logical_or", np.logical_or, infer=_logical, arity=2, zero=True, dtypes_=("bool", "bool"))
+_op("eq", np.equal, infer=_compare, arity=2, zero=True, commutative=True)
+_op("ne", np.not_equal, infer=_compare, arity=2, zero=True, commutative=True)
+_op("logical_and", np.logical_and, infer=_logical, arity=2, zero=True, dtypes_=("bool", "bool"), commutative=True)
+_op("logical_or", np.logical_or, infer=_logical, arity=2, zero=True, dtypes_=("bool", "bool"), commutative=True)
 _op("logical_not", np.logical_not, infer=_logical, zero=True, dtypes_=("bool",))
 _op(
     "where",
@@ -219,6 +229,7 @@ _op(
     _where,
     arity=3,
     dtypes_=("bool", None, None),
+    chooses=True,
 )
 
 
@@ -265,6 +276,10 @@ register(
             Sample(((3, 5),), {"dtype": "bfloat16"}, dtypes=("float32",)),
             Sample(((3, 5),), {"dtype": "float32"}, dtypes=("bfloat16",)),
         ),
+        pointwise=True,
+        folds=True,
+        rounds=True,
+        underflows=True,
     )
 )
 register(
@@ -288,6 +303,7 @@ register(
         lambda node, index, read, axis: read(0, index),
         vjp=lambda n, g: (g,),
         flops=0,
+        same_elements=True,
     )
 )
 

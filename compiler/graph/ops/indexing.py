@@ -117,6 +117,8 @@ register(
             Sample(((4, 6), (6,)), {"axis": 1, "size": 3}, dtypes=(None, "int32")),
         ),
         bad=(Bad(((5, 4), (3,)), {"axis": 0, "size": 3}, dtypes=("float32", "int32"), says=("(5, 4)", "(3,)")),),
+        repeats=True,
+        rounds=True,
     )
 )
 

@@ -73,6 +73,9 @@ register(
         ),
         bad=(Bad(((2, 3),), {"shape": (2, 4)}, says=("(2, 3)", "(2, 4)")),),
         flops=0,
+        keeps_numbers=True,
+        same_elements=True,
+        repeats=True,
     )
 )
 
@@ -162,6 +165,10 @@ register(
         ),
         bad=(Bad(((2, 3),), {"shape": (4, 2)}, says=("6 elements", "8 elements")),),
         flops=0,
+        folds=True,
+        keeps_numbers=True,
+        same_elements=True,
+        one_to_one=True,
     )
 )
 
@@ -253,6 +260,10 @@ register(
         ),
         bad=(Bad(((2, 3),), {"axes": (0, 0)}, says=("permutation",)),),
         flops=0,
+        folds=True,
+        keeps_numbers=True,
+        same_elements=True,
+        one_to_one=True,
     )
 )
 
@@ -320,6 +331,8 @@ register(
             Sample(((3,),), {"starts": (1,), "sizes": (0,), "steps": (1,)}),
         ),
         flops=0,
+        folds=True,
+        keeps_numbers=True,
     )
 )
 
@@ -381,6 +394,7 @@ register(
         ),
         bad=(Bad(((2,),), {"low": (-1,), "high": (0,), "interior": (0,), "value": 0.0}, says=("negative",)),),
         flops=0,
+        folds=True,
     )
 )
 
@@ -429,6 +443,9 @@ register(
             Sample(((1,),), {"axes": (0,)}),
         ),
         flops=0,
+        folds=True,
+        keeps_numbers=True,
+        same_elements=True,
     )
 )
 
@@ -493,6 +510,7 @@ register(
         ),
         bad=(Bad(((2, 3), (2, 4)), {"axis": 0}, says=("(2, 3)", "(2, 4)")),),
         flops=0,
+        joins=True,
     )
 )
 

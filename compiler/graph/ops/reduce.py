@@ -86,17 +86,18 @@ _EMPTY = (Sample(((0, 3),), {"axes": (0,)}), Sample(((3, 0),), {"axes": (0,)}))
 _BAD = (Bad(((2, 3),), {"axes": (1,)}, dtypes=("bool",), says=("bool",)),)
 
 
-def _row(name: str, numpy: Any, vjp: Any, infer: Any = _infer, extra: tuple[Sample, ...] = ()) -> None:
+def _row(name: str, numpy: Any, vjp: Any, infer: Any = _infer, extra: tuple[Sample, ...] = (), **facts: Any) -> None:
     def reference(node: Tensor, env: Any, x: np.ndarray) -> np.ndarray:
         return np.asarray(numpy(x, axis=node.attrs.axes)).astype(dtypes.computed(node.dtype), copy=False)
 
-    register(Op(name, "reduce", infer, reference, _lower(name), vjp=vjp, samples=_SAMPLES + extra, bad=_BAD))
+    plain: dict[str, Any] = {"associative": True, "reduces_axes": True, "folds": True, **facts}
+    register(Op(name, "reduce", infer, reference, _lower(name), vjp=vjp, samples=_SAMPLES + extra, bad=_BAD, **plain))
 
 
-_row("sum", np.sum, lambda n, g: (_back(n, g),), extra=_EMPTY)
-_row("prod", np.prod, _prod_gradient, extra=_EMPTY)
-_row("max", np.max, _extreme_gradient, _infer_order)
-_row("min", np.min, _extreme_gradient, _infer_order)
+_row("sum", np.sum, lambda n, g: (_back(n, g),), extra=_EMPTY, rounds=True)
+_row("prod", np.prod, _prod_gradient, extra=_EMPTY, rounds=True, underflows=True)
+_row("max", np.max, _extreme_gradient, _infer_order, keeps_numbers=True)
+_row("min", np.min, _extreme_gradient, _infer_order, keeps_numbers=True)
 
 
 def _infer_argmax(inputs: Sequence[Tensor], attrs: Any) -> tuple[Any, str]:
@@ -133,6 +134,7 @@ register(
             Bad(((2, 3),), {"axes": (1,)}, dtypes=("bool",), says=("bool",)),
             Bad(((0, 3),), {"axes": (0,)}, says=("no elements",)),
         ),
+        reduces_axes=True,
     )
 )
 

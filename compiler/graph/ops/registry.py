@@ -51,6 +51,23 @@ class Op:
     `lower(node, index, read, axis) -> scalar expression` is the op's value at an index: `read(k, index)` is
     the k-th input's value there, `axis(extent)` a fresh reduction index.
     `kind` sorts ops for fusion: source, elementwise, movement, reduce, contract, index, random.
+
+    The rest are facts that passes ask for, so that none of them lists ops by name:
+    `flops`: the price of an element, in additions.
+    `promotes`: integers given by the user become floats; `logical`: operands are truth values as they stand;
+    `chooses`: the first operand is a condition, which the dtype of the others does not touch.
+    `commutative`: the two operands may change places.
+    `pointwise`: elementwise in every operand and alike at every place, so that a reshape may come after it.
+    `associative`: reducing in two steps gives the same, and over size 1 the element. `reduces_axes`: a reduction of its
+    only operand over `attrs.axes`.
+    `folds`: of constant arrays it is computed while compiling. `keeps_numbers`: of a tensor of one number it is again
+    one of that number. `same_elements`: it holds all the numbers of its only
+    operand and no others.
+    `one_to_one`: every element of the operand is read once, by one element (as elementwise ops do anyway). `repeats`:
+    an element may be read by several; movement does so where the result is larger. `joins`: it puts several arrays
+    together.
+    `rounds`: the exact result may lie between two floats. `underflows`: normal operands may give less than the smallest
+    normal number.
     """
 
     name: str
@@ -64,6 +81,21 @@ class Op:
     samples: tuple[Sample, ...] = ()
     bad: tuple[Bad, ...] = ()
     flops: int = 1
+    promotes: bool = False
+    logical: bool = False
+    chooses: bool = False
+    commutative: bool = False
+    pointwise: bool = False
+    associative: bool = False
+    reduces_axes: bool = False
+    folds: bool = False
+    keeps_numbers: bool = False
+    same_elements: bool = False
+    one_to_one: bool = False
+    repeats: bool = False
+    joins: bool = False
+    rounds: bool = False
+    underflows: bool = False
 
 
 OPS: dict[str, Op] = {}

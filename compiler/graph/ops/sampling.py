@@ -96,6 +96,7 @@ register(
             Bad(((3, 4), (3, 2)), {"fill": 0.0}, dtypes=("float32", "float32"), says=("int32",)),
             Bad(((3, 4), (2, 2)), {"fill": 0.0}, dtypes=("float32", "int32"), says=("(3,)", "(2, 2)")),
         ),
+        rounds=True,
     )
 )
 
@@ -145,6 +146,8 @@ register(
             Sample(((3, 2, 2),) * 2, {"sizes": (4,), "lead": 1}, dtypes=(None, "int64"), high=5),
         ),
         bad=(Bad(((5, 4), (5, 3)), {"sizes": (3,), "lead": 1}, ("float32", "int32"), says=("(5, 4)", "(5, 3)")),),
+        repeats=True,
+        rounds=True,
     )
 )
 

@@ -135,8 +135,31 @@ def _samples() -> tuple[Sample, ...]:
     )
 
 
-register(Op("window_sum", "reduce", _infer, _sum_reference, _lower("sum"), vjp=_sum_gradient, samples=_samples()))
-register(Op("window_max", "reduce", _infer, _max_reference, _lower("max"), vjp=_max_gradient, samples=_samples()))
+register(
+    Op(
+        "window_sum",
+        "reduce",
+        _infer,
+        _sum_reference,
+        _lower("sum"),
+        vjp=_sum_gradient,
+        samples=_samples(),
+        repeats=True,
+        rounds=True,
+    )
+)
+register(
+    Op(
+        "window_max",
+        "reduce",
+        _infer,
+        _max_reference,
+        _lower("max"),
+        vjp=_max_gradient,
+        samples=_samples(),
+        repeats=True,
+    )
+)
 register(
     Op(
         "window_argmax",
@@ -147,9 +170,10 @@ register(
         vjp=lambda n, g: (None,),
         zero_gradient=True,
         samples=_samples(),
+        repeats=True,
     )
 )
-register(Op("window_pick", "reduce", _infer, _pick_reference, _lower_pick, vjp=_pick_gradient))
+register(Op("window_pick", "reduce", _infer, _pick_reference, _lower_pick, vjp=_pick_gradient, repeats=True))
 
 
 def _windows(name: str, x: Tensor, window: Any, stride: Any, pad: Any) -> Spec:

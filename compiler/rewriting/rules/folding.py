@@ -18,9 +18,9 @@ from ...shapes import product
 from ..rewrite import Any_, Number, Op, Rule, Table
 
 LARGEST = 4096
-_ELEMENTWISE = [o for o in OPS.values() if o.kind == "elementwise" and o.samples and o.name != "bits_to_uniform"]
-_MOVED = ("broadcast_to", "reshape", "transpose", "slice", "flip", "max", "min")
-_ARRAYS = ("reshape", "transpose", "slice", "pad", "flip", "sum", "prod", "max", "min")
+_ELEMENTWISE = [o.name for o in OPS.values() if o.folds and o.kind == "elementwise"]
+_MOVED = [o.name for o in OPS.values() if o.keeps_numbers]
+_ARRAYS = [o.name for o in OPS.values() if o.folds]
 
 
 def _fold_numbers(node: Tensor, **_: Any) -> Tensor:
@@ -72,18 +72,12 @@ def _arity(name: str) -> int:
     return len(OPS[name].samples[0].shapes)
 
 
-_NAMES = [o.name for o in _ELEMENTWISE]
-
 TABLE = Table(
     "folding",
     [
-        *[Rule(f"{n} of numbers", Op(n, _inputs(Number, _arity(n)), "node"), _fold_numbers) for n in _NAMES],
+        *[Rule(f"{n} of numbers", Op(n, _inputs(Number, _arity(n)), "node"), _fold_numbers) for n in _ELEMENTWISE],
         *[Rule(f"{n} of number", Op(n, (Number("c"),), "node"), _move_number) for n in _MOVED],
         Rule("pad of the same number", Op("pad", (Number("c"),), "node"), _same_pad),
-        *[
-            Rule(f"{n} of arrays", Op(n, _inputs(Any_, _arity(n)), "node"), _fold_arrays)
-            for n in (*_NAMES, *_ARRAYS)
-            if n not in ("stop_gradient", "check_range")
-        ],
+        *[Rule(f"{n} of arrays", Op(n, _inputs(Any_, _arity(n)), "node"), _fold_arrays) for n in _ARRAYS],
     ],
 )

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from ...graph.ops.movement import flip, reshape, transpose
+from ...graph.ops.registry import OPS
 from ...graph.tensor import Tensor, apply, broadcast_to, full
 from ...shapes import product
-from ..rewrite import COMMUTATIVE, Any_, Number, Rule, Table, op
+from ..rewrite import Any_, Number, Rule, Table, op
 
 x, y = Any_("x"), Any_("y")
 
@@ -99,9 +100,9 @@ def _number_of_reshape(node: Tensor, inner: Tensor, x: Tensor, c: Any) -> Tensor
     return reshape(apply(node.op.name, inputs), node.shape)
 
 
-_REDUCE = ("sum", "max", "min", "prod")
-_UNARY = ("neg", "exp", "log", "log1p", "expm1", "tanh", "sigmoid", "sqrt", "rsqrt", "abs", "cast", "logical_not")
-_BINARY = ("add", "sub", "mul", "div", "maximum", "minimum")
+_REDUCE = [o.name for o in OPS.values() if o.associative]
+_UNARY = [o.name for o in OPS.values() if o.pointwise and len(o.samples[0].shapes) == 1]
+_BINARY = [o.name for o in OPS.values() if o.pointwise and len(o.samples[0].shapes) == 2]
 
 
 def _both_reshaped(node: Tensor, left: Tensor, right: Tensor, x: Tensor, y: Tensor) -> Tensor | None:
@@ -114,7 +115,7 @@ def _with_numbers() -> list[Rule]:
     rules = []
     for name in _BINARY:
         rules.append(Rule(f"{name} of reshape and number", op(name, moved, c, bind="node"), _number_of_reshape))
-        if name not in COMMUTATIVE:
+        if not OPS[name].commutative:
             rules.append(Rule(f"{name} of number and reshape", op(name, c, moved, bind="node"), _number_of_reshape))
         pair = op("reshape", x, bind="left"), op("reshape", y, bind="right")
         rules.append(Rule(f"{name} of reshapes", op(name, *pair, bind="node"), _both_reshaped))

@@ -1,0 +1,122 @@
+"""Passes ask an op's row for facts; they do not list ops by name. Where a name stands all the same is listed here.
+
+The tables of rules are left out: patterns name the ops that they are about. A word that means something else but is the
+name of an op as well is listed too, under what it means.
+"""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import kernelwright
+from kernelwright.compiler.graph.ops import OPS
+
+ROOT = Path(kernelwright.__file__).parent / "compiler"
+EXEMPT = ("graph/ops/", "rewriting/rules/", "loops/functions.py")
+"""The rows; the rules; the table of scalar functions, many of which have the name of an op."""
+
+DSL = {
+    "graph/tensor.py": {"array", "broadcast_to", "cast", "full", "input", "size"}
+    | {
+        "abs",
+        "add",
+        "div",
+        "eq",
+        "le",
+        "ne",
+        "logical_and",
+        "logical_not",
+        "logical_or",
+        "lt",
+        "mul",
+        "neg",
+        "pow",
+        "sub",
+    },
+    "graph/variable.py": {"variable"},
+    "loops/formula.py": {"abs", "add", "div", "le", "lt", "mul", "neg", "sub"},
+    "rewriting/rewrite.py": {"add", "div", "mul", "neg", "pow", "sub"},
+}
+"""What users and rules write: an operator of Python, or a function, makes a node of this op."""
+
+LEAVES = {
+    "graph/arguments.py": {"input", "variable"},
+    "graph/reference.py": {"input", "variable"},
+    "rewriting/same_values.py": {"input"},
+    "lowering/program.py": {"array", "input", "variable"},
+    "targets/cpu/compiled.py": {"variable"},
+    "targets/shared/saved.py": {"array", "variable"},
+}
+"""What a program is given from outside: arguments, states and constants."""
+
+CHECKS = {
+    "graph/limits.py": {"min", "slice", "argmax", "array", "cast", "check_range", "gather", "iota"},
+}
+"""What the runtime checks about a run, and what is known to hold without."""
+
+MADE = {"targets/cpu/winograd.py": {"contract", "input"}}
+"""A pass that replaces one contraction by others. `input` is one of its three matrices."""
+
+REDUCTIONS = {
+    "lowering/merge.py": {"argmax"},
+    "lowering/normalize.py": {"argmax"},
+    "lowering/split_reductions.py": {"argmax"},
+    "targets/cpu/strided_gradients.py": {"sum"},
+    "loops/products.py": {"mul", "sum"},
+    "targets/cpu/winograd_maps.py": {"input", "mul", "sum"},
+    "targets/cuda/contraction.py": {"sum"},
+    "targets/cuda/lockstep.py": {"max", "min"},
+    "targets/cuda/writer.py": {"argmax", "max", "size"},
+    "targets/shared/writer.py": {
+        "argmax",
+        "cast",
+        "exp",
+        "max",
+        "maximum",
+        "min",
+        "minimum",
+        "prod",
+        "size",
+        "sum",
+        "where",
+    },
+}
+"""The kinds of reduction that the loop form has, what they are printed as, and sums of products."""
+
+KINDS = {"lowering/fuse.py": {"contract"}, "lowering/layout.py": {"contract"}, "loops/expressions.py": {"size"}}
+"""The kind of an op or an expression, not its name."""
+
+EMITTED = {
+    "targets/cpu/llvm/accumulation.py": {"contract"},
+    "targets/cpu/llvm/mathlib.py": {"abs", "exp", "maximum", "minimum", "rsqrt", "sigmoid", "sign", "sqrt", "where"}
+    | {"bits_to_uniform", "round_bfloat16"} & set(OPS),
+    "targets/cpu/llvm/operations.py": {"add", "min", "mul", "sub"},
+    "targets/cpu/llvm/translate.py": {"max", "min"},
+    "targets/cuda/intrinsics.py": {"abs", "bits_to_uniform", "maximum", "minimum", "random_bits", "sign", "where"},
+}
+"""Functions that a target writes out itself, as the table of scalar functions says; LLVM's own words."""
+
+OTHER = {
+    "targets/cpu/winograd_matrices.py": {"input"},
+    "targets/cuda/compiled.py": {"log"},
+    "lowering/recompute.py": {"size"},
+}
+"""Words."""
+
+
+def named() -> dict[str, set[str]]:
+    """The ops whose names stand as strings in each file of compiler/, but for those exempt."""
+    found = {}
+    for path in sorted(ROOT.rglob("*.py")):
+        place = path.relative_to(ROOT).as_posix()
+        if not place.startswith(EXEMPT):
+            texts = {n.value for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Constant)}
+            found[place] = {text for text in texts if isinstance(text, str) and text in OPS}
+    return {place: names for place, names in found.items() if names}
+
+
+def test_ops_are_named_only_where_it_is_known_why() -> None:
+    known = DSL | LEAVES | CHECKS | MADE | REDUCTIONS | KINDS | EMITTED | OTHER
+    unknown = {place: names - known.get(place, set()) for place, names in named().items()}
+    assert {place: names for place, names in unknown.items() if names} == {}
