@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 
 from ...runtime.errors import RuntimeShapeError
-from ...runtime.sizes import single_symbol, symbols
+from ...runtime.program import SizeCheck
+from ...runtime.sizes import evaluate, single_symbol, symbols
 from .. import dtypes
 from ..errors import CompileError, InputError
 from ..shapes import Dim, poly, show, value
 from .bfloat16 import as_words, to_bfloat16
 from .node import toposort
+from .reference import bind
 from .tensor import Tensor
 
 
@@ -104,6 +106,15 @@ def check_shapes(inputs: Sequence[Tensor], arrays: Sequence[np.ndarray], steps: 
         if len(shape) != x.rank or any(value(d, env) != n for d, n in zip(x.shape, shape)):
             known = " with " + ", ".join(f"{name} = {n}" for name, n in env.items()) if env else ""
             raise RuntimeShapeError(f"input {x.attrs.name!r}: expected shape {show(x.shape)}{known}, got {shape}")
+
+
+def check_sizes(rooms: Sequence[SizeCheck], feed: Mapping[Tensor, np.ndarray]) -> None:
+    """Raises RuntimeShapeError where the sizes of a run leave no room for what the graph does."""
+    env = bind(feed) if rooms else {}
+    for check in rooms:
+        if evaluate(check.room, env) < 0:
+            known = ", ".join(f"{name} = {n}" for name, n in sorted(env.items()))
+            raise RuntimeShapeError(f"{check.what}, with {known}")
 
 
 def _pairs(inputs: Sequence[Tensor], shapes: Sequence[tuple[int, ...]]) -> Iterator[tuple[Dim, int]]:

@@ -15,10 +15,11 @@ import numpy as np
 
 from ... import runtime
 from .. import dtypes
-from ..shapes import poly, product
+from ..shapes import Dim, poly, product, show
 from .node import inherit_location, location, toposort
 from .ops.elementwise import check_limit, clip, where
 from .ops.movement import reshape, slice_room
+from .ops.reduce import MOST_POSITIONS
 from .ops.source import iota
 from .tensor import Tensor, apply, full_value
 
@@ -97,11 +98,28 @@ def _flag(node: Tensor) -> Tensor:
 
 
 def size_checks(outputs: Sequence[Tensor]) -> tuple[runtime.SizeCheck, ...]:
-    """What has to hold of the sizes of a run, from the graph's slices along axes of symbolic size."""
-    found = []
+    """What has to hold of the sizes of a run: slices lie inside, an extreme has elements, its position fits int32."""
+    found: dict[runtime.SizeCheck, None] = {}
     for node in toposort(outputs):
-        if node.op.name == "slice":
-            for axis, room in slice_room(node):
-                what = f"a slice of axis {axis} of {node.inputs[0].brief()} does not lie inside (at {location(node)})"
-                found.append(runtime.SizeCheck(poly(room), what))
-    return tuple(dict.fromkeys(found))
+        for room, what in _rooms(node):
+            found[runtime.SizeCheck(poly(room), f"{what} (at {location(node)})")] = None
+    return tuple(found)
+
+
+def _rooms(node: Tensor) -> list[tuple[Dim, str]]:
+    """(what must not be negative, what does not fit where it is) of one node, as far as a run alone can tell."""
+    if node.op.name == "slice":
+        of = node.inputs[0].brief()
+        return [(room, f"a slice of axis {axis} of {of} does not lie inside") for axis, room in slice_room(node)]
+    if node.op.name not in ("max", "min", "argmax"):
+        return []
+    shape = node.inputs[0].shape
+    count = product(shape[a] for a in node.attrs.axes)
+    if isinstance(count, int):
+        return []
+    axes = f"ax{'is' if len(node.attrs.axes) == 1 else 'es'} {', '.join(map(str, node.attrs.axes))}"
+    what = f"{node.op.name} over {axes} of {show(shape)}"
+    rooms: list[tuple[Dim, str]] = [(count - 1, f"{what}: the extreme of no elements does not exist")]
+    if node.op.name == "argmax":
+        rooms.append((MOST_POSITIONS - count, f"{what}: positions are int32, and there are more than {MOST_POSITIONS}"))
+    return rooms

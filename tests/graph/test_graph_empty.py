@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import kernelwright as kw
+from kernelwright.runtime.sizes import evaluate
 
 DEVICES = ("reference", "cpu")
 FUNCTIONS = [
@@ -83,3 +84,29 @@ def test_the_mean_of_nothing_is_not_a_number():
     for device in DEVICES:
         total, columns = kw.compile([x], [x.mean(), x.mean(0)], device=device).run([np.zeros((0, 3), "float32")])
         assert np.isnan(total) and np.isnan(columns).all() and columns.shape == (3,)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("f", [kw.max, kw.min, kw.argmax, kw.argmin])
+def test_the_extreme_of_nothing_is_refused_in_a_run(f, device):
+    x = kw.input("x", (None, 3))
+    program = kw.compile([x], [f(x, 0)], device=device)
+    program(np.ones((1, 3), "float32"))
+    with pytest.raises(kw.KernelwrightError, match=r"no elements.*batch = 0"):
+        program(np.ones((0, 3), "float32"))
+    assert kw.compile([x], [f(x, 1)], device=device)(np.ones((0, 3), "float32")).shape == (0,)
+
+
+def test_a_constant_of_no_columns_meets_a_batch():
+    x = kw.input("x", (None, 0))
+    for device in DEVICES:
+        got = kw.compile([x], [kw.tanh(x) * 2 + 1], device=device)(np.zeros((3, 0), "float32"))
+        assert got.shape == (3, 0)
+
+
+def test_positions_beyond_int32_are_refused():
+    with pytest.raises(kw.ShapeError, match="int32"):
+        kw.argmax(kw.input("x", (2**16, 2**15)), None)
+    x = kw.input("x", (None, 2**30))
+    checks = kw.compile([x], [kw.argmax(x)]).program.size_checks
+    assert any("int32" in check.what and evaluate(check.room, {"batch": 2}) < 0 for check in checks)

@@ -100,8 +100,16 @@ _row("max", np.max, _extreme_gradient, _infer_order, keeps_numbers=True)
 _row("min", np.min, _extreme_gradient, _infer_order, keeps_numbers=True)
 
 
+MOST_POSITIONS = 2**31 - 1
+"""As many elements as int32 counts."""
+
+
 def _infer_argmax(inputs: Sequence[Tensor], attrs: Any) -> tuple[Any, str]:
-    return _infer_order(inputs, attrs)[0], dtypes.INT32
+    shape = _infer_order(inputs, attrs)[0]
+    count = dim_of(inputs[0], attrs.axes)
+    if isinstance(count, int) and count > MOST_POSITIONS:
+        raise ShapeError(f"positions are int32, and {count} elements have more; take it over fewer axes at a time")
+    return shape, dtypes.INT32
 
 
 def _argmax_reference(node: Tensor, env: Any, x: np.ndarray) -> np.ndarray:

@@ -47,9 +47,34 @@ def _lower(kind: str) -> Any:
         axes = list(index) + [loops.at(r) for r in red]
         conditions, value = read_operand(spec.operands[0], x.shape, axes, lambda i: read(0, i))
         outside = 0 if kind == "sum" else _lowest(x.dtype)
-        return loops.reduction(kind, red, loops.guard(conditions, value, loops.const(outside, x.dtype)), node.dtype)
+        body = loops.guard(conditions, value, loops.const(outside, x.dtype))
+        result = loops.reduction(kind, red, body, node.dtype)
+        return _inside(spec, index, result) if kind == "argmax" else result
 
     return lower
+
+
+def _inside(spec: Spec, index: Any, chosen: Any) -> Any:
+    """The position chosen in the window at `index`; where that is 0, the first that is no padding: nothing exceeded the
+    padding's value, as where all elements are -inf."""
+    accesses = spec.operands[0]
+    if all(access.offset >= 0 for access in accesses):
+        return chosen
+
+    def call(op: str, *values: Any) -> Any:
+        return loops.call(op, list(values), dtypes.INT32)
+
+    zero, first = loops.const(0, dtypes.INT32), None
+    for a, extent in enumerate(spec.red, len(spec.out)):
+        access = next(access for access in accesses if (a, 1) in access.terms)
+        start = loops.Index(const=access.offset)
+        for i, c in access.terms:
+            start = start + index[i] * c if i != a else start
+        before = call("maximum", loops.index_value(start * -1, dtypes.INT32), zero) if access.offset < 0 else zero
+        first = (
+            before if first is None else call("add", call("mul", first, loops.size_value(extent, dtypes.INT32)), before)
+        )
+    return call("where", loops.call("eq", [chosen, zero], dtypes.BOOL), first, chosen)
 
 
 def _lower_pick(node: Tensor, index: Any, read: Any, axis: Any) -> Any:
@@ -79,7 +104,11 @@ def _max_reference(node: Tensor, env: Any, x: np.ndarray) -> np.ndarray:
 
 def _argmax_reference(node: Tensor, env: Any, x: np.ndarray) -> np.ndarray:
     spec: Spec = node.attrs.spec
-    return _spread(x, spec.operands[0], spec, env, _lowest(str(x.dtype))).argmax(-1).astype("int32")
+    values = _spread(x, spec.operands[0], spec, env, _lowest(str(x.dtype)))
+    inside = _spread(np.ones(x.shape, bool), spec.operands[0], spec, env, False)
+    chosen = values.argmax(-1)[..., None]
+    real = np.take_along_axis(inside, chosen, -1)  # nothing exceeds the padding: the first element that is none
+    return np.where(real, chosen, inside.argmax(-1)[..., None])[..., 0].astype("int32")
 
 
 def _pick_reference(node: Tensor, env: Any, x: np.ndarray, chosen: np.ndarray) -> np.ndarray:

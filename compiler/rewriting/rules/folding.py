@@ -41,7 +41,7 @@ def _same_pad(node: Tensor, c: Any) -> Tensor | None:
 def _value(node: Tensor) -> np.ndarray | None:
     """The array that a small constant is."""
     count = product(node.shape)
-    if not isinstance(count, int) or count >= LARGEST:
+    if not isinstance(count, int) or count >= LARGEST or not all(isinstance(d, int) for d in node.shape):
         return None
     if node.op.name == "array":
         array: np.ndarray = node.attrs.value.array

@@ -43,6 +43,7 @@ def print_kernel(kernel: Kernel) -> Source:
     """The kernel's source under its schedule. Raises VerifyError where a result is left unwritten."""
     names = Names()
     writer = Writer(names, kernel.values, masks=True)
+    writer.in_blocks = True
     if isinstance(kernel.schedule, Tile):
         _tile(kernel, kernel.schedule, writer)
     elif isinstance(kernel.schedule, Transform):

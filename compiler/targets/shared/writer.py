@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +22,7 @@ from ...loops.expressions import Axis, Expr, Index
 from ...loops.functions import FUNCTIONS, Form, Function, printed
 from ...loops.kernels import Buffer
 from ...shapes import Dim, Size, nominal, product
+from .long_sums import LANE_TERMS, TERMS, Blocks, blocks
 
 LITERAL_SIZE = 16
 FEW_TRIPS = 32
@@ -264,9 +265,52 @@ class Writer:
             self.line(f"{best} = {initial('max', dtype)}")
             self.line(f"{acc} = int32(0)")
         else:
-            self.line(f"{acc} = {initial(kind, dtype)}")
+            parted = self._parted(kind, dtype, axes, conditions, TERMS)
+            self.line(f"{acc} = {initial(kind, dtypes.FLOAT64 if parted else dtype)}")
+            if parted:
+                self._in_blocks(parted, conditions, lambda inner: self._block(e, acc, inner))
+                return f"{dtype}({acc})"
         self._loops(axes, conditions, lambda: self._accumulate(e, acc, best))
         return acc
+
+    in_blocks = False
+    """Are long sums taken in blocks (`long_sums.py`)?"""
+
+    def _parted(
+        self, kind: str, dtype: str, axes: Sequence[Axis], conditions: Sequence[loops.Condition], most: int
+    ) -> Blocks | None:
+        blocked = self.in_blocks and kind == "sum" and dtype == dtypes.FLOAT32
+        return blocks(axes, conditions, most) if blocked else None
+
+    def _in_blocks(
+        self, parts: Blocks, conditions: Sequence[loops.Condition], block: Callable[[Callable[[Any], None]], None]
+    ) -> None:
+        """`block(inner)` for every block, where `inner(body)` writes the loops over the terms of one."""
+
+        def each() -> None:
+            along, size = parts.along, parts.size
+            if along is None:
+                block(lambda body: self._loops(parts.inside, conditions, body))
+                return
+            extent, start, name = self.names.size(along.extent), self.fresh("start"), self.fresh("r")
+            with self.nest(f"for {start} in range(0, {extent}, {size}):"):
+                stop = self.fresh("stop")
+                self.line(f"{stop} = min({start} + {size}, {extent})")
+
+                def inner(body: Any) -> None:
+                    self.bind(along, name)
+                    with self.nest(f"for {name} in range({start}, {stop}):", along):
+                        self._loops(parts.inside, conditions, body)
+
+                block(inner)
+
+        self._loops(parts.outside, conditions, each)
+
+    def _block(self, e: Expr, acc: str, inner: Callable[[Any], None]) -> None:
+        part = self.fresh("part")
+        self.line(f"{part} = {initial('sum', e.args[0].dtype)}")
+        inner(lambda: self._accumulate(e, part, ""))
+        self.line(f"{acc} = {acc} + {dtypes.FLOAT64}({part})")
 
     def _cut(self, e: Expr) -> tuple[str, Sequence[Axis], list[loops.Condition], Expr]:
         """(kind, axes in memory order, conditions that become loop bounds, the reduction without them)."""
@@ -304,6 +348,9 @@ class Writer:
         dtype = e.args[0].dtype
         assert self.lane is not None
         lane, header = self.lane, self.lane_header
+        parted = self._parted(kind, dtype, axes, conditions, LANE_TERMS)
+        if parted:
+            return self._reduce_lanes_in_blocks(e, parted, conditions)
         acc = self._scratch("int32" if kind == "argmax" else dtype)
         best = self._scratch(dtype) if kind == "argmax" else ""
         with self.nest(header, lane, trips=lane.extent):
@@ -317,6 +364,29 @@ class Writer:
 
         self._loops(axes, conditions, body)
         return f"{acc}[lane]"
+
+    def _reduce_lanes_in_blocks(self, e: Expr, parts: Blocks, conditions: Sequence[loops.Condition]) -> str:
+        """`_reduce_lanes` of a sum in blocks: a running sum for each lane, and the sum of these."""
+        dtype, lane, header = e.args[0].dtype, self.lane, self.lane_header
+        assert lane is not None
+        acc, part = self._scratch(dtypes.FLOAT64), self._scratch(dtype)
+
+        def each_lane(text: str) -> None:
+            with self.nest(header, lane, trips=lane.extent):
+                self.line(text)
+
+        def terms() -> None:
+            with self.nest(header, lane, trips=lane.extent):
+                self._accumulate(e, f"{part}[lane]", "")
+
+        def block(inner: Callable[[Any], None]) -> None:
+            each_lane(f"{part}[lane] = {initial('sum', dtype)}")
+            inner(terms)
+            each_lane(f"{acc}[lane] = {acc}[lane] + {dtypes.FLOAT64}({part}[lane])")
+
+        each_lane(f"{acc}[lane] = {initial('sum', dtypes.FLOAT64)}")
+        self._in_blocks(parts, conditions, block)
+        return f"{dtype}({acc}[lane])"
 
     def _scratch(self, dtype: str) -> str:
         name = self.fresh("sum")
@@ -355,11 +425,15 @@ class Writer:
             low.append(self.index(below) if n == 1 else f"({self.index(below + (n - 1))}) // {n}")
             high.append(self.index(above) if n == 1 else f"({self.index(above + (n - 1))}) // {n}")
         first, last = self.fresh("first"), self.fresh("last")
-        self.line(f"{first} = max({', '.join(low)})")
-        self.line(f"{last} = min({', '.join(high)})")
+        self.line(f"{first} = {_of_all('max', low)}")
+        self.line(f"{last} = {_of_all('min', high)}")
         if step > 1:
             self.line(f"{first} = {first} + ({phase} - {first}) % {step}")
         return first, last, step
+
+
+def _of_all(which: str, texts: Sequence[str]) -> str:
+    return f"{which}({', '.join(texts)})" if len(texts) > 1 else texts[0]
 
 
 def _short(trips: Dim) -> bool:
