@@ -17,14 +17,13 @@ from typing import Any
 from .... import runtime
 from ....runtime.elf import defines
 from ....runtime.locks import once
-from ... import config, dtypes
+from ... import config
 from ...errors import CompileError
-from ...loops.kernels import Buffer
-from ...lowering.kernel_order import Plan
 from ...lowering.kernel_order import plan as plan_memory
 from ...shapes import poly
 from ..base import Planned
 from ..shared import turns
+from ..shared.artefact import artefact
 from ..shared.kernel_info import KernelInfo, kernel_info, work
 from ..shared.store import kept, kernel_cache, symbol
 from .machine import NATIVE, chosen, target, targeting
@@ -145,43 +144,13 @@ def stored_object(key: str, part: str = "object") -> bytes | None:
 def assemble(name: str, planned: Planned) -> tuple[runtime.Program, list[CpuKernelInfo], list[Any]]:
     """(program, its kernels for reading, the states it runs over)."""
     order = plan_memory(planned.kernels)
-    used = [b for k in order.kernels for b in [*k.reads(), *k.writes()]]
-    listed = list(dict.fromkeys([*planned.inputs, *planned.returned, *used]))
-    number = {b: i for i, b in enumerate(listed)}
     sources = [print_kernel(kernel) for kernel in order.kernels]
     objects = compile_sources(source.text for source in sources)
-    specs: list[runtime.KernelSpec] = []
-    infos: list[CpuKernelInfo] = []
-    for kernel, barrier, source in zip(order.kernels, order.barriers, sources):
-        key = kernel_key(source.text)
-        sizes = [runtime.SizeArg(poly(d)) for d in source.names.sizes]
-        places = [runtime.BufferArg(number[b]) for b in source.names.buffers]
-        info = kernel_info(kernel, key, source, CpuKernelInfo, cpu=chosen())
-        cycles = (info.cycles_each, poly(work(info.flop_count, info.byte_count)))
-        specs.append(runtime.KernelSpec(kernel.name, key, symbol(key), (*sizes, *places), barrier, cycles=cycles))
-        infos.append(info)
-    states = [b for b in listed if b.kind == "state"]
-    program = runtime.Program(
-        name,
-        tuple(_spec(b, order) for b in listed),
-        tuple(specs),
-        tuple(number[b] for b in planned.inputs),
-        tuple(number[b] for b in planned.returned),
-        tuple(number[b] for b in states),
-        planned.limits.inputs,
-        planned.size_checks,
-        planned.limits.computed,
-        objects=objects,
-    )
-    return program, infos, [b.node.attrs.state for b in states]
-
-
-def _spec(b: Buffer, plan: Plan) -> runtime.BufferSpec:
-    first, last = plan.lifetimes.get(b, (0, 0))
-    data = b.node.attrs.value.array if b.kind == "constant" else None
-    words = dtypes.stored(b.dtype)
-    shape, slack = tuple(map(poly, b.shape)), poly(b.slack) if b.gap else ()
-    return runtime.BufferSpec(b.name, words, shape, b.order, b.kind, first, last, data, slack)  # type: ignore[arg-type]
+    keys = [kernel_key(source.text) for source in sources]
+    infos = [kernel_info(*each, CpuKernelInfo, cpu=chosen()) for each in zip(order.kernels, keys, sources)]
+    cycles = [(info.cycles_each, poly(work(info.flop_count, info.byte_count))) for info in infos]
+    program, states = artefact(name, planned, order, sources, keys, cycles, objects)
+    return program, infos, states
 
 
 __all__ = ["CpuKernelInfo", "assemble", "compile_sources"]

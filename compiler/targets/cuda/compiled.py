@@ -25,6 +25,7 @@ from ...loops.kernels import Buffer
 from ...shapes import poly
 from ...shapes import typical as typical_sizes
 from ..base import Compiled
+from ..shared.artefact import arguments, buffer_spec
 from ..shared.kernel_info import KernelInfo, kernel_info
 from ..shared.store import kept, kernel_cache, symbol
 from ..shared.workers import build_all
@@ -183,14 +184,12 @@ def assemble(built: program.CudaProgram, arch: Arch) -> CudaProgram:
     specs = []
     for k in built.kernels:
         key = kernel_key(k, arch)
-        names, launch = k.source.names, k.source.launch
-        args: list[runtime.Arg] = [runtime.SizeArg(poly(d)) for d in names.sizes]
-        args += [runtime.BufferArg(number[b]) for b in names.buffers]
+        launch = k.source.launch
         grid = tuple((poly(extent), size) for extent, size in launch.blocks)
-        specs.append(CudaKernelSpec(k.name, key, symbol(key), tuple(args), launch.threads, grid))
+        specs.append(CudaKernelSpec(k.name, key, symbol(key), arguments(k.source, number), launch.threads, grid))
     plan = runtime.Program(
         "program",
-        tuple(_spec(b, lives) for b in built.buffers),
+        tuple(buffer_spec(b, lives.get(b, (0, 0))) for b in built.buffers),
         (),
         tuple(number[b] for b in built.inputs),
         tuple(number[b] for b in built.outputs),
@@ -211,12 +210,6 @@ def _lifetimes(built: program.CudaProgram) -> dict[Buffer, tuple[int, int]]:
         for b in (*k.kernel.reads(), *k.kernel.writes()):
             lives[b] = (lives.get(b, (i, i))[0], i)
     return lives
-
-
-def _spec(b: Buffer, lives: Mapping[Buffer, tuple[int, int]]) -> runtime.BufferSpec:
-    first, last = lives.get(b, (0, 0))
-    data = b.node.attrs.value.array if b.kind == "constant" else None
-    return runtime.BufferSpec(b.name, b.dtype, tuple(map(poly, b.shape)), b.order, b.kind, first, last, data)  # type: ignore[arg-type]
 
 
 def _info(k: program.CudaKernel, key: str) -> CudaKernelInfo:
