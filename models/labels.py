@@ -39,7 +39,7 @@ class OneClass:
         return softmax(logits)
 
     def counts(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """What of a batch the measures are made of, int32: (predictions that are right,)."""
+        """What of a batch the measures are made of, int64: (predictions that are right,)."""
         return equal(argmax(logits, -1), targets).astype("int32").sum().reshape(1)
 
     def means(self, counts: Sequence[int], seen: int, classes: int) -> dict[str, float]:

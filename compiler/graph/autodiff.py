@@ -12,14 +12,16 @@ from .. import dtypes
 from ..errors import GradientError, ShapeError
 from ..shapes import show
 from .node import inherit_location, location, toposort, user_location
+from .side_table import SideTable
 from .tensor import Tensor, as_tensor, full, zeros_like
 
 
 def grad(output: Tensor, wrt: Sequence[Tensor] | Tensor) -> Any:
     """The gradient of a scalar with respect to each of `wrt` (one tensor for one tensor, a list for a list).
 
-    Zero where `output` does not depend on a tensor through anything differentiable. Raises ShapeError for
-    an output that is not a scalar, GradientError where an op on the way has no derivative.
+    Zero where `output` does not depend on a tensor, or only through `stop_gradient` or through ops of zero slope, such
+    as floor. Raises ShapeError for an output that is not a scalar; GradientError where an op on the way has no
+    derivative, or where every way goes through something that is no float, such as a comparison or an argmax.
     """
     _check_tensors("grad", [output])
     if output.shape != ():
@@ -57,11 +59,15 @@ def vjp(outputs: Sequence[Tensor] | Tensor, wrt: Sequence[Tensor] | Tensor, cota
     gradients: dict[Any, Tensor] = {}
     for y, c in zip(outputs, cotangents, strict=True):
         _accumulate(gradients, y, c)
+    known = {*order, *gradients.values()}
     for node in reversed(order):
         g = gradients.get(node)
         if g is None or not any(i in needed for i in node.inputs):
             continue
-        _step(node, g, needed, gradients)
+        _step(node, g, needed, gradients, known)
+    for x in targets:
+        if x not in gradients:
+            _check_broken(x, outputs, order)
     result = [gradients.get(x, zeros_like(x)) for x in targets]
     return result[0] if isinstance(wrt, Tensor) else result
 
@@ -83,7 +89,7 @@ def _check_tensors(what: str, values: Sequence[Any]) -> None:
             raise GradientError(f"{what}: {x!r} is no tensor of a graph and has no derivative (at {user_location()})")
 
 
-def _step(node: Tensor, g: Tensor, needed: set[Any], gradients: dict[Any, Tensor]) -> None:
+def _step(node: Tensor, g: Tensor, needed: set[Any], gradients: dict[Any, Tensor], known: set[Any]) -> None:
     if node.op.vjp is None:
         reason = f": {node.op.no_gradient}" if node.op.no_gradient else ""
         raise GradientError(f"grad: {node.brief()}, written at {location(node)}, has no derivative{reason}")
@@ -92,7 +98,45 @@ def _step(node: Tensor, g: Tensor, needed: set[Any], gradients: dict[Any, Tensor
             continue
         assert gx.shape == x.shape, f"{node.op.name}: gradient {show(gx.shape)} for operand {show(x.shape)}"
         inherit_location(gx, node)
+        _mark_masks(gx, known)
         _accumulate(gradients, x, gx)
+
+
+_MASKS: SideTable[bool] = SideTable()
+"""Comparisons and positions that gradients are made of, as in `where(x > 0, g, 0)`: their own gradient is zero, which is
+the second derivative, and nothing that a user has to be told."""
+
+
+def _mark_masks(gx: Tensor, known: set[Any]) -> None:
+    """Enter what of a gradient is no float, down to what was `known` before, which grows by it."""
+    stack = [gx]
+    while stack:
+        node = stack.pop()
+        if node not in known:
+            known.add(node)
+            if not dtypes.is_float(node.dtype):
+                _MASKS[node] = True
+            stack.extend(node.inputs)
+
+
+def _check_broken(x: Tensor, outputs: Sequence[Tensor], order: Sequence[Any]) -> None:
+    """Raises GradientError where `outputs` depend on `x`, but only through what is no float."""
+    live = set(outputs)
+    for node in reversed(order):
+        if node in live and node.op.name != "stop_gradient" and node not in _MASKS:
+            live.update(node.inputs)
+    smooth, broken = {x}, None
+    for node in order:
+        if node in live and node.op.name != "stop_gradient" and any(i in smooth for i in node.inputs):
+            if dtypes.is_float(node.dtype):
+                smooth.add(node)
+            elif node not in _MASKS:
+                broken = broken or node
+    if broken is not None and smooth.isdisjoint(outputs):
+        raise GradientError(
+            f"grad: the output depends on {x.brief()} ({location(x)}) only through {broken.op.name} "
+            f"({location(broken)}), which has no derivative; kw.stop_gradient of it says that zero is meant"
+        )
 
 
 def _accumulate(gradients: dict[Any, Tensor], x: Tensor, g: Tensor) -> None:

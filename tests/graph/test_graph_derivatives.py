@@ -94,8 +94,39 @@ def test_gradients_by_something_on_the_way():
 
 
 def test_what_an_output_does_not_depend_on_has_a_zero_gradient():
-    for y in (X.sum(), kw.stop_gradient(W * 2).sum() + X.sum(), (W > 0).astype("float64").sum() + X.sum()):
+    positive = kw.stop_gradient((W > 0).astype("float64"))
+    for y in (X.sum(), kw.stop_gradient(W * 2).sum() + X.sum(), kw.floor(W).sum(), positive.sum() + X.sum()):
         np.testing.assert_array_equal(run(kw.grad(y, W))[0], np.zeros((3, 4)))
+
+
+@pytest.mark.parametrize(
+    "op, y",
+    [
+        ("lt", lambda: (W > 0).astype("float64").sum() + X.sum()),
+        ("lt", lambda: kw.where(kw.tanh(W) > 0, 1.0, 0.0).sum()),
+        ("cast", lambda: W.astype("int32").astype("float64").sum()),
+        ("cast", lambda: (kw.floor(W) * 2).astype("int32").sum().astype("float64")),
+        ("argmax", lambda: kw.argmax(W, 1).astype("float64").sum()),
+        ("argmax", lambda: kw.gather(X, kw.argmax(W, 0), 0).sum()),
+    ],
+)
+def test_a_gradient_that_no_way_leads_to_is_refused(op, y):
+    """PyTorch says that the result does not require grad, or that the tensor was not used."""
+    with pytest.raises(kw.GradientError, match=rf"only through {op} .*no derivative.*stop_gradient") as error:
+        kw.grad(y(), W)
+    assert __file__ in str(error.value) and "\n" not in str(error.value)
+
+
+def test_one_differentiable_way_is_enough():
+    y = (kw.where(X > 0, X, 0.0) + (X > 1).astype("float64")).sum()
+    np.testing.assert_array_equal(run(kw.grad(y, X))[0], FEED[X] > 0)
+
+
+def test_second_derivatives_of_kinks_are_zero_and_not_refused():
+    """The first derivatives are masks, which gradients make of comparisons."""
+    v = np.ones((5, 3))
+    for y in (kw.relu(X), kw.maximum(X, 0.1), kw.abs(X), X.max(1), kw.clip(X, -0.5, 0.5)):
+        np.testing.assert_array_equal(run(kw.hvp(y.sum(), X, v))[0], 0 * v)
 
 
 def test_the_gradient_of_a_tensor_by_itself_is_one():

@@ -218,3 +218,36 @@ def test_bools_are_numbers_0_and_1(device, monkeypatch):
         outputs += [a.astype(d) - b.astype(d)]
         wanted += [x.astype(d) - y.astype(d)]
     check(run(device, [a, b], outputs, [x, y], monkeypatch), dict(enumerate(wanted)))
+
+
+SUMS = {
+    "uint8": (np.array([[200, 200, 255], [200, 1, 7]], "uint8"), 863, [400, 201, 262], [655, 208]),
+    "int32": (np.array([[2**31 - 1, -5, 1], [2**31 - 1, 2, 0]], "int32"), 2**32 - 4, [2**32 - 2, -3, 1], None),
+    "uint32": (np.array([[2**32 - 1, 1, 1], [2**32 - 1, 0, 0]], "uint32"), 2**33, [2**33 - 2, 1, 1], None),
+    "int64": (np.array([[2**63 - 1, 1, 1], [3, 0, 0]], "int64"), -(2**63) + 4, [-(2**63) + 2, 1, 1], None),
+    "bool": (np.array([[1, 1, 0], [1, 0, 0]], bool), 3, [2, 1, 0], [2, 1]),
+}
+
+
+@pytest.mark.parametrize("dtype", SUMS)
+@pytest.mark.parametrize("device", DEVICES)
+def test_sums_of_integers_are_int64(device, dtype, monkeypatch):
+    values, whole, down, across = SUMS[dtype]
+    x = kw.input("x", values.shape, dtype)
+    cases = {"whole": np.array(whole), "down": np.array(down), "as float64": np.array(whole, "float64")}
+    outputs = [x.sum(), x.sum(0), x.sum().astype("float64")]
+    if across:
+        outputs.append(x.sum(1, keepdims=True))
+        cases["across"] = np.array(across).reshape(2, 1)
+    outputs += [x.sum(()), kw.prod(x, 1)]
+    cases |= {"nothing": values.astype("int64"), "product": values.prod(1, dtype="int64")}
+    check(run(device, [x], outputs, [values], monkeypatch), cases)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_means_of_integers_do_not_overflow_and_are_rounded_once(device, monkeypatch):
+    x, y = kw.input("x", (None,), "uint8"), kw.input("y", (3,), "int32")
+    values = [np.full(1000, 255, "uint8"), np.array([2**31 - 1, 2**31 - 1, 2**31 - 2], "int32")]
+    wanted = {"x": np.float32(255), "y": np.float32(2147483646.6666667), "bool": np.float32(1)}
+    got = run(device, [x, y], [kw.mean(x), kw.mean(y), kw.mean(x > 3)], values, monkeypatch)
+    check(got, wanted)

@@ -152,6 +152,8 @@ def _reduce(name: str, x: Like, axis: Any, keepdims: bool) -> Tensor:
 
     x = as_tensor(x)
     axes = normalize_axes(name, axis, x)
+    if name in ("sum", "prod") and not dtypes.is_float(x.dtype):
+        x = x.astype(dtypes.INT64)
     if not axes:
         return x
     out = apply(name, (x,), axes=axes)
@@ -159,12 +161,12 @@ def _reduce(name: str, x: Like, axis: Any, keepdims: bool) -> Tensor:
 
 
 def sum_(x: Like, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The sum over `axis` (an int, several, or None for all)."""
+    """The sum over `axis` (an int, several, or None for all). Integers and bools are added up in int64."""
     return _reduce("sum", x, axis, keepdims)
 
 
 def prod(x: Like, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The product over `axis`."""
+    """The product over `axis`. Integers and bools are multiplied in int64."""
     return _reduce("prod", x, axis, keepdims)
 
 
@@ -179,10 +181,10 @@ def min_(x: Like, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 
 def mean(x: Like, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The mean over `axis`. Floats (integers become float32)."""
+    """The mean over `axis`. Floats; of integers and bools it is computed in float64 and given as float32."""
     x = as_tensor(x)
     if not dtypes.is_float(x.dtype):
-        x = x.astype(dtypes.DEFAULT_FLOAT)
+        return mean(x.astype(dtypes.FLOAT64), axis, keepdims).astype(dtypes.DEFAULT_FLOAT)
     if x.dtype == dtypes.BFLOAT16:
         return mean(x.astype(dtypes.FLOAT32), axis, keepdims).astype(dtypes.BFLOAT16)
     axes = normalize_axes("mean", axis, x)
