@@ -103,8 +103,8 @@ def _step(node: Tensor, g: Tensor, needed: set[Any], gradients: dict[Any, Tensor
 
 
 _MASKS: SideTable[bool] = SideTable()
-"""Comparisons and positions that gradients are made of, as in `where(x > 0, g, 0)`: their own gradient is zero, which is
-the second derivative, and nothing that a user has to be told."""
+"""Comparisons and positions that gradients are made of, as in `where(x > 0, g, 0)`: their own gradient is zero, which
+is the second derivative, and nothing that a user has to be told."""
 
 
 def _mark_masks(gx: Tensor, known: set[Any]) -> None:

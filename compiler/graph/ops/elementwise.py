@@ -147,8 +147,11 @@ def where(condition: Like, x: Like, y: Like) -> Tensor:
 
 
 def clip(x: Like, low: Like, high: Like) -> Tensor:
-    """`x` limited to [low, high]."""
-    return minimum(maximum(x, low), high)
+    """`x` limited to [low, high]; all three broadcast. NaN stays NaN; where low > high it is high.
+
+    The gradient passes where low <= x <= high, the bounds included; beyond them it goes to the bound. It stops at NaN.
+    """
+    return elementwise("clip", x, low, high)
 
 
 def relu(x: Like) -> Tensor:
@@ -157,18 +160,33 @@ def relu(x: Like) -> Tensor:
 
 
 def _pow_gradient(node: Tensor, g: Tensor) -> Sequence[Any]:
+    """By the exponent: x**y log x, which is 0 for x = 0 and y >= 0 (PyTorch's choice), and NaN for x < 0."""
     x, y = node.inputs
-    positive = x > 0
-    safe_log = log(where(positive, x, 1.0))
     less = y - 1 if full_value(y) else where(equal(y, 0.0), 0.0, y - 1)  # x**0 is constant, at 0 as well
-    return g * y * x**less, g * where(positive, node * safe_log, 0.0)
+    if full_value(y) is not None:
+        return g * y * x**less, None
+    flat = equal(x, 0.0) & (y >= 0)
+    return g * y * x**less, g * where(flat, 0.0, node * log(where(flat, 1.0, x)))
 
 
 def _split_ties(node: Tensor, g: Tensor) -> Sequence[Any]:
-    """max and min: the gradient goes to the operand that was taken, half to each at a tie."""
+    """max and min: the gradient goes to the operand that was taken, half to each at a tie, whole to both beside NaN."""
     x, y = node.inputs
-    first = where(equal(x, y), 0.5, where(equal(node, x), 1.0, 0.0)).astype(g.dtype)
-    return g * first, g * (1 - first)
+    lost = (x < y, y < x) if node.op.name == "maximum" else (y < x, x < y)
+    tie = where(equal(x, y), 0.5, 1.0).astype(g.dtype)
+    return tuple(g * where(each, 0.0, tie) for each in lost)
+
+
+def _clip_gradient(node: Tensor, g: Tensor) -> Sequence[Any]:
+    x, low, high = node.inputs
+    inside = (x >= low) & (x <= high)
+    return where(inside, g, 0.0), where((x < low) & (low < high), g, 0.0), where((x > high) | (high < low), g, 0.0)
+
+
+def _abs_gradient(node: Tensor, g: Tensor) -> Sequence[Any]:
+    """The sign times g; 0 at 0 and at NaN."""
+    (x,) = node.inputs
+    return (where(x > 0, g, where(x < 0, -g, 0.0)),)
 
 
 _op("add", np.add, lambda n, g: (g, g), _numeric, arity=2, commutative=True)
@@ -194,7 +212,15 @@ _op(
     away_from=(0.0,),
     scalar=lambda x: f.maximum(x, 0),
 )
-_op("abs", np.abs, lambda n, g: (g * sign(n.inputs[0]),), _numeric, away_from=(0.0,))
+_op(
+    "clip",
+    lambda x, low, high: np.minimum(np.maximum(x, low), high),
+    _clip_gradient,
+    _numeric,
+    arity=3,
+    scalar=lambda x, low, high: f.minimum(f.maximum(x, low), high),
+)
+_op("abs", np.abs, _abs_gradient, _numeric, away_from=(0.0,))
 _op("sign", np.sign, infer=_numeric, zero=True, away_from=(0.0,))
 _op("floor", np.floor, zero=True, away_from=(-2.0, -1.0, 0.0, 1.0, 2.0))
 _op("ceil", np.ceil, zero=True, away_from=(-2.0, -1.0, 0.0, 1.0, 2.0))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ... import dtypes
-from ...graph.ops.elementwise import clip, exp
+from ...graph.ops.elementwise import exp, maximum, minimum
 from ...graph.ops.movement import expand_dims
 from ...graph.tensor import Tensor, apply, broadcast_to, full_value
 
@@ -70,7 +70,7 @@ def is_shifted(x: Tensor) -> bool:
 def finite(row: Tensor) -> Tensor:
     """`row` with infinities as the greatest finite numbers."""
     most = dtypes.largest(row.dtype)
-    return clip(row, -most, most)
+    return minimum(maximum(row, -most), most)
 
 
 def _kept_finite(node: Tensor) -> bool:
