@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 import kernelwright as kw
-from kernelwright.compiler import saved
 from kernelwright.compiler.graph.tensor import as_tensor
 from kernelwright.compiler.targets.cpu import assemble
 from kernelwright.compiler.targets.cpu.llvm import frontend
@@ -21,6 +20,7 @@ from kernelwright.compiler.targets.cpu.llvm.build import build
 from kernelwright.compiler.targets.cpu.llvm.operations import Unsupported
 from kernelwright.compiler.targets.cpu.llvm.translate import translate
 from kernelwright.compiler.targets.cuda import program
+from kernelwright.compiler.targets.shared import saved
 
 DTYPES = ("uint8", "int32", "uint32", "int64")
 DEVICES = ("walk", "numba", "cuda", "reference")
