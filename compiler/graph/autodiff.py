@@ -104,7 +104,8 @@ def _step(node: Tensor, g: Tensor, needed: set[Any], gradients: dict[Any, Tensor
 
 _MASKS: SideTable[bool] = SideTable()
 """Comparisons and positions that gradients are made of, as in `where(x > 0, g, 0)`: their own gradient is zero, which
-is the second derivative, and nothing that a user has to be told."""
+is the second derivative, and nothing that a user has to be told. A user's own comparison of the same operands is the
+same node; once a gradient was made of it, it counts as one of these."""
 
 
 def _mark_masks(gx: Tensor, known: set[Any]) -> None:
