@@ -7,6 +7,10 @@ import math
 import numpy as np
 import pytest
 
+import kernelwright as kw
+from kernelwright.compiler.graph.ops import OPS
+from kernelwright.compiler.graph.tensor import apply
+from kernelwright.compiler.loops.functions import FUNCTIONS
 from kernelwright.compiler.loops.philox import philox_reference, uniform_reference
 from kernelwright.compiler.targets.cpu.machine import target
 
@@ -89,6 +93,24 @@ def test_unary(kernel, name):
     built = kernel(source(f"unary_{name}", f"{name}(x[i])"), f"unary_{name}").built
     dtype = "double" if name in ("sin", "cos") else "float"
     assert f"<{target().lanes('float64' if dtype == 'double' else 'float32')} x {dtype}>" in built.llvm
+
+
+FORMULAS = sorted(
+    name
+    for name, op in OPS.items()
+    if op.pointwise and name not in FUNCTIONS and name != "cast" and len(op.samples[0].shapes) == 1
+)
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_a_formula_of_one_float_is_exact_over_the_whole_range(name):
+    x = kw.input("x", (None,))
+    y = apply(name, (x,))
+    program = kw.compile([x], [y])
+    for values in (samples(), SPECIAL):
+        with np.errstate(all="ignore"):
+            check(program(values), OPS[name].reference(y, {}, values.astype(float)), 4)
+    assert f"<{target().lanes('float32')} x float>" in program.kernels[0].llvm
 
 
 def test_far_angles_stay_bounded(kernel):
