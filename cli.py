@@ -167,9 +167,9 @@ def kernels(
     graph, arrays = _graph(network, training, batch)
     program: Any
     if device == "cuda":
-        from .compiler.targets.cuda.compiled import Listing
+        from .compiler.targets.cuda.compiled import CudaListing
 
-        program = Listing(graph.inputs, graph.outputs, graph.updates, arch, {"batch": batch}, precision)
+        program = CudaListing(graph.inputs, graph.outputs, graph.updates, arch, {"batch": batch}, precision)
     else:
         with targeting(cpu) if cpu != "native" else nullcontext():
             program = graph.compile("cpu", threads, batch, _schedules(schedules), tune, shown=True)

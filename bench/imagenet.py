@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from .. import models
-from ..compiler.targets.shared.inspect import Limits
+from ..compiler.targets.shared.inspect import Roofline
 from ..models import data
 from ..models.data.images import MISSING, is_image
 from ..models.optimizers import SGD
@@ -106,7 +106,7 @@ def crops(photographs: Path, folder: Path, seed: int = 0) -> list[str]:
 def run(names: Sequence[str], place: Path, batch: int, steps: int, folder: Path, classes: Sequence[str]) -> None:
     """One process per network; the file and the report are written after each."""
     threads = available_cores()
-    limits: Limits = peak.measure(threads)
+    limits: Roofline = peak.measure(threads)
     some = "" if tuple(names) == NETWORKS else f" --networks {','.join(names)}"
     now = datetime.datetime.now(datetime.UTC)
     outcome: dict[str, Any] = {

@@ -16,7 +16,7 @@ import llvmlite.binding as llvm
 import numpy as np
 
 from ..compiler.targets.cpu.machine import target
-from ..compiler.targets.shared.inspect import Limits
+from ..compiler.targets.shared.inspect import Roofline
 from ..runtime.loader import host_machine, link
 
 CHAINS = 12
@@ -27,7 +27,7 @@ STREAM = 16 * 2**20
 
 
 @cache
-def measure(threads: int, repeats: int = 20) -> Limits:
+def measure(threads: int, repeats: int = 20) -> Roofline:
     """The best of `repeats` runs on `threads` threads at once."""
     run, operations = _fma()
     arrays = [[np.ones(STREAM, "float32") for _ in range(3)] for _ in range(threads)]
@@ -39,7 +39,7 @@ def measure(threads: int, repeats: int = 20) -> Limits:
     flops = operations * threads / _best(lambda i: run(LOOPS, 1.0), threads, repeats)
     moved = 3 * 4 * STREAM * threads / _best(stream, threads, repeats)
     cycle = 2 * target().lanes("float32") * threads / flops
-    return Limits(threads, flops, moved, cycle)
+    return Roofline(threads, flops, moved, cycle)
 
 
 def repeats(seconds: float, most: int, enough: float = 2.0) -> int:

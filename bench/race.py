@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ..compiler.targets.shared.inspect import Limits
+from ..compiler.targets.shared.inspect import Roofline
 from . import ours
 from .contenders import BFLOAT16, FLOAT32, PEERS, BenchError, Contender, Setup, entered
 from .networks import case
@@ -55,7 +55,7 @@ class Race:
         return f"{self.network}, {'training step' if self.training else 'inference'}, batch {self.batch}{kind}"
 
 
-def run(race: Race, limits: Limits, say: Callable[[str], None] = print) -> dict[str, Any]:
+def run(race: Race, limits: Roofline, say: Callable[[str], None] = print) -> dict[str, Any]:
     """The outcome of a race as plain data; `say` is told what happens.
 
     Raises DisagreementError where a contender's results differ from ours, BenchError where ours cannot run.

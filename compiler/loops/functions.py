@@ -43,7 +43,7 @@ class Instruction:
 
 
 @dataclass(frozen=True)
-class Library:
+class LibraryCall:
     """A function of the mathematical library: the C library's of this name on the CPU (in float64, one element at a
     time), libdevice's on CUDA (`__nv_NAMEf` and `__nv_NAME`)."""
 
@@ -62,7 +62,7 @@ class Refused:
     why: str
 
 
-Form = Text | Inline | Instruction | Library | Own | Refused
+Form = Text | Inline | Instruction | LibraryCall | Own | Refused
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def _relation(symbol: str, numpy: Callable[..., Any]) -> Function:
 
 def _smooth(name: str, numpy: Callable[..., Any], flops: int, underflows: bool = False) -> Function:
     """A polynomial on the CPU, libdevice's function on CUDA."""
-    return Function(1, numpy, Inline(name), Library(name), flops, underflows=underflows)
+    return Function(1, numpy, Inline(name), LibraryCall(name), flops, underflows=underflows)
 
 
 def _own(arity: int, numpy: Callable[..., Any], flops: int = 1) -> Function:
@@ -158,11 +158,11 @@ FUNCTIONS: dict[str, Function] = {
     "minimum": _own(2, np.minimum),
     "abs": _own(1, np.abs),
     "sign": _own(1, np.sign),
-    "floor": Function(1, np.floor, Instruction("floor"), Library("floor"), exact=True),
-    "ceil": Function(1, np.ceil, Instruction("ceil"), Library("ceil"), exact=True),
-    "round": Function(1, np.round, Instruction("roundeven"), Library("rint"), exact=True),
-    "sqrt": Function(1, np.sqrt, Instruction("sqrt"), Library("sqrt"), flops=4),
-    "rsqrt": Function(1, lambda x: 1 / np.sqrt(x), Own(), Library("rsqrt"), flops=6),
+    "floor": Function(1, np.floor, Instruction("floor"), LibraryCall("floor"), exact=True),
+    "ceil": Function(1, np.ceil, Instruction("ceil"), LibraryCall("ceil"), exact=True),
+    "round": Function(1, np.round, Instruction("roundeven"), LibraryCall("rint"), exact=True),
+    "sqrt": Function(1, np.sqrt, Instruction("sqrt"), LibraryCall("sqrt"), flops=4),
+    "rsqrt": Function(1, lambda x: 1 / np.sqrt(x), Own(), LibraryCall("rsqrt"), flops=6),
     "exp": _smooth("exp", np.exp, 10, underflows=True),
     "expm1": _smooth("expm1", np.expm1, 12),
     "log": _smooth("log", np.log, 12),
@@ -172,7 +172,7 @@ FUNCTIONS: dict[str, Function] = {
     "erf": _smooth("erf", _erf, 20),
     "sin": _smooth("sin", np.sin, 12),
     "cos": _smooth("cos", np.cos, 12),
-    "pow": Function(2, np.power, Inline("power"), Library("pow"), flops=20, underflows=True),
+    "pow": Function(2, np.power, Inline("power"), LibraryCall("pow"), flops=20, underflows=True),
     "random_bits": Function(4, _random_bits, Text(f"philox({_WORDS})[0]"), Own(), flops=60, exact=True, once=True),
     "bits_to_uniform": _own(1, lambda bits: uniform_reference(np.asarray(bits))),
     "round_bfloat16": Function(1, _round_bfloat16, Own(), _NO_BFLOAT16, underflows=True),

@@ -25,7 +25,7 @@ MAX_ROW_REDUCTIONS = 4
 
 
 @dataclass(eq=False)
-class Group:
+class KernelGroup:
     """Nodes that become one kernel: `members` are stored, `inlined` computed on the way."""
 
     shape: Shape
@@ -44,7 +44,7 @@ class Group:
 class Fusion:
     """The groups in the order of their first use, and why each node went where it did."""
 
-    groups: list[Group]
+    groups: list[KernelGroup]
     reasons: dict[Any, str]
 
 
@@ -52,7 +52,7 @@ class Fusion:
 class _Use:
     """How a node is read: by which groups, once per element, and only point by point?"""
 
-    groups: list[Group]
+    groups: list[KernelGroup]
     repeated: bool
     pointwise: bool
     operand: bool
@@ -64,10 +64,10 @@ def fuse(required: Iterable[Tensor]) -> Fusion:
     order = toposort(wanted)
     users = consumers(order)
     must = set(wanted)
-    home: dict[Any, Group] = {}
+    home: dict[Any, KernelGroup] = {}
     uses: dict[Any, _Use] = {}
     reasons: dict[Any, str] = {}
-    groups: list[Group] = []
+    groups: list[KernelGroup] = []
     for node in reversed(order):
         use = uses[node] = _use_of(node, users[node], home, uses)
         if node.op.kind == "source" and node not in must:
@@ -102,8 +102,8 @@ def fuse(required: Iterable[Tensor]) -> Fusion:
     return Fusion(groups, reasons)
 
 
-def _use_of(node: Tensor, readers: list[Any], home: dict[Any, Group], uses: dict[Any, _Use]) -> _Use:
-    groups: dict[Group, None] = {}
+def _use_of(node: Tensor, readers: list[Any], home: dict[Any, KernelGroup], uses: dict[Any, _Use]) -> _Use:
+    groups: dict[KernelGroup, None] = {}
     repeated, pointwise, operand = False, True, False
     for reader in readers:
         stored = reader in home
@@ -123,7 +123,7 @@ def _repeats(reader: Tensor, node: Tensor) -> bool:
     return reader.op.repeats
 
 
-def _place(node: Tensor, use: _Use, must: bool) -> tuple[Group | None, str]:
+def _place(node: Tensor, use: _Use, must: bool) -> tuple[KernelGroup | None, str]:
     """(the group that stores or absorbs the node, or None where it is inlined; why)."""
     only = use.groups[0] if len(use.groups) == 1 else None
     kind = node.op.kind
@@ -153,7 +153,7 @@ def _place(node: Tensor, use: _Use, must: bool) -> tuple[Group | None, str]:
     return _new(node), f"{len(use.groups)} readers" if only is None else "read more than once per element"
 
 
-def _absorb(node: Tensor, use: _Use, group: Group) -> bool:
+def _absorb(node: Tensor, use: _Use, group: KernelGroup) -> bool:
     """Make the node the group's heavy one, if the group reads it point by point and has none yet."""
     fits = use.pointwise and group.heavy is None and not group.row_reductions and not group.full
     if not fits or product(group.shape) != product(node.shape):
@@ -163,7 +163,7 @@ def _absorb(node: Tensor, use: _Use, group: Group) -> bool:
     return True
 
 
-def _place_row(node: Tensor, use: _Use, only: Group | None) -> tuple[Group | None, str]:
+def _place_row(node: Tensor, use: _Use, only: KernelGroup | None) -> tuple[KernelGroup | None, str]:
     """A reduction over short rows can live inside the kernel that spreads it again over the row."""
     if only is not None and _absorb(node, use, only):
         return only, "reduction with its only reader as epilogue"
@@ -173,8 +173,8 @@ def _place_row(node: Tensor, use: _Use, only: Group | None) -> tuple[Group | Non
     return _new(node), "reduction read by several kernels" if only is None else "reader cannot take the row"
 
 
-def _new(node: Tensor) -> Group:
-    group = Group(node.shape, [node])
+def _new(node: Tensor) -> KernelGroup:
+    group = KernelGroup(node.shape, [node])
     if node.op.kind in ("contract", "reduce"):
         group.heavy = node
     return group

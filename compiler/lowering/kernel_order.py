@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Plan:
+class MemoryPlan:
     """Kernels in the order they run, whether threads meet after each, and each temp's first and last phase."""
 
     kernels: list[Kernel]
@@ -98,7 +98,7 @@ def _detour(kernel: Kernel, state: Buffer) -> tuple[Kernel, Kernel]:
     return Kernel(kernel.name, kernel.axes, stores, kernel.nodes, kernel.reasons, kernel.schedule), copy
 
 
-def plan(kernels: Sequence[Kernel]) -> Plan:
+def plan_memory(kernels: Sequence[Kernel]) -> MemoryPlan:
     """Barriers and lifetimes for kernels in running order."""
     barriers = [False] * len(kernels)
     phase, phases = 0, []
@@ -117,4 +117,4 @@ def plan(kernels: Sequence[Kernel]) -> Plan:
         for b in [*k.reads(), *k.writes()]:
             if b.kind == "temp":
                 lifetimes[b] = (lifetimes.get(b, (p, p))[0], p)
-    return Plan(list(kernels), barriers, lifetimes)
+    return MemoryPlan(list(kernels), barriers, lifetimes)

@@ -15,7 +15,7 @@ from ..graph.node import location, name_of
 from ..graph.tensor import Tensor
 from ..loops import expressions as loops
 from ..loops.kernels import Buffer, Kernel, Store, points
-from .fuse import Fusion, Group
+from .fuse import Fusion, KernelGroup
 from .normalize import normalize
 
 
@@ -47,7 +47,7 @@ def lower(fusion: Fusion, stored: Mapping[Any, Buffer], targets: Mapping[Any, li
 
 
 def _kernel(
-    group: Group,
+    group: KernelGroup,
     fusion: Fusion,
     stored: Mapping[Any, Buffer],
     targets: Mapping[Any, list[Buffer]],
@@ -73,7 +73,7 @@ def _unrounded(value: loops.Expr, into: Buffer) -> loops.Expr:
     return value.args[0] if twice else value
 
 
-def _name(group: Group, taken: dict[str, int]) -> str:
+def _name(group: KernelGroup, taken: dict[str, int]) -> str:
     """A readable, unique identifier from the layer and what is computed."""
     last = group.members[-1]
     scope = next((location(n).scope for n in (group.heavy, last) if n is not None and location(n).scope), "")

@@ -31,34 +31,34 @@ class Pattern:
         """`bound` with this pattern's wildcards, or None."""
         raise NotImplementedError
 
-    def __add__(self, other: Any) -> Op:
+    def __add__(self, other: Any) -> OpPattern:
         return op("add", self, other)
 
-    def __radd__(self, other: Any) -> Op:
+    def __radd__(self, other: Any) -> OpPattern:
         return op("add", other, self)
 
-    def __sub__(self, other: Any) -> Op:
+    def __sub__(self, other: Any) -> OpPattern:
         return op("sub", self, other)
 
-    def __rsub__(self, other: Any) -> Op:
+    def __rsub__(self, other: Any) -> OpPattern:
         return op("sub", other, self)
 
-    def __mul__(self, other: Any) -> Op:
+    def __mul__(self, other: Any) -> OpPattern:
         return op("mul", self, other)
 
-    def __rmul__(self, other: Any) -> Op:
+    def __rmul__(self, other: Any) -> OpPattern:
         return op("mul", other, self)
 
-    def __truediv__(self, other: Any) -> Op:
+    def __truediv__(self, other: Any) -> OpPattern:
         return op("div", self, other)
 
-    def __rtruediv__(self, other: Any) -> Op:
+    def __rtruediv__(self, other: Any) -> OpPattern:
         return op("div", other, self)
 
-    def __pow__(self, other: Any) -> Op:
+    def __pow__(self, other: Any) -> OpPattern:
         return op("pow", self, other)
 
-    def __neg__(self) -> Op:
+    def __neg__(self) -> OpPattern:
         return op("neg", self)
 
 
@@ -97,7 +97,7 @@ class Literal(Pattern):
 
 
 @dataclass(frozen=True, eq=False)
-class Op(Pattern):
+class OpPattern(Pattern):
     """A node of one op whose inputs match, in either order where the op commutes. Binds itself under `name`."""
 
     op: str
@@ -124,9 +124,9 @@ class Op(Pattern):
         return None
 
 
-def op(name: str, *inputs: Any, bind: str = "") -> Op:
+def op(name: str, *inputs: Any, bind: str = "") -> OpPattern:
     """The pattern of an op; numbers stand for tensors of that number."""
-    return Op(name, tuple(i if isinstance(i, Pattern) else Literal(float(i)) for i in inputs), bind)
+    return OpPattern(name, tuple(i if isinstance(i, Pattern) else Literal(float(i)) for i in inputs), bind)
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +134,7 @@ class Rule:
     """What matches `pattern` (and `where`, given the bindings) becomes `build(**bindings)`; None: leave it."""
 
     name: str
-    pattern: Op
+    pattern: OpPattern
     build: Callable[..., Tensor | None]
     where: Callable[..., bool] | None = None
     source: str = field(default_factory=lambda: _caller())

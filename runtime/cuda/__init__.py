@@ -4,8 +4,8 @@ Leans on NVIDIA's driver through ctypes and on nothing that compiles: a process 
 no package of the extra `cuda`.
 """
 
-from .driver import Driver, absent
+from .driver import Gpu, absent
 from .executable import CudaExecutable
 from .program import CudaKernelSpec, CudaProgram
 
-__all__ = ["CudaExecutable", "CudaKernelSpec", "CudaProgram", "Driver", "absent"]
+__all__ = ["CudaExecutable", "CudaKernelSpec", "CudaProgram", "Gpu", "absent"]

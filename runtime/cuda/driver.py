@@ -48,7 +48,7 @@ def _describe(library: Any, status: int) -> str:
     return f"{name.value.decode()}" if known and name.value else f"error {status}"
 
 
-class Driver:
+class Gpu:
     """GPU number `index`, with a context and a stream of its own. Raises CudaError where a call fails."""
 
     def __init__(self, index: int = 0, library: Any = None) -> None:

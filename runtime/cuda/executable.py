@@ -25,7 +25,7 @@ from ..executable import check_inputs, returned
 from ..program import BufferArg, BufferSpec
 from ..sizes import evaluate
 from ..state import State
-from .driver import Driver
+from .driver import Gpu
 from .program import CudaProgram
 
 KEPT_BINDINGS = 16
@@ -34,7 +34,7 @@ LARGEST = 2**31 - 1
 
 
 @dataclass
-class Binding:
+class CudaBinding:
     """Memory and graph for one set of shapes. `stacked` are the places of arrays with a leading axis of steps."""
 
     shapes: dict[int, tuple[int, ...]]
@@ -46,10 +46,10 @@ class Binding:
 class CudaExecutable:
     """Runs `program` over `states`, which match the program's states one to one, on one GPU."""
 
-    def __init__(self, program: CudaProgram, states: Sequence[State], driver: Driver) -> None:
+    def __init__(self, program: CudaProgram, states: Sequence[State], driver: Gpu) -> None:
         self.program, self.states, self.driver = program, tuple(states), driver
         self._lock = Lock()
-        self._bindings: OrderedDict[tuple[object, ...], Binding] = OrderedDict()
+        self._bindings: OrderedDict[tuple[object, ...], CudaBinding] = OrderedDict()
         self._arena, self._arena_bytes = 0, 0
         self._fixed: dict[int, int] = {}
         self._seen: dict[int, tuple[int, int]] = {}  # the stamp of each state's value on the device
@@ -90,7 +90,7 @@ class CudaExecutable:
                 self._seen[position] = state.stamp
         return returned(plan, [outputs[p] for p in plan.outputs], inputs, per_step)
 
-    def _steps(self, binding: Binding, steps: int) -> None:
+    def _steps(self, binding: CudaBinding, steps: int) -> None:
         """Each step's inputs to their places, the kernels, its outputs away."""
         plan = self.program.plan
         incoming = [p for p in plan.inputs if p in binding.stacked]
@@ -105,7 +105,9 @@ class CudaExecutable:
                 self.driver.copy(binding.stacked[p] + step * size[p], binding.places[p], size[p])
 
     # ------------------------------------------------------------ binding
-    def _binding(self, inputs: Sequence[np.ndarray], steps: int, per_step: frozenset[int], stacked: bool) -> Binding:
+    def _binding(
+        self, inputs: Sequence[np.ndarray], steps: int, per_step: frozenset[int], stacked: bool
+    ) -> CudaBinding:
         key = (steps, per_step, *[array.shape for array in inputs])
         if key in self._bindings:
             self._bindings.move_to_end(key)
@@ -126,7 +128,7 @@ class CudaExecutable:
             self._drop(self._bindings.popitem(last=False)[1])
         return binding
 
-    def _bind(self, sizes: dict[str, int], steps: int, per_step: frozenset[int], stacked: bool) -> Binding:
+    def _bind(self, sizes: dict[str, int], steps: int, per_step: frozenset[int], stacked: bool) -> CudaBinding:
         """Lay out memory for these sizes and capture the step."""
         plan = self.program.plan
         shapes = {i: tuple(evaluate(d, sizes) for d in b.shape) for i, b in enumerate(plan.buffers)}
@@ -152,7 +154,7 @@ class CudaExecutable:
         base = self._reserve(total + room, nbytes)
         addresses = self._fixed | {i: base + offset for i, offset in offsets.items()}
         graph = self._capture(sizes, addresses)
-        return Binding(shapes, addresses, {i: base + offset for i, offset in stack.items()}, graph)
+        return CudaBinding(shapes, addresses, {i: base + offset for i, offset in stack.items()}, graph)
 
     def _capture(self, sizes: dict[str, int], addresses: dict[int, int]) -> Any:
         """The graph of one step's launches; None where all of them are empty."""
@@ -196,7 +198,7 @@ class CudaExecutable:
         except DeviceMemoryError as error:
             raise DeviceMemoryError(f"{error}, for {what}; use a smaller batch") from None
 
-    def _drop(self, binding: Binding) -> None:
+    def _drop(self, binding: CudaBinding) -> None:
         if binding.graph is not None:
             self.driver.forget(binding.graph)
 
@@ -207,7 +209,7 @@ class CudaExecutable:
         self.driver.upload(self._fixed[position], array)
         return array
 
-    def _download(self, binding: Binding, position: int, steps: int, stacked: bool) -> np.ndarray:
+    def _download(self, binding: CudaBinding, position: int, steps: int, stacked: bool) -> np.ndarray:
         shape = binding.shapes[position]
         array = np.empty((steps, *shape) if stacked else shape, self.program.plan.buffers[position].dtype)
         self.driver.download(array, (binding.stacked if stacked else binding.places)[position])

@@ -20,7 +20,7 @@ def check(case):
     inputs, outputs, arrays = case
     everything = with_gradients(inputs, outputs)
     want = evaluate(everything, dict(zip(inputs, arrays)))
-    got = program.run_program(program.build(inputs, everything, {}), arrays)
+    got = program.run_program(program.build_kernels(inputs, everything, {}), arrays)
     for a, b in zip(got, want):
         np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-8)
 

@@ -9,11 +9,11 @@ from kernelwright.compiler.loops import expressions as loops
 from kernelwright.compiler.lowering import split_reductions as partial_sums
 from kernelwright.compiler.targets.cuda import costs, parts, program, schedule
 from kernelwright.compiler.targets.cuda.schedule import PerStrip, PerThread
-from kernelwright.compiler.targets.cuda.tensor_cores import Tensor
+from kernelwright.compiler.targets.cuda.tensor_cores import TensorCoreTiled
 
 
 def run(inputs, outputs, values, precision="float32", tolerance=1e-5):
-    built = program.build(inputs, outputs, {}, precision)
+    built = program.build_kernels(inputs, outputs, {}, precision)
     got = program.run_program(built, values)
     for y, want in zip(got, evaluate(outputs, dict(zip(inputs, values)))):
         assert (y.shape, y.dtype) == (want.shape, want.dtype)
@@ -40,7 +40,7 @@ def test_a_tensor_between_convolutions_has_its_channels_last():
     kernels = run(inputs, [y], whole_numbers(inputs), "tf32", 0)
     between = [b for k in kernels for b in k.kernel.reads() if b.kind == "temp" and b.shape == (4, 32, 12, 12)]
     assert {b.order for b in between} == {(0, 2, 3, 1)}
-    last = [k.schedule for k in kernels if isinstance(k.schedule, Tensor)][-1]
+    last = [k.schedule for k in kernels if isinstance(k.schedule, TensorCoreTiled)][-1]
     images = next(p for p in (last.a_panel, last.b_panel) if (4, 32, 12, 12) in [b.shape for b in buffers(p.operand)])
     assert (images.vector, images.along_terms) == (4, True)
 
@@ -50,14 +50,14 @@ def test_a_conversion_is_made_where_it_costs_less_than_it_gains(launch, conversi
     """The weights are inputs, whose order is the user's: they are copied unless a launch costs too much."""
     monkeypatch.setattr(costs, "LAUNCH", launch)
     inputs, y = two_convolutions()
-    built = program.build(inputs, [y], {}, "tf32").kernels
+    built = program.build_kernels(inputs, [y], {}, "tf32").kernels
     assert any("copy in another order" in " ".join(k.kernel.reasons) for k in built) == conversions
 
 
 def test_distant_neighbours_cost_more():
     x = kw.input("x", (512, 512))
-    (near,) = program.build([x], [kw.tanh(x)], {}).kernels
-    (far,) = program.build([x], [kw.tanh(x.transpose((1, 0)))], {}).kernels
+    (near,) = program.build_kernels([x], [kw.tanh(x)], {}).kernels
+    (far,) = program.build_kernels([x], [kw.tanh(x.transpose((1, 0)))], {}).kernels
     assert costs.seconds(near.kernel) < costs.seconds(far.kernel)
 
 
@@ -80,7 +80,7 @@ def test_strips_end_where_the_columns_do(columns, monkeypatch):
 
 def test_the_executor_finds_a_strip_without_its_barrier():
     x = kw.input("x", (100, 40))
-    (kernel,) = program.build([x], [x.sum(0)], {}).kernels
+    (kernel,) = program.build_kernels([x], [x.sum(0)], {}).kernels
     from kernelwright.compiler.targets.cuda import lockstep
 
     text = kernel.source.text.replace("cuda.syncthreads()", "warp = warp")

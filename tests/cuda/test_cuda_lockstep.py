@@ -102,7 +102,7 @@ def test_shared_memory_starts_as_nan():
 
 def test_every_barrier_of_a_tile_is_needed(monkeypatch):
     a, b = kw.input("a", (40, 40)), kw.input("b", (40, 40))
-    (kernel,) = program.build([a, b], [a @ b], {}).kernels
+    (kernel,) = program.build_kernels([a, b], [a @ b], {}).kernels
     text = kernel.source.text
     at = [i for i in range(len(text)) if text.startswith("cuda.syncthreads()", i)]
     assert len(at) == 2

@@ -7,8 +7,8 @@ import pytest
 
 import kernelwright as kw
 from kernelwright.compiler.targets.cuda import program
-from kernelwright.compiler.targets.cuda.compiled import Listing
-from kernelwright.compiler.targets.cuda.tensor_cores import Tensor
+from kernelwright.compiler.targets.cuda.compiled import CudaListing
+from kernelwright.compiler.targets.cuda.tensor_cores import TensorCoreTiled
 from kernelwright.models import programs
 
 
@@ -29,7 +29,7 @@ def test_a_training_step_agrees_with_the_reference():
     after = {v: v.attrs.state.get() for v in graph.updates}
     for variable, value in states.items():
         variable.attrs.state.set(value)
-    built = program.build(graph.inputs, graph.outputs, graph.updates)
+    built = program.build_kernels(graph.inputs, graph.outputs, graph.updates)
     for want in wanted:
         for got, expected in zip(program.run_program(built, values), want):
             np.testing.assert_allclose(got, expected, rtol=1e-5)
@@ -52,8 +52,8 @@ def test_a_training_step_on_tensor_cores_is_near_the_reference(precision, tolera
     after = {v: v.attrs.state.get() for v in graph.updates}
     for variable, value in states.items():
         variable.attrs.state.set(value)
-    built = program.build(graph.inputs, graph.outputs, graph.updates, precision)
-    assert sum(isinstance(k.schedule, Tensor) for k in built.kernels) >= 8
+    built = program.build_kernels(graph.inputs, graph.outputs, graph.updates, precision)
+    assert sum(isinstance(k.schedule, TensorCoreTiled) for k in built.kernels) >= 8
     got = program.run_program(built, values)
     np.testing.assert_allclose(got[0], want[0], rtol=tolerance)
     for variable, value in after.items():
@@ -66,8 +66,10 @@ def tensor_kernels(network, precision, arch="sm_90"):
     """The listing of a network's training step at its usual batch, and its distinct kernels on tensor cores."""
     model = kw.models.build(network)
     graph = programs.training(model, kw.losses.cross_entropy, kw.optim.SGD(0.1, momentum=0.9))
-    listing = Listing(graph.inputs, graph.outputs, graph.updates, arch, {"batch": 128}, precision)
-    found = {k.key: k for k, built in zip(listing.kernels, listing.built) if isinstance(built.schedule, Tensor)}
+    listing = CudaListing(graph.inputs, graph.outputs, graph.updates, arch, {"batch": 128}, precision)
+    found = {
+        k.key: k for k, built in zip(listing.kernels, listing.built) if isinstance(built.schedule, TensorCoreTiled)
+    }
     return listing, list(found.values())
 
 
@@ -98,7 +100,7 @@ def test_every_kernel_on_tensor_cores_compiles_without_spills(toolkit, network, 
 @pytest.mark.parametrize("arch", [(8, 0), (9, 0)], ids=["sm_80", "sm_90"])
 def test_every_kernel_of_the_step_compiles_without_spills(toolkit, arch):
     graph = lenet_step()
-    kernels = program.build(graph.inputs, graph.outputs, graph.updates).kernels
+    kernels = program.build_kernels(graph.inputs, graph.outputs, graph.updates).kernels
     assert len(kernels) > 20
     for text, kernel in {k.source.text: k for k in kernels}.items():
         code = kernel.compile(arch)

@@ -23,7 +23,7 @@ def test_kernels_agree_with_the_reference(name, dtype):
     inputs = [x for b in built for x in b[0]]
     values = [v for b in built for v in b[1]]
     outputs = [b[2] for b in built]
-    got = program.run_program(program.build(inputs, outputs, {}), values)
+    got = program.run_program(program.build_kernels(inputs, outputs, {}), values)
     for y, want, b in zip(got, evaluate(outputs, dict(zip(inputs, values))), built):
         assert (y.shape, y.dtype) == (want.shape, want.dtype)
         np.testing.assert_allclose(y, want, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype], err_msg=str(b[2]))
@@ -37,6 +37,6 @@ def test_kernels_compile_to_ptx(name, toolkit):
     for dtype in ("float32", "float64"):
         for i, sample in enumerate(OPS[name].samples):
             inputs, _, y = build(OPS[name], sample, dtype, rng, i)
-            texts |= {k.source.text: k for k in program.build(inputs, [y], {}).kernels}
+            texts |= {k.source.text: k for k in program.build_kernels(inputs, [y], {}).kernels}
     for text, kernel in texts.items():
         assert ".target sm_80" in kernel.compile((8, 0)).ptx, text

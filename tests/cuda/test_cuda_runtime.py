@@ -10,7 +10,7 @@ import kernelwright as kw
 from kernelwright.compiler.targets.cuda import compiled, program
 from kernelwright.compiler.targets.shared.workers import FEW
 from kernelwright.runtime import IndexLimitError, KernelCache
-from kernelwright.runtime.cuda import Driver, absent
+from kernelwright.runtime.cuda import Gpu, absent
 from kernelwright.runtime.cuda import driver as driver_module
 
 
@@ -29,7 +29,7 @@ def image(kernel, arch):
 
 def on(library, inputs, outputs, updates=None):
     outputs = outputs if isinstance(outputs, list) else [outputs]
-    return compiled.CudaCompiled(inputs, outputs, updates or {}, device=Driver(0, library))
+    return compiled.CudaCompiled(inputs, outputs, updates or {}, device=Gpu(0, library))
 
 
 def test_a_program_gives_what_the_reference_gives_for_any_batch(library):
@@ -135,7 +135,7 @@ def test_too_little_memory_names_what_was_asked_for(library):
 
 def test_a_failing_call_names_itself_and_the_drivers_error(library):
     with pytest.raises(kw.KernelwrightError, match="cuModuleLoadData failed: CUDA_ERROR_INVALID_IMAGE"):
-        Driver(0, library).function(b"nonsense", "kernel")
+        Gpu(0, library).function(b"nonsense", "kernel")
 
 
 def test_what_is_absent_is_named():
@@ -165,7 +165,7 @@ def test_a_device_that_is_none_is_refused():
 
 def test_kernels_can_be_read(toolkit):
     x = kw.input("x", (None, 64))
-    program = compiled.CudaCompiled([x], [kw.tanh(x)], {}, device=Driver(0, _Modules()))
+    program = compiled.CudaCompiled([x], [kw.tanh(x)], {}, device=Gpu(0, _Modules()))
     (kernel,) = program.kernels
     assert "def tanh(" in kernel.source and "per thread" in kernel.schedule
     assert ".entry" in kernel.asm and "registers" in kernel.resources
@@ -177,7 +177,9 @@ def test_kernels_are_compiled_on_all_cores_and_kept(toolkit, monkeypatch, tmp_pa
     monkeypatch.setattr(compiled, "kernel_cache", lambda: cache)
     monkeypatch.setenv("KERNELWRIGHT_HELPERS", "1")
     x = kw.input("x", (None, 64))
-    kernels = program.build([x], [kw.exp(x).sum(i) + i for i in (0, 1)] + [kw.tanh(x), kw.softmax(x)], {}).kernels
+    kernels = program.build_kernels(
+        [x], [kw.exp(x).sum(i) + i for i in (0, 1)] + [kw.tanh(x), kw.softmax(x)], {}
+    ).kernels
     found = compiled.cubins(kernels, (9, 0))
     assert len(found) >= FEW and all(code[:4] == b"\x7fELF" for code in found.values())
     monkeypatch.setattr(compiled, "build_all", None)

@@ -23,7 +23,7 @@ REDUCED = ["sum", "prod", "max", "min", "argmax", "window_sum", "window_max", "w
 
 def run(inputs, outputs, values, kind=None):
     """Outputs in lockstep, checked against the reference; `kind`: the schedule that some kernel must have."""
-    built = program.build(inputs, outputs, {})
+    built = program.build_kernels(inputs, outputs, {})
     if kind is not None:
         assert any(isinstance(k.schedule, kind) for k in built.kernels), [str(k.schedule) for k in built.kernels]
     got = program.run_program(built, values)
@@ -143,7 +143,7 @@ def test_truth_values_are_bytes_in_memory():
 def test_random_bits_are_those_of_the_cpu():
     bits = Generator(7).bits((33, 5))
     want = kw.compile([], [bits], device="reference").run([])[0]
-    (got,) = program.run_program(program.build([], [bits], {}), [])
+    (got,) = program.run_program(program.build_kernels([], [bits], {}), [])
     np.testing.assert_array_equal(got, want)
 
 

@@ -9,7 +9,7 @@ import kernelwright as kw
 from kernelwright.compiler.graph.reference import evaluate
 from kernelwright.compiler.targets.cuda import lockstep, mma, program, tensor_cores
 from kernelwright.compiler.targets.cuda.lockstep import LockstepError
-from kernelwright.compiler.targets.cuda.tensor_cores import BLOCKS, Panel, Tensor
+from kernelwright.compiler.targets.cuda.tensor_cores import BLOCKS, SharedPanel, TensorCoreTiled
 
 NARROW = ("tf32", "bfloat16")
 EXACT = 2.0**-17  # float32 sums of some hundred products in another order
@@ -21,9 +21,9 @@ def rounded(x, precision):
     return (mma.round_bfloat16(x).astype(np.uint32) << np.uint32(16)).view(np.float32)
 
 
-def run(inputs, outputs, values, precision, forms=Tensor):
+def run(inputs, outputs, values, precision, forms=TensorCoreTiled):
     """Outputs in lockstep, at least one kernel of them on tensor cores."""
-    built = program.build(inputs, outputs, {}, precision)
+    built = program.build_kernels(inputs, outputs, {}, precision)
     assert any(isinstance(k.schedule, forms) for k in built.kernels), [str(k.schedule) for k in built.kernels]
     return built, program.run_program(built, values)
 
@@ -58,14 +58,14 @@ def test_convolutions_and_both_gradients(stride, pad, dilation, groups, precisio
     rng = np.random.default_rng(0)
     values = [rng.integers(-4, 5, size=i.shape).astype("float32") for i in (x, w, g)]
     built, got = run([x, w, g], [y, gx, gw], values, precision)
-    assert sum(isinstance(k.schedule, Tensor) for k in built.kernels) == 3
+    assert sum(isinstance(k.schedule, TensorCoreTiled) for k in built.kernels) == 3
     for found, want in zip(got, evaluate([y, gx, gw], dict(zip([x, w, g], values)))):
         np.testing.assert_array_equal(found, want)
 
 
 def test_rows_of_no_fixed_number():
     x, w = kw.input("x", (None, 20)), kw.input("w", (20, 24))
-    built = program.build([x, w], [x @ w], {}, "tf32")
+    built = program.build_kernels([x, w], [x @ w], {}, "tf32")
     for batch in (1, 33):
         value = np.random.default_rng(batch).integers(-3, 4, size=(batch, 20)).astype("float32")
         (got,) = program.run_program(built, [value, np.ones((20, 24), "float32")])
@@ -81,17 +81,17 @@ def test_operands_that_are_computed_are_stored_by_threads():
 
 def test_float32_and_float64_stay_exact():
     a, b = kw.input("a", (64, 64)), kw.input("b", (64, 64))
-    (kernel,) = program.build([a, b], [a @ b], {}, "float32").kernels
-    assert not isinstance(kernel.schedule, Tensor)
+    (kernel,) = program.build_kernels([a, b], [a @ b], {}, "float32").kernels
+    assert not isinstance(kernel.schedule, TensorCoreTiled)
     a, b = kw.input("a", (64, 64), "float64"), kw.input("b", (64, 64), "float64")
-    (kernel,) = program.build([a, b], [a @ b], {}, "bfloat16").kernels
-    assert not isinstance(kernel.schedule, Tensor)
+    (kernel,) = program.build_kernels([a, b], [a @ b], {}, "bfloat16").kernels
+    assert not isinstance(kernel.schedule, TensorCoreTiled)
 
 
 def test_neighbours_are_copied_16_bytes_at_a_time_where_they_lie_so():
     def panels(*shapes, transposed=False):
         a, b = (kw.input(n, s) for n, s in zip("ab", shapes))
-        (kernel,) = program.build([a, b], [(a.transpose((1, 0)) if transposed else a) @ b], {}, "tf32").kernels
+        (kernel,) = program.build_kernels([a, b], [(a.transpose((1, 0)) if transposed else a) @ b], {}, "tf32").kernels
         return [(p.vector, p.along_terms) for p in (kernel.schedule.a_panel, kernel.schedule.b_panel)]
 
     assert panels((64, 32), (32, 64)) == [(4, True), (4, False)]
@@ -104,7 +104,7 @@ def test_neighbours_are_copied_16_bytes_at_a_time_where_they_lie_so():
 def test_a_fragment_is_read_from_32_banks(tile, along_terms):
     """The 32 lanes of a warp read 8 rows by 4 terms of 4 bytes; shared memory has 32 banks of 4 bytes."""
     for size in {tile.rows, tile.columns}:
-        panel = Panel(None, (), along_terms, 4)
+        panel = SharedPanel(None, (), along_terms, 4)
         place = eval(panel.place(size, tile.depth, "lanes // 4", "lanes % 4"), {"lanes": np.arange(32)})
         assert len(set(place % 32)) == 32
         assert panel.pitch(size, tile.depth) % 4 == 0 and panel.room(size, tile.depth) % 4 == 0
@@ -115,7 +115,7 @@ def test_every_tile_fits_a_multiprocessor(tile):
     assert tile.rows % tile.high == tile.columns % tile.wide == tile.high % 16 == tile.wide % 8 == tile.depth % 16 == 0
     assert tile.threads <= 1024 and tile.sums <= 128 and 2 <= tile.stages <= 4
     for along in (True, False):
-        rooms = [Panel(None, (), along, 4).room(size, tile.depth) for size in (tile.rows, tile.columns)]
+        rooms = [SharedPanel(None, (), along, 4).room(size, tile.depth) for size in (tile.rows, tile.columns)]
         assert tile.stages * sum(rooms) * 4 <= 48 * 1024
     for size in (tile.rows, tile.columns):
         assert tile.threads % size == 0 and tile.threads % tile.depth == 0
@@ -123,7 +123,7 @@ def test_every_tile_fits_a_multiprocessor(tile):
 
 def kernel_and_memory(precision="tf32"):
     a, b = kw.input("a", (40, 80)), kw.input("b", (80, 32))
-    (kernel,) = program.build([a, b], [a @ b], {}, precision).kernels
+    (kernel,) = program.build_kernels([a, b], [a @ b], {}, precision).kernels
     return kernel, [np.ones(40 * 80, "float32"), np.ones(80 * 32, "float32"), np.zeros(40 * 32, "float32")]
 
 
@@ -180,7 +180,7 @@ def test_the_instructions_are_in_the_ptx(toolkit, precision, arch):
 def test_a_precision_that_is_none_is_one_error():
     x = kw.input("x", (2, 2))
     with pytest.raises(kw.CompileError, match="there is no precision 'half'"):
-        program.build([x], [x @ x], {}, "half")
+        program.build_kernels([x], [x @ x], {}, "half")
 
 
 def test_precisions_are_of_the_gpu():

@@ -40,7 +40,7 @@ def printed(name: str, batch: int, device: str, monkeypatch) -> list[str]:
     graph = training_step(kw.models.build(name, seed=0), 0.1)
     if device == "cuda":
         with typical({"batch": batch}):
-            return [str(k) for k in cuda.build(*graph).kernels]
+            return [str(k) for k in cuda.build_kernels(*graph).kernels]
     monkeypatch.setattr(assemble, "compile_sources", lambda texts: dict.fromkeys(texts, b""))
     with typical({"batch": batch}):
         return [f"{k.schedule}\n{k.source}" for k in Cpu(Options()).build(*graph)[1]]

@@ -15,7 +15,7 @@ f = kw.input("f", (None,))
 
 
 def lockstep(inputs, outputs):
-    built = cuda.build(inputs, outputs, {})
+    built = cuda.build_kernels(inputs, outputs, {})
     return lambda *arrays: cuda.run_program(built, arrays)[0]
 
 

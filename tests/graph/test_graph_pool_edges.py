@@ -14,7 +14,7 @@ def gradient(image, window, stride, pad, device):
     x = kw.input("x", image.shape)
     g = kw.grad(kw.sum(kw.max_pool(x, window, stride, pad)), x)
     if device == "cuda":
-        return cuda.run_program(cuda.build([x], [g], {}), [image])[0][0, 0].tolist()
+        return cuda.run_program(cuda.build_kernels([x], [g], {}), [image])[0][0, 0].tolist()
     return kw.compile([x], [g], device=device)(image)[0, 0].tolist()
 
 

@@ -88,7 +88,7 @@ def refuse(*ignored):
 
 def run(device, inputs, outputs, arrays, monkeypatch):
     if device == "cuda":
-        return program.run_program(program.build(inputs, outputs, {}), arrays)
+        return program.run_program(program.build_kernels(inputs, outputs, {}), arrays)
     if device == "reference":
         return kw.compile(inputs, outputs, device="reference").run(arrays)
     with monkeypatch.context() as patch:

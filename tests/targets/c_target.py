@@ -258,7 +258,7 @@ class CompiledC(Compiled):
         with typical(target.options.typical):
             planned = target.planned(inputs, outputs, updates)
         self.trace = planned.trace
-        order = kernel_order.plan(planned.kernels)
+        order = kernel_order.plan_memory(planned.kernels)
         sources = [target.print(k) for k in order.kernels]
         keys = [hashlib.sha256(s.text.encode()).hexdigest()[:40] for s in sources]
         objects = {key: _object(source.text, key) for key, source in zip(keys, sources)}

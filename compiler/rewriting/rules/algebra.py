@@ -28,7 +28,7 @@ from ... import dtypes
 from ...graph.ops.elementwise import rsqrt, sqrt, where
 from ...graph.tensor import Tensor, apply, cast, full
 from ...shapes import product
-from ..rewrite import Any_, Number, Op, Rule, Table, op
+from ..rewrite import Any_, Number, OpPattern, Rule, Table, op
 
 x, y, z = Any_("x"), Any_("y"), Any_("z")
 c, d = Number("c"), Number("d")
@@ -187,8 +187,8 @@ def _sum_of_number(node: Tensor, c: Any) -> Tensor | None:
 def _either(name: str, make: Any, build: Any) -> Sequence[Rule]:
     """The rule for either operand of a contraction."""
     return [
-        Rule(f"contract({name}, y)", Op("contract", (make, y), "node"), build),
-        Rule(f"contract(y, {name})", Op("contract", (y, make), "node"), build),
+        Rule(f"contract({name}, y)", OpPattern("contract", (make, y), "node"), build),
+        Rule(f"contract(y, {name})", OpPattern("contract", (y, make), "node"), build),
     ]
 
 

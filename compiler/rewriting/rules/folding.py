@@ -15,7 +15,7 @@ from ...graph.ops.registry import OPS
 from ...graph.ops.source import concrete
 from ...graph.tensor import ArrayConstant, Tensor, apply, full, full_value
 from ...shapes import product
-from ..rewrite import Any_, Number, Op, Rule, Table
+from ..rewrite import Any_, Number, OpPattern, Rule, Table
 
 LARGEST = 4096
 _ELEMENTWISE = [o.name for o in OPS.values() if o.folds and o.kind == "elementwise"]
@@ -75,9 +75,12 @@ def _arity(name: str) -> int:
 TABLE = Table(
     "folding",
     [
-        *[Rule(f"{n} of numbers", Op(n, _inputs(Number, _arity(n)), "node"), _fold_numbers) for n in _ELEMENTWISE],
-        *[Rule(f"{n} of number", Op(n, (Number("c"),), "node"), _move_number) for n in _MOVED],
-        Rule("pad of the same number", Op("pad", (Number("c"),), "node"), _same_pad),
-        *[Rule(f"{n} of arrays", Op(n, _inputs(Any_, _arity(n)), "node"), _fold_arrays) for n in _ARRAYS],
+        *[
+            Rule(f"{n} of numbers", OpPattern(n, _inputs(Number, _arity(n)), "node"), _fold_numbers)
+            for n in _ELEMENTWISE
+        ],
+        *[Rule(f"{n} of number", OpPattern(n, (Number("c"),), "node"), _move_number) for n in _MOVED],
+        Rule("pad of the same number", OpPattern("pad", (Number("c"),), "node"), _same_pad),
+        *[Rule(f"{n} of arrays", OpPattern(n, _inputs(Any_, _arity(n)), "node"), _fold_arrays) for n in _ARRAYS],
     ],
 )

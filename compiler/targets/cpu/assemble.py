@@ -19,7 +19,7 @@ from ....runtime.elf import defines
 from ....runtime.locks import once
 from ... import config
 from ...errors import CompileError
-from ...lowering.kernel_order import plan as plan_memory
+from ...lowering.kernel_order import plan_memory as plan_memory
 from ...shapes import poly
 from ..base import Planned
 from ..shared import turns

@@ -11,7 +11,7 @@ import math
 from ...loops.kernels import Kernel
 from ...lowering.split_reductions import outermost, split
 from ...shapes import nominal
-from .planning import plan
+from .planning import plan_schedule
 from .schedule import Chunked, Plain
 from .winograd_maps import mapped
 
@@ -25,7 +25,7 @@ def in_parts(kernel: Kernel) -> list[Kernel]:
     axis = outermost(kernel, sums)
     if axis is None or mapped(kernel) is not None:
         return [kernel]
-    schedule, _ = plan(kernel)
+    schedule, _ = plan_schedule(kernel)
     if not isinstance(schedule, Plain | Chunked) or _shares(schedule) >= FEW:
         return [kernel]
     return split(kernel, sums, axis)

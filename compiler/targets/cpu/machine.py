@@ -66,7 +66,7 @@ define void @probe(ptr %a, ptr %b) {
 
 
 @dataclass(frozen=True)
-class Target:
+class Machine:
     """One CPU as LLVM knows it. `fma`: multiply-adds are one instruction. `masks`: they have registers of their own.
     `pairs`: dot products of pairs of bfloat16 (AVX-512 BF16)."""
 
@@ -123,13 +123,13 @@ def chosen() -> str:
     return _chosen.get() or os.environ.get("KERNELWRIGHT_CPU") or NATIVE
 
 
-def target() -> Target:
+def target() -> Machine:
     """The CPU that kernels are compiled for at present."""
     return described(chosen())
 
 
 @once
-def described(cpu: str) -> Target:
+def described(cpu: str) -> Machine:
     """A CPU by its name."""
     if cpu == NATIVE:
         features = dict(llvm.get_host_cpu_features())
@@ -145,7 +145,7 @@ def described(cpu: str) -> Target:
     raise CompileError(f"there is no CPU {cpu!r} to compile for (KERNELWRIGHT_CPU); use one of {known}")
 
 
-def _probed(triple: str, cpu: str, features: str) -> Target:
+def _probed(triple: str, cpu: str, features: str) -> Machine:
     module = llvm.parse_assembly(PROBE)
     module.triple = triple
     text = machine(triple, cpu, features).emit_assembly(module)
@@ -157,7 +157,7 @@ def _probed(triple: str, cpu: str, features: str) -> Target:
         width, registers = 16, 16 if "xmm" in text else 32
     fma = "vfmadd" in text or "fmla" in text
     pairs = "zmm" in text and _narrows(triple, cpu, features)
-    return Target(triple, cpu, features, width, registers, fma, "zmm" in text, pairs)
+    return Machine(triple, cpu, features, width, registers, fma, "zmm" in text, pairs)
 
 
 def _narrows(triple: str, cpu: str, features: str) -> bool:

@@ -28,7 +28,7 @@ PAGE, LINE, WAYS = 4096, 64, 8
 
 
 @dataclass(frozen=True)
-class Feed:
+class OperandFeed:
     """Cycles per step of a tile that its operands take from beyond the first cache.
 
     Rows are the inner loop over tiles: what a column of tiles shares stays near where it fits, else it is fetched for

@@ -21,7 +21,7 @@ ENOUGH = 8
 """Shares of work from which on threads find enough to do."""
 
 
-def plan(kernel: Kernel) -> tuple[Schedule, float]:
+def plan_schedule(kernel: Kernel) -> tuple[Schedule, float]:
     """The schedule for a kernel under its buffers' present orders, and its cost in cycles."""
     tile = plan_tile(kernel)
     if tile is not None:

@@ -28,7 +28,7 @@ ARGUMENTS = ("table", "thread", "threads")
 
 
 @dataclass(frozen=True)
-class Source:
+class CpuSource:
     """A printed kernel: `text` with neutral names (what is compiled), `names` its arguments."""
 
     text: str
@@ -39,7 +39,7 @@ class Source:
         return self.names.pretty(self.text).replace("def kernel(", f"def {name}(", 1)
 
 
-def print_kernel(kernel: Kernel) -> Source:
+def print_kernel(kernel: Kernel) -> CpuSource:
     """The kernel's source under its schedule. Raises VerifyError where a result is left unwritten."""
     names = Names()
     writer = Writer(names, kernel.values, masks=True)
@@ -57,7 +57,7 @@ def print_kernel(kernel: Kernel) -> Source:
         _plain(kernel, kernel.schedule, writer)
     text = writer.text("kernel", ARGUMENTS)
     verify_source(kernel, text, names.buffers)
-    return Source(text, names)
+    return CpuSource(text, names)
 
 
 # ---------------------------------------------------------------- plain loops

@@ -32,8 +32,8 @@ from .long_sums import in_parts
 from .machine import target as machine
 from .operand_cost import MEMORY
 from .plane_padding import set_plane_gaps
-from .planning import plan
-from .printer import Source, print_kernel
+from .planning import plan_schedule
+from .printer import CpuSource, print_kernel
 from .schedule_text import overridden
 from .strided_gradients import by_phases
 from .winograd import fast_convolutions
@@ -81,10 +81,10 @@ class Cpu(Target):
     # ------------------------------------------------------------ what the passes ask
     def price(self, kernel: Kernel) -> float:
         """Cycles of one core."""
-        return plan(merged(kernel))[1]
+        return plan_schedule(merged(kernel))[1]
 
     def scheduled(self, kernel: Kernel) -> Kernel:
-        schedule, cycles = plan(kernel)
+        schedule, cycles = plan_schedule(kernel)
         return replace(kernel, schedule=schedule, cycles=cycles)
 
     def _tuned(self, kernels: Sequence[Kernel]) -> list[Kernel]:
@@ -97,7 +97,7 @@ class Cpu(Target):
         kernels, self.tuned = tune(kernels, self.threads, report)
         return kernels
 
-    def print(self, kernel: Kernel) -> Source:
+    def print(self, kernel: Kernel) -> CpuSource:
         return print_kernel(kernel)
 
     def environment(self) -> str:

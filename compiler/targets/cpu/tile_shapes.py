@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 
-from .machine import Target, target
+from .machine import Machine, target
 
 OUTER_TILES = (
     (12, 2),
@@ -90,7 +90,7 @@ def only(kind: str, rows: int, columns: int) -> Iterator[None]:
 
 
 @cache
-def _tiles(kind: str, on: Target) -> tuple[tuple[int, int], ...]:
+def _tiles(kind: str, on: Machine) -> tuple[tuple[int, int], ...]:
     known = {"outer": OUTER_TILES, "dot": DOT_TILES}[kind]
     if on.vector_registers < 32:
         known += FEW_REGISTERS[kind]

@@ -17,7 +17,7 @@ from ...loops.kernels import Kernel, address
 from ...loops.products import contraction
 from ...shapes import Dim, nominal
 from .machine import lanes
-from .operand_cost import FROM_L2, FROM_L3, L1, L2, PAGE, Feed, Operands, line_of, operands, overlapped
+from .operand_cost import FROM_L2, FROM_L3, L1, L2, PAGE, OperandFeed, Operands, line_of, operands, overlapped
 from .panel import make_panel
 from .schedule import SLOTS, Block, Tile
 from .tile_shapes import tile_shapes
@@ -171,7 +171,7 @@ def _outer(
             if block is not None:
                 steps = math.prod(nominal(x.extent) for x in summed[summed.index(block.axis) + 1 :]) * block.size
                 parts = max(depth / steps, 1.0)
-            feed = Feed(steps, size, stride, line, block is not None)
+            feed = OperandFeed(steps, size, stride, line, block is not None)
             fed = feed.of_a(r, m) / (n if across else 1) + feed.of_b(v * width, n, 1 if across else m)
             each = depth * overlapped(compute, fed) + (TILE_CALL + 2 * r * v) * parts + EPILOGUE * r * v
             total = outer * m * n * each * unsteady + (0.0 if across or n == 1 else apart)
@@ -292,7 +292,7 @@ def _dot(
     width = lanes(reduction.dtype)
     vectors = math.ceil(nominal(lane.extent) / width)
     size = max(dtypes.ITEMSIZE[e.data[0].dtype] for e in (a, b))
-    feed = Feed(depth * nominal(lane.extent), size, size, size)
+    feed = OperandFeed(depth * nominal(lane.extent), size, size, size)
     best = (math.inf, 1, 1)
     for r, c in tile_shapes("dot"):
         if (r > 1 and row is None) or (c > 1 and column is None):

@@ -28,7 +28,7 @@ from ..shared.kernel_text import show
 from ..shared.store import kernel_cache, symbol
 from .assemble import compile_sources, environment, kernel_key
 from .machine import target
-from .printer import Source, print_kernel
+from .printer import CpuSource, print_kernel
 from .schedule import Tile
 from .schedule_text import parse
 from .tile_shapes import only, tile_shapes
@@ -154,7 +154,7 @@ def _remembered(key: str) -> tuple[Trial, ...] | None:
 
 
 def _measured(
-    variants: Sequence[Kernel], sources: Sequence[Source], objects: dict[str, bytes], threads: int
+    variants: Sequence[Kernel], sources: Sequence[CpuSource], objects: dict[str, bytes], threads: int
 ) -> tuple[Trial, ...]:
     """The candidates' fastest runs, taken in turns within one program."""
     executable = runtime.Executable(_program(variants, sources, objects), (), threads)
@@ -168,7 +168,7 @@ def _measured(
     )
 
 
-def _program(variants: Sequence[Kernel], sources: Sequence[Source], objects: dict[str, bytes]) -> runtime.Program:
+def _program(variants: Sequence[Kernel], sources: Sequence[CpuSource], objects: dict[str, bytes]) -> runtime.Program:
     """The variants of a kernel one after the other, on the same buffers: what is only read is a constant. The first
     stands at the head once more, which wakes the threads and is not counted."""
     written = set(variants[0].writes())

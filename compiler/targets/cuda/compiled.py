@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .... import runtime
-from ....runtime.cuda import CudaExecutable, CudaKernelSpec, CudaProgram, Driver, absent
+from ....runtime.cuda import CudaExecutable, CudaKernelSpec, CudaProgram, Gpu, absent
 from ....runtime.locks import once
 from ... import config, dtypes
 from ...errors import CompileError
@@ -47,9 +47,9 @@ def require(index: int = 0) -> None:
 
 
 @once
-def driver(index: int) -> Driver:
+def driver(index: int) -> Gpu:
     """The process's handle of a GPU."""
-    return Driver(index)
+    return Gpu(index)
 
 
 class CudaKernelInfo(KernelInfo):
@@ -117,7 +117,7 @@ class CudaCompiled(Compiled):
         updates: Mapping[Tensor, Tensor],
         index: int = 0,
         typical: Mapping[str, int] = MappingProxyType({}),
-        device: Driver | None = None,
+        device: Gpu | None = None,
         precision: str = "float32",
     ):
         check_precision(precision)
@@ -128,7 +128,7 @@ class CudaCompiled(Compiled):
             require(index)
             device = driver(index)
         with typical_sizes(typical):
-            built = program.build(self.inputs, self.outputs, self.updates, precision)
+            built = program.build_kernels(self.inputs, self.outputs, self.updates, precision)
         self.trace = built.trace
         self.program = assemble(built, device.arch)
         self.kernels = [_info(k, spec.key) for k, spec in zip(built.kernels, self.program.kernels)]
@@ -144,7 +144,7 @@ class CudaCompiled(Compiled):
         return table(self)
 
 
-class Listing:
+class CudaListing:
     """The kernels of a program for an architecture such as "sm_90", for reading: no GPU is needed, and the extra only
     for PTX. Raises CompileError for an architecture that is none."""
 
@@ -162,7 +162,7 @@ class Listing:
             raise CompileError(f"an architecture is written sm_80 or sm_90, not {arch!r}")
         self.arch = int(found[1]), int(found[2])
         with typical_sizes(typical):
-            self.built = program.build(inputs, outputs, updates, precision).kernels
+            self.built = program.build_kernels(inputs, outputs, updates, precision).kernels
         self.kernels = [_info(k, kernel_key(k, self.arch)) for k in self.built]
 
     def compile(self, *infos: CudaKernelInfo) -> None:
@@ -176,7 +176,7 @@ class Listing:
         return table(self)
 
 
-def assemble(built: program.CudaProgram, arch: Arch) -> CudaProgram:
+def assemble(built: program.CudaPlan, arch: Arch) -> CudaProgram:
     """The artefact for the runtime, with a cubin for every kernel."""
     number = {b: i for i, b in enumerate(built.buffers)}
     lives = _lifetimes(built)
@@ -203,7 +203,7 @@ def assemble(built: program.CudaProgram, arch: Arch) -> CudaProgram:
     return CudaProgram(plan, tuple(specs), code, frozenset(written))
 
 
-def _lifetimes(built: program.CudaProgram) -> dict[Buffer, tuple[int, int]]:
+def _lifetimes(built: program.CudaPlan) -> dict[Buffer, tuple[int, int]]:
     """The first and last kernel that use each buffer; kernels of a stream run one after another."""
     lives: dict[Buffer, tuple[int, int]] = {}
     for i, k in enumerate(built.kernels):

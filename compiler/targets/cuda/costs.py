@@ -16,8 +16,8 @@ from ...loops.kernels import Kernel, address
 from ...shapes import nominal
 from ..shared.writer import _memory_order
 from .contraction import Tiled
-from .schedule import PerGroup, PerStrip, PerThread, plan
-from .tensor_cores import Tensor
+from .schedule import PerGroup, PerStrip, PerThread, plan_schedule
+from .tensor_cores import TensorCoreTiled
 
 SECTOR = 32
 BANDWIDTH = 2.0e12
@@ -30,8 +30,8 @@ NARROW_COPY = 2.0
 
 def seconds(kernel: Kernel, precision: str = "float32") -> float:
     """The predicted time of one run, with symbols at their nominal size."""
-    s = plan(kernel, precision)
-    if isinstance(s, Tensor | Tiled):
+    s = plan_schedule(kernel, precision)
+    if isinstance(s, TensorCoreTiled | Tiled):
         return LAUNCH + _of_product(kernel, s)
     moved = 0.0
     within = _reduced_along(kernel) if isinstance(s, PerGroup) else {}
@@ -77,19 +77,19 @@ def _stored(kernel: Kernel, lane: Axis | None) -> float:
     return sum(space * _bytes(s.buffer.address(s.index), lane, s.buffer.dtype) for s in kernel.stores)
 
 
-def _of_product(kernel: Kernel, s: Tensor | Tiled) -> float:
+def _of_product(kernel: Kernel, s: TensorCoreTiled | Tiled) -> float:
     """Each operand is read once for every tile along the other side; the rest once."""
     points, m, n, k = s.sizes()
     t = s.tile
     a = _panel(s.a, (*s.rows[-1:], *s.summed)) * m * k * math.ceil(n / t.columns)
     b = _panel(s.b, (*s.columns[-1:], *s.summed)) * n * k * math.ceil(m / t.rows)
-    if isinstance(s, Tensor):
+    if isinstance(s, TensorCoreTiled):
         a, b = (x * (1.0 if p.vector == 4 else NARROW_COPY) for x, p in ((a, s.a_panel), (b, s.b_panel)))
     inside = set(loops.loads([s.reduction]))
     rest = sum(
         _elements(e.axes) * _bytes(address(e), s.columns[-1], e.data[0].dtype) for e in kernel.loads if e not in inside
     )
-    rate = MULTIPLY_ADDS[s.precision if isinstance(s, Tensor) else "float32"] * PART_OF_PEAK
+    rate = MULTIPLY_ADDS[s.precision if isinstance(s, TensorCoreTiled) else "float32"] * PART_OF_PEAK
     padded = math.ceil(m / t.rows) * t.rows * math.ceil(n / t.columns) * t.columns
     return (points * (a + b) + rest + _stored(kernel, s.columns[-1])) / BANDWIDTH + points * padded * k / rate
 

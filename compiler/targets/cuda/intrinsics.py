@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
-from ...loops.functions import FUNCTIONS, Function, Library, Own
+from ...loops.functions import FUNCTIONS, Function, LibraryCall, Own
 from ...loops.philox import PHILOX_MULTIPLIERS, PHILOX_ROUNDS, PHILOX_WEYL
 from ..shared.saturate import BITS, PREFIX, emit_saturated
 from . import mma
@@ -31,7 +31,7 @@ CASTS = ("float32", "float64", "int32", "int64", "uint8", "uint32", "uint64")
 # ---------------------------------------------------------------- what they mean, in NumPy
 
 TWINS: dict[str, Callable[..., Any]] = {
-    **{name: f.numpy for name, f in FUNCTIONS.items() if isinstance(f.cuda, Library | Own)},
+    **{name: f.numpy for name, f in FUNCTIONS.items() if isinstance(f.cuda, LibraryCall | Own)},
     "quotient": np.floor_divide,
     "remainder": np.remainder,
     **mma.TWINS,
@@ -174,7 +174,7 @@ def namespace() -> dict[str, Any]:
 
     def made(name: str, f: Function) -> Any:
         """A function of the table; raises KeyError where this file lacks what the row promises."""
-        if isinstance(f.cuda, Library):
+        if isinstance(f.cuda, LibraryCall):
             return numeric(name, _emit_libdevice(f.cuda.name), f.arity, True)
         return own[name] if isinstance(f.cuda, Own) else None
 

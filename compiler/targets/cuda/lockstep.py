@@ -72,13 +72,13 @@ class Threads:
 class Copy:
     """Values on their way to places of an array, each brought by the thread that asked for it."""
 
-    access: Access
+    access: MemoryAccess
     places: np.ndarray
     values: np.ndarray
     threads: np.ndarray
 
 
-class Access:
+class MemoryAccess:
     """Checked loads and stores of one array by many threads. `owner` and `reader` are the last thread at each element
     since `epoch` began (a barrier or, for global memory, the kernel)."""
 
@@ -164,7 +164,7 @@ class Access:
 class Global:
     """A pointer to global memory."""
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: MemoryAccess) -> None:
         self.access = access
 
     def __getitem__(self, place: Any) -> np.ndarray:
@@ -183,7 +183,7 @@ class Shared(Global):
         self.count = count
         self.first = int(threads.blocks.min())
         blocks = int(threads.blocks.max()) - self.first + 1
-        super().__init__(Access(threads, "shared array", _garbage(blocks * count, dtype), True))
+        super().__init__(MemoryAccess(threads, "shared array", _garbage(blocks * count, dtype), True))
 
     def within(self, place: Any) -> np.ndarray:
         threads = self.access.threads
@@ -331,7 +331,7 @@ def run(text: str, block_size: int, blocks: int, arguments: Sequence[Any], check
         return
     code = divergence.compiled(text)
     at_once = max(1, AT_ONCE // block_size) * block_size
-    owners: dict[int, Access] = {}
+    owners: dict[int, MemoryAccess] = {}
     for first in range(0, blocks * block_size, at_once):
         ids = np.arange(first, min(first + at_once, blocks * block_size))
         threads = Threads(block_size, ids, checks=checks)
@@ -353,7 +353,7 @@ def run(text: str, block_size: int, blocks: int, arguments: Sequence[Any], check
         given: list[Global | int] = []
         for i, argument in enumerate(arguments):
             if isinstance(argument, np.ndarray):
-                access = owners.setdefault(i, Access(threads, f"argument {i}", argument, False))
+                access = owners.setdefault(i, MemoryAccess(threads, f"argument {i}", argument, False))
                 access.threads = threads
                 given.append(Global(access))
             else:

@@ -13,7 +13,7 @@ from ...loops.kernels import Kernel
 from ...lowering.split_reductions import outermost, split
 from ...shapes import nominal
 from .contraction import ENOUGH_TERMS, MULTIPROCESSORS, matrices
-from .schedule import PerThread, by_stride, launch, plan
+from .schedule import PerThread, by_stride, launch, plan_schedule
 
 MOST_PARTS = 1 << 26
 """Elements that the parts may have: they are written and read again."""
@@ -24,7 +24,7 @@ SIDE = 64
 
 def divided(kernel: Kernel, precision: str) -> list[Kernel]:
     """The kernel, or two kernels in its place."""
-    found, schedule = matrices(kernel), plan(kernel, precision)
+    found, schedule = matrices(kernel), plan_schedule(kernel, precision)
     if found is not None:
         points, m, n, k = found.sizes()
         blocks = points * math.ceil(m / SIDE) * math.ceil(n / SIDE)

@@ -16,14 +16,14 @@ from ...rewriting.verify import verify_source
 from ...shapes import Dim, product
 from .contraction import Tiled
 from .schedule import WARP, Launch, PerGroup, PerStrip, PerThread, Schedule, launch, shared_reductions
-from .tensor_cores import Tensor
+from .tensor_cores import TensorCoreTiled
 from .tensor_printer import print_tensor
 from .tile_printer import print_tiled
 from .writer import CudaNames, CudaWriter
 
 
 @dataclass(frozen=True)
-class Source:
+class CudaSource:
     """A printed kernel: `text` with neutral names, the kinds of its arguments, and how it is started."""
 
     text: str
@@ -36,12 +36,12 @@ class Source:
         return self.names.pretty(self.text).replace("def kernel(", f"def {name}(", 1)
 
 
-def print_kernel(kernel: Kernel, schedule: Schedule) -> Source:
+def print_kernel(kernel: Kernel, schedule: Schedule) -> CudaSource:
     """The kernel's source under a schedule. Raises VerifyError where a result is left unwritten."""
     w = CudaWriter(kernel)
     if isinstance(schedule, Tiled):
         print_tiled(schedule, w)
-    elif isinstance(schedule, Tensor):
+    elif isinstance(schedule, TensorCoreTiled):
         print_tensor(schedule, w)
     elif isinstance(schedule, PerStrip):
         _per_strip(schedule, w)
@@ -53,7 +53,7 @@ def print_kernel(kernel: Kernel, schedule: Schedule) -> Source:
     names, kinds = w.names.arguments()
     text = w.text("kernel", names)
     verify_source(kernel, text, w.names.buffers)
-    return Source(text, w.names, tuple(kinds), launch(schedule))
+    return CudaSource(text, w.names, tuple(kinds), launch(schedule))
 
 
 # ---------------------------------------------------------------- a thread per point

@@ -23,8 +23,8 @@ from ...shapes import poly, product, value
 from ..base import Options
 from . import lockstep
 from .build import Arch, Code, compile_kernel
-from .printer import Source, print_kernel
-from .schedule import Launch, Schedule, plan
+from .printer import CudaSource, print_kernel
+from .schedule import Launch, Schedule, plan_schedule
 from .target import Cuda
 from .writer import storage
 
@@ -35,7 +35,7 @@ class CudaKernel:
 
     kernel: Kernel
     schedule: Schedule
-    source: Source
+    source: CudaSource
 
     @property
     def name(self) -> str:
@@ -56,7 +56,7 @@ class CudaKernel:
 
 def cuda_kernel(kernel: Kernel, precision: str = "float32") -> CudaKernel:
     """A kernel scheduled and printed for the GPU."""
-    schedule = plan(kernel, precision)
+    schedule = plan_schedule(kernel, precision)
     return CudaKernel(kernel, schedule, print_kernel(kernel, schedule))
 
 
@@ -87,7 +87,7 @@ def logical(buffer: Buffer, memory: np.ndarray, sizes: Mapping[str, int]) -> np.
 
 
 @dataclass(frozen=True, eq=False)
-class CudaProgram:
+class CudaPlan:
     """A program as CUDA kernels in the order they run. `outputs` has a buffer for each output asked for, and for each
     flag of a computed index."""
 
@@ -105,15 +105,15 @@ class CudaProgram:
         return tuple(dict.fromkeys([*self.inputs, *self.outputs, *used]))
 
 
-def build(
+def build_kernels(
     inputs: Sequence[Tensor],
     outputs: Sequence[Tensor],
     updates: Mapping[Tensor, Tensor],
     precision: str = "float32",
-) -> CudaProgram:
+) -> CudaPlan:
     """The passes, in order. Raises CompileError for a precision that is none."""
     planned = Cuda(Options(precision=precision)).planned(inputs, outputs, updates)
-    return CudaProgram(
+    return CudaPlan(
         tuple(CudaKernel(k, k.schedule, print_kernel(k, k.schedule)) for k in planned.kernels),
         planned.inputs,
         planned.returned,
@@ -123,7 +123,7 @@ def build(
     )
 
 
-def run_program(program: CudaProgram, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+def run_program(program: CudaPlan, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Outputs of one run in lockstep, without a GPU; variables are updated. For checking kernels on small shapes.
 
     Raises IndexLimitError where a computed index is out of range.

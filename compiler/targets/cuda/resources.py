@@ -25,7 +25,7 @@ RESERVED = 1024
 
 
 @dataclass(frozen=True)
-class Limits:
+class BlockLimits:
     """A multiprocessor's warps, blocks and bytes of shared memory."""
 
     warps: int
@@ -33,19 +33,19 @@ class Limits:
     shared: int
 
 
-LIMITS: dict[Arch, Limits] = {
-    (8, 0): Limits(64, 32, 164 << 10),
-    (8, 6): Limits(48, 16, 100 << 10),
-    (8, 7): Limits(48, 16, 164 << 10),
-    (8, 9): Limits(48, 24, 100 << 10),
-    (9, 0): Limits(64, 32, 228 << 10),
-    (10, 0): Limits(64, 32, 228 << 10),
-    (12, 0): Limits(48, 32, 100 << 10),
+LIMITS: dict[Arch, BlockLimits] = {
+    (8, 0): BlockLimits(64, 32, 164 << 10),
+    (8, 6): BlockLimits(48, 16, 100 << 10),
+    (8, 7): BlockLimits(48, 16, 164 << 10),
+    (8, 9): BlockLimits(48, 24, 100 << 10),
+    (9, 0): BlockLimits(64, 32, 228 << 10),
+    (10, 0): BlockLimits(64, 32, 228 << 10),
+    (12, 0): BlockLimits(48, 32, 100 << 10),
 }
 
 
 @dataclass(frozen=True)
-class Resources:
+class KernelResources:
     """Registers of a thread, bytes of shared memory of a block, and bytes of a thread's stack and spills."""
 
     registers: int
@@ -70,7 +70,7 @@ class Resources:
         return blocks * warps / limits.warps
 
 
-def parse(log: str) -> Resources:
+def parse(log: str) -> KernelResources:
     """The resources in a log of `ptxas -v`. Raises CompileError where there are none."""
 
     def found(pattern: str) -> int:
@@ -81,7 +81,7 @@ def parse(log: str) -> Resources:
     if not registers:
         raise CompileError(f"registers are counted by ptxas, which has not seen this kernel: {log.strip()}")
     spills = found(r"(\d+) bytes spill stores") + found(r"(\d+) bytes spill loads")
-    return Resources(registers, found(r"(\d+) bytes smem"), found(r"(\d+) bytes stack frame"), spills)
+    return KernelResources(registers, found(r"(\d+) bytes smem"), found(r"(\d+) bytes stack frame"), spills)
 
 
 def resource_rows(listing: Any, **sizes: int) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from ...loops.expressions import Axis, Expr, Index
 from ...loops.kernels import Kernel, address
 from ...shapes import Dim, divide, nominal, product
 from .contraction import Tiled, matrices, plan_tile
-from .tensor_cores import Tensor, plan_tensor
+from .tensor_cores import TensorCoreTiled, plan_tensor_cores
 
 THREADS = 256
 WARP = 32
@@ -69,7 +69,7 @@ class PerStrip:
         return f"block per {WARP} points of {_names(self.axes)}: reductions shared by {self.threads // WARP} warps"
 
 
-Schedule = PerThread | PerGroup | PerStrip | Tiled | Tensor
+Schedule = PerThread | PerGroup | PerStrip | Tiled | TensorCoreTiled
 
 
 @dataclass(frozen=True)
@@ -98,9 +98,9 @@ def launch(s: Schedule) -> Launch:
     )
 
 
-def _sums(s: Tiled | Tensor) -> int:
+def _sums(s: Tiled | TensorCoreTiled) -> int:
     """Sums in a thread's registers."""
-    return s.tile.sums if isinstance(s, Tensor) else s.tile.high * s.tile.wide
+    return s.tile.sums if isinstance(s, TensorCoreTiled) else s.tile.high * s.tile.wide
 
 
 def _names(axes: Iterable[Axis]) -> str:
@@ -114,10 +114,10 @@ def _runs(runs: Sequence[Sequence[Axis]]) -> str:
 # ---------------------------------------------------------------- the choice
 
 
-def plan(kernel: Kernel, precision: str = "float32") -> Schedule:
+def plan_schedule(kernel: Kernel, precision: str = "float32") -> Schedule:
     """The schedule for a kernel under its buffers' orders, its products of matrices in `precision`."""
     found = matrices(kernel)
-    tiled = (plan_tensor(found, precision) or plan_tile(found)) if found else None
+    tiled = (plan_tensor_cores(found, precision) or plan_tile(found)) if found else None
     if tiled is not None:
         return tiled
     order = by_stride(kernel)

@@ -20,8 +20,8 @@ from ..base import Compiled, Options, Target
 from . import build
 from .costs import seconds
 from .parts import divided
-from .printer import Source, print_kernel
-from .schedule import plan
+from .printer import CudaSource, print_kernel
+from .schedule import plan_schedule
 from .tensor_cores import check_precision
 
 MEMORY = Memory(768 << 10, 12 << 20, 24.0, 10.0, 2.0)
@@ -55,9 +55,9 @@ class Cuda(Target):
         return seconds(kernel, self.options.precision)
 
     def scheduled(self, kernel: Kernel) -> Kernel:
-        return replace(kernel, schedule=plan(kernel, self.options.precision))
+        return replace(kernel, schedule=plan_schedule(kernel, self.options.precision))
 
-    def print(self, kernel: Kernel) -> Source:
+    def print(self, kernel: Kernel) -> CudaSource:
         return print_kernel(kernel, kernel.schedule)
 
     def environment(self) -> str:

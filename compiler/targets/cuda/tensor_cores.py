@@ -38,7 +38,7 @@ def check_precision(precision: str) -> None:
 
 
 @dataclass(frozen=True)
-class Block:
+class TensorCoreTile:
     """A block's tile of `rows` x `columns` results, `depth` terms at a time with `stages` of them in shared memory;
     each warp has `high` x `wide` of it."""
 
@@ -60,7 +60,7 @@ class Block:
 
 
 BLOCKS = tuple(
-    Block(*each)
+    TensorCoreTile(*each)
     for each in (
         (128, 128, 16, 64, 32, 2),
         (128, 64, 16, 32, 32, 3),
@@ -74,7 +74,7 @@ BLOCKS = tuple(
 
 
 @dataclass(frozen=True)
-class Panel:
+class SharedPanel:
     """How an operand lies in shared memory: `size` rows (or columns) by `depth` terms, the one that it is contiguous
     along innermost. `vector` elements are copied at a time without passing through registers; 0: each element is
     computed by a thread, which stores it."""
@@ -105,13 +105,13 @@ def _next(size: int, by: int, rest: int) -> int:
 
 
 @dataclass(frozen=True)
-class Tensor(Product):
+class TensorCoreTiled(Product):
     """A block for every tile of rows and columns of every point of `batch`, on tensor cores in `precision`."""
 
-    tile: Block
+    tile: TensorCoreTile
     precision: str
-    a_panel: Panel
-    b_panel: Panel
+    a_panel: SharedPanel
+    b_panel: SharedPanel
 
     @property
     def shared_bytes(self) -> int:
@@ -131,7 +131,7 @@ class Tensor(Product):
         )
 
 
-def plan_tensor(found: Product, precision: str) -> Tensor | None:
+def plan_tensor_cores(found: Product, precision: str) -> TensorCoreTiled | None:
     """The product on tensor cores; None for other dtypes, and where other forms are faster."""
     if precision not in TERMS or found.reduction.dtype != dtypes.FLOAT32:
         return None
@@ -145,14 +145,16 @@ def plan_tensor(found: Product, precision: str) -> Tensor | None:
     panels = [tuple(panel(e, axes, o) for e, axes in ((found.a, found.rows), (found.b, found.columns))) for o in orders]
     best = max(range(len(orders)), key=lambda i: sum(p.vector for p in panels[i]))
     a, b = panels[best]
-    return Tensor(**vars(replace(found, summed=orders[best])), tile=tile, precision=precision, a_panel=a, b_panel=b)
+    return TensorCoreTiled(
+        **vars(replace(found, summed=orders[best])), tile=tile, precision=precision, a_panel=a, b_panel=b
+    )
 
 
-def _blocks(t: Block, points: int, m: int, n: int) -> int:
+def _blocks(t: TensorCoreTile, points: int, m: int, n: int) -> int:
     return points * math.ceil(m / t.rows) * math.ceil(n / t.columns)
 
 
-def _cost(t: Block, points: int, m: int, n: int) -> float:
+def _cost(t: TensorCoreTile, points: int, m: int, n: int) -> float:
     """Multiply-adds, padding included, by the loads from shared memory and from the level-2 cache that each needs, and
     by how much of the GPU stays idle."""
     down, along = t.high // FRAGMENT_ROWS, t.wide // FRAGMENT_COLUMNS
@@ -165,15 +167,15 @@ def _cost(t: Block, points: int, m: int, n: int) -> float:
 # ---------------------------------------------------------------- how an operand comes to shared memory
 
 
-def panel(operand: Expr, axes: tuple[Axis, ...], summed: tuple[Axis, ...]) -> Panel:
+def panel(operand: Expr, axes: tuple[Axis, ...], summed: tuple[Axis, ...]) -> SharedPanel:
     """The better of the two ways round: contiguous copies first, then along what lies contiguous in memory."""
 
-    def worth(found: Panel) -> tuple[int, bool]:
+    def worth(found: SharedPanel) -> tuple[int, bool]:
         last = summed[-1] if found.along_terms else axes[-1]
         return found.vector, any(address(e).coefficient(last) == 1 for e in loops.loads([operand]))
 
     return max(
-        (Panel(operand, axes, way, _vector(operand, summed if way else axes)) for way in (True, False)), key=worth
+        (SharedPanel(operand, axes, way, _vector(operand, summed if way else axes)) for way in (True, False)), key=worth
     )
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from ...loops.kernels import address
 from ...shapes import Dim, product
 from .schedule import WARP
-from .tensor_cores import FRAGMENT_COLUMNS, FRAGMENT_ROWS, TERMS, Panel, Tensor, copied
+from .tensor_cores import FRAGMENT_COLUMNS, FRAGMENT_ROWS, TERMS, SharedPanel, TensorCoreTiled, copied
 from .tile_printer import place_block
 from .writer import CudaWriter
 
@@ -25,7 +25,7 @@ ALIGNMENT = 16
 UNROLLED = 32  # sums in one loop of the epilogue
 
 
-def print_tensor(s: Tensor, w: CudaWriter) -> None:
+def print_tensor(s: TensorCoreTiled, w: CudaWriter) -> None:
     """The whole kernel."""
     t = s.tile
     m, n, k = (w.names.size(product(x.extent for x in axes)) for axes in (s.rows, s.columns, s.summed))
@@ -57,7 +57,7 @@ def print_tensor(s: Tensor, w: CudaWriter) -> None:
     _epilogue(s, w, m, n)
 
 
-def _place_lane(s: Tensor, w: CudaWriter) -> None:
+def _place_lane(s: TensorCoreTiled, w: CudaWriter) -> None:
     """The warp's part of the tile, and the lane's of a fragment."""
     across = s.tile.columns // s.tile.wide
     w.line(f"down = t // {WARP} // {across} * {s.tile.high}")
@@ -69,7 +69,7 @@ def _place_lane(s: Tensor, w: CudaWriter) -> None:
 class Side:
     """One operand: its panel, and its names in the source ("a" with rows "m", "b" with columns "n")."""
 
-    def __init__(self, schedule: Tensor, panel: Panel, name: str, side: str, size: int) -> None:
+    def __init__(self, schedule: TensorCoreTiled, panel: SharedPanel, name: str, side: str, size: int) -> None:
         self.schedule, self.panel, self.name, self.side, self.size = schedule, panel, name, side, size
         t = schedule.tile
         self.depth, self.threads = t.depth, t.threads
@@ -137,7 +137,7 @@ def _whole(extent: Dim, size: int) -> bool:
     return isinstance(extent, int) and extent % size == 0
 
 
-def _multiply(s: Tensor, sides: tuple[Side, Side], w: CudaWriter) -> None:
+def _multiply(s: TensorCoreTiled, sides: tuple[Side, Side], w: CudaWriter) -> None:
     """Fragments of one stage, and their products. Any order of terms will do that both operands share: a word of two
     bfloat16 has the terms quad and quad + 4, so that a warp's loads are in 32 banks in either precision."""
     t, terms = s.tile, TERMS[s.precision]
@@ -157,7 +157,7 @@ def _multiply(s: Tensor, sides: tuple[Side, Side], w: CudaWriter) -> None:
             w.line(f"mma_{s.precision}(acc, (y * {along} + z) * 4, a_part, y * 4, b_part, z * 2)")
 
 
-def _rounded(s: Tensor, side: Side, row: str, half: int) -> str:
+def _rounded(s: TensorCoreTiled, side: Side, row: str, half: int) -> str:
     """One word of a fragment: a term in tf32, or two in bfloat16."""
     if s.precision == "tf32":
         return f"round_tf32({side.element(row, f'first + quad + {4 * half}')})"
@@ -165,7 +165,7 @@ def _rounded(s: Tensor, side: Side, row: str, half: int) -> str:
     return f"pack_bfloat16({pair})"
 
 
-def _epilogue(s: Tensor, w: CudaWriter, m: str, n: str) -> None:
+def _epilogue(s: TensorCoreTiled, w: CudaWriter, m: str, n: str) -> None:
     """What is made of the sums: a lane has two neighbouring columns in two rows of each fragment. A loop over more
     than some of them would not be unrolled, and the sums would leave the registers."""
     down, along = 2 * s.tile.high // FRAGMENT_ROWS, 2 * s.tile.wide // FRAGMENT_COLUMNS

@@ -13,7 +13,7 @@ from .... import runtime
 from ....runtime.sizes import Poly
 from ... import dtypes
 from ...loops.kernels import Buffer
-from ...lowering.kernel_order import Plan
+from ...lowering.kernel_order import MemoryPlan
 from ...shapes import poly
 from ..base import Planned, Source
 from .store import symbol
@@ -22,7 +22,7 @@ from .store import symbol
 def artefact(
     name: str,
     planned: Planned,
-    order: Plan,
+    order: MemoryPlan,
     sources: Sequence[Source],
     keys: Sequence[str],
     cycles: Sequence[tuple[float, Poly] | None],

@@ -64,7 +64,7 @@ def table(program: Any, **sizes: int) -> str:
 
 
 @dataclass(frozen=True)
-class Limits:
+class Roofline:
     """What the machine does at most on the threads a program uses: flops and bytes per second; `cycle` is the seconds
     of the cost model's cycle, one vector multiply-add of one thread."""
 
@@ -74,7 +74,7 @@ class Limits:
     cycle: float
 
 
-def profile_rows(program: Any, seconds: Sequence[float], limits: Limits, **sizes: int) -> list[dict[str, Any]]:
+def profile_rows(program: Any, seconds: Sequence[float], limits: Roofline, **sizes: int) -> list[dict[str, Any]]:
     """`rows` with each kernel's measured seconds, the cost model's prediction, GFLOP/s, GB/s and part of the roofline.
 
     The roofline is the longer of flops at the peak and bytes from main memory; `roofline` is its part of the measured
@@ -90,7 +90,7 @@ def profile_rows(program: Any, seconds: Sequence[float], limits: Limits, **sizes
     return out
 
 
-def profile_table(measured: Sequence[dict[str, Any]], limits: Limits) -> str:
+def profile_table(measured: Sequence[dict[str, Any]], limits: Roofline) -> str:
     """`profile_rows` as text, with totals and the limits below."""
     cells = [("#", "kernel", "us", "predicted", "GFLOP/s", "GB/s", "roofline", "schedule")]
     total = {key: sum(r[key] for r in measured) for key in ("seconds", "predicted", "flops", "bytes", "bound")}

@@ -109,7 +109,7 @@ def load(identity: Identity, stored_object: Callable[[str], bytes | None]) -> Bu
     for position, array in arrays.items():
         buffers[position] = replace(buffers[position], data=identity.arrays[array])
     program = replace(program, buffers=tuple(buffers), objects=objects)
-    return program, Listing(infos, identity.lines), [identity.states[i] for i in states], trace
+    return program, SavedKernels(infos, identity.lines), [identity.states[i] for i in states], trace
 
 
 def keep(
@@ -127,7 +127,7 @@ def keep(
     kernel_cache().store(identity.key, (bare, [index[id(s)] for s in states], arrays, packed, trace))
 
 
-class Listing(Sequence[KernelInfo]):
+class SavedKernels(Sequence[KernelInfo]):
     """The kernels of a stored program, unpacked when they are first looked at."""
 
     def __init__(self, packed: bytes, lines: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from ....loops.functions import FUNCTIONS, Function, Inline, Instruction, Library, Own
+from ....loops.functions import FUNCTIONS, Function, Inline, Instruction, LibraryCall, Own
 from ....loops.philox import PHILOX_MULTIPLIERS, PHILOX_ROUNDS, PHILOX_WEYL
 from ...shared.saturate import BITS, PREFIX, emit_saturated
 from . import scalar
@@ -285,7 +285,7 @@ def _made(name: str, function: Function) -> Any:
         return _polynomial(name, getattr(scalar, form.name), function.arity)
     if isinstance(form, Instruction):
         return _llvm(name, form.name)
-    if isinstance(form, Library):
+    if isinstance(form, LibraryCall):
         return _library_function(name, form.name, function.arity)
     return OWN[name] if isinstance(form, Own) else None
 

@@ -55,21 +55,21 @@ class Unsupported(Exception):
     """A construct that printed kernels do not have."""
 
 
-class Value(NamedTuple):
+class TypedValue(NamedTuple):
     """A Numba type and the LLVM value of that type."""
 
     type: types.Type
     llvm: Any
 
 
-def number(value: Any) -> Value:
+def number(value: Any) -> TypedValue:
     """A number of the text."""
     if isinstance(value, bool):
-        return Value(types.boolean, ir.Constant(memory.I1, int(value)))
+        return TypedValue(types.boolean, ir.Constant(memory.I1, int(value)))
     if isinstance(value, int) and -(2**63) <= value < 2**63:
-        return Value(types.int64, ir.Constant(I64, value))
+        return TypedValue(types.int64, ir.Constant(I64, value))
     if isinstance(value, float):
-        return Value(types.float64, ir.Constant(ir.DoubleType(), value))
+        return TypedValue(types.float64, ir.Constant(ir.DoubleType(), value))
     raise Unsupported(f"the constant {value!r}")
 
 
@@ -87,7 +87,7 @@ class Operations:
     def __init__(self, builder: ir.IRBuilder) -> None:
         self.builder = builder
 
-    def cast(self, value: Value, wanted: types.Type) -> Any:
+    def cast(self, value: TypedValue, wanted: types.Type) -> Any:
         if value.type == wanted or isinstance(wanted, types.Literal):
             return value.llvm
         try:
@@ -95,17 +95,17 @@ class Operations:
         except NumbaError as error:
             raise Unsupported(str(error)) from None
 
-    def load(self, base: Value, index: Value) -> Value:
+    def load(self, base: TypedValue, index: TypedValue) -> TypedValue:
         """An element of a buffer, or a member of a tuple."""
         if isinstance(base.type, types.UniTuple) and isinstance(index.llvm, ir.Constant):
-            return Value(base.type.dtype, self.builder.extract_value(base.llvm, index.llvm.constant))
+            return TypedValue(base.type.dtype, self.builder.extract_value(base.llvm, index.llvm.constant))
         if not isinstance(base.type, Pointer) or not isinstance(index.type, types.Integer):
             raise Unsupported("an element of anything but a buffer")
         element: Any = base.type.element
         sig = signature(element, base.type, index.type)
-        return Value(element, memory.load_element(cpu(), self.builder, sig, (base.llvm, index.llvm)))
+        return TypedValue(element, memory.load_element(cpu(), self.builder, sig, (base.llvm, index.llvm)))
 
-    def store(self, base: Value, index: Value, value: Value) -> None:
+    def store(self, base: TypedValue, index: TypedValue, value: TypedValue) -> None:
         if not isinstance(base.type, Pointer) or not isinstance(index.type, types.Integer):
             raise Unsupported("an assignment to an element of anything but a buffer")
         element: Any = base.type.element
@@ -113,30 +113,30 @@ class Operations:
         memory.store_element(cpu(), self.builder, sig, (base.llvm, index.llvm, self.cast(value, element)))
 
     # ------------------------------------------------------------ operators
-    def binary(self, op: type, a: Value, b: Value) -> Value:
+    def binary(self, op: type, a: TypedValue, b: TypedValue) -> TypedValue:
         if a.type == b.type == types.int64:
             if op in WHOLE:
-                return Value(types.int64, getattr(self.builder, WHOLE[op])(a.llvm, b.llvm, flags=("nsw",)))
+                return TypedValue(types.int64, getattr(self.builder, WHOLE[op])(a.llvm, b.llvm, flags=("nsw",)))
             if op in (ast.FloorDiv, ast.Mod):
-                return Value(types.int64, self._divided(op, a.llvm, b.llvm))
+                return TypedValue(types.int64, self._divided(op, a.llvm, b.llvm))
         if a.type == b.type and a.type in FLOATS and op in REAL:
-            return Value(a.type, getattr(self.builder, REAL[op])(a.llvm, b.llvm))
+            return TypedValue(a.type, getattr(self.builder, REAL[op])(a.llvm, b.llvm))
         return self._by_numba(op, a, b)
 
-    def wrapped(self, called: Any, op: type, a: Value, b: Value) -> Value:
+    def wrapped(self, called: Any, op: type, a: TypedValue, b: TypedValue) -> TypedValue:
         """A function of the result of an operator. `int32(a + b)` of two of that dtype is computed in it and wraps
         around, as values of a program do; what is not written so is an index, which never leaves its 64 bits."""
         wanted = getattr(types, called.__name__, None) if isinstance(called, type) else None
         if isinstance(wanted, types.Integer) and a.type == b.type == wanted and op in WHOLE:
-            return Value(wanted, getattr(self.builder, WHOLE[op])(a.llvm, b.llvm))
+            return TypedValue(wanted, getattr(self.builder, WHOLE[op])(a.llvm, b.llvm))
         return self.call(called, [self.binary(op, a, b)])
 
-    def accumulated(self, a: Value, b: Value) -> Value:
+    def accumulated(self, a: TypedValue, b: TypedValue) -> TypedValue:
         """a + b where a is a running sum."""
         total = self.binary(ast.Add, a, b)
-        return Value(total.type, allow(total.llvm))
+        return TypedValue(total.type, allow(total.llvm))
 
-    def compared(self, op: type, a: Value, b: Value) -> Any:
+    def compared(self, op: type, a: TypedValue, b: TypedValue) -> Any:
         if a.type == b.type == types.int64 and op in COMPARED:
             return self.builder.icmp_signed(COMPARED[op], a.llvm, b.llvm)
         if a.type == b.type and a.type in FLOATS and op in COMPARED:
@@ -147,11 +147,11 @@ class Operations:
             raise Unsupported("a comparison that is not a bool")
         return result.llvm
 
-    def unary(self, op: type, x: Value) -> Value:
+    def unary(self, op: type, x: TypedValue) -> TypedValue:
         if op is ast.USub and isinstance(x.llvm, ir.Constant) and x.type != types.boolean:
-            return Value(x.type, ir.Constant(x.llvm.type, -x.llvm.constant))
+            return TypedValue(x.type, ir.Constant(x.llvm.type, -x.llvm.constant))
         if op is ast.Not and x.type == types.boolean:
-            return Value(types.boolean, self.builder.not_(x.llvm))
+            return TypedValue(types.boolean, self.builder.not_(x.llvm))
         return self._by_numba(op, x)
 
     def _divided(self, op: type, a: Any, b: Any) -> Any:
@@ -167,24 +167,24 @@ class Operations:
             return builder.add(rest, builder.select(down, b, zero))
         return builder.sub(builder.sdiv(a, b), builder.zext(down, I64))
 
-    def _by_numba(self, op: type, *args: Value) -> Value:
+    def _by_numba(self, op: type, *args: TypedValue) -> TypedValue:
         """An operator as Numba types and generates it."""
         if op not in OPERATORS:
             raise Unsupported(op.__name__)
         sig, emit = _operator(OPERATORS[op], tuple(each.type for each in args))
-        return Value(sig.return_type, emit(self.builder, tuple(map(self.cast, args, sig.args))))
+        return TypedValue(sig.return_type, emit(self.builder, tuple(map(self.cast, args, sig.args))))
 
     # ------------------------------------------------------------ calls
-    def call(self, called: Any, args: Sequence[Value]) -> Value:
+    def call(self, called: Any, args: Sequence[TypedValue]) -> TypedValue:
         """A cast by the name of a dtype, or an intrinsic."""
         if isinstance(called, type) and issubclass(called, np.generic) and len(args) == 1:
             return self._converted(called, args[0])
         if not hasattr(called, "_prefer_literal"):
             raise Unsupported(f"a call of {called}")
         sig, emit = _intrinsic(called, tuple(map(_literal, args) if called._prefer_literal else (x.type for x in args)))
-        return Value(sig.return_type, emit(cpu(), self.builder, sig, tuple(map(self.cast, args, sig.args))))
+        return TypedValue(sig.return_type, emit(cpu(), self.builder, sig, tuple(map(self.cast, args, sig.args))))
 
-    def extreme(self, name: str, args: Sequence[Value]) -> Value:
+    def extreme(self, name: str, args: Sequence[TypedValue]) -> TypedValue:
         """Python's `min` or `max` of integers."""
         if len(args) < 2 or any(each.type != types.int64 for each in args):
             raise Unsupported(f"{name} of anything but integers")
@@ -192,16 +192,16 @@ class Operations:
         for each in args[1:]:
             better = self.builder.icmp_signed("<" if name == "min" else ">", each.llvm, best)
             best = self.builder.select(better, each.llvm, best)
-        return Value(types.int64, best)
+        return TypedValue(types.int64, best)
 
-    def _converted(self, dtype: type, x: Value) -> Value:
+    def _converted(self, dtype: type, x: TypedValue) -> TypedValue:
         wanted = getattr(types, dtype.__name__)
         if wanted in FLOATS and isinstance(x.llvm, ir.Constant):
-            return Value(wanted, ir.Constant(cpu().get_value_type(wanted), float(dtype(x.llvm.constant))))
-        return Value(wanted, self.cast(x, wanted))
+            return TypedValue(wanted, ir.Constant(cpu().get_value_type(wanted), float(dtype(x.llvm.constant))))
+        return TypedValue(wanted, self.cast(x, wanted))
 
 
-def _literal(value: Value) -> types.Type:
+def _literal(value: TypedValue) -> types.Type:
     """The type of a value; of an integer that stands in the text, the integer's own."""
     if value.type == types.int64 and isinstance(value.llvm, ir.Constant):
         return types.literal(value.llvm.constant)

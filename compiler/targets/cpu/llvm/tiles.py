@@ -42,7 +42,7 @@ Body = Callable[[ir.Value, ir.Value, Values], Values]
 
 
 @dataclass(frozen=True)
-class Tile:
+class TileCode:
     """The shape of a tile; `columns` counts vectors in an outer tile and single columns in a dot tile."""
 
     kind: str
@@ -76,12 +76,12 @@ def outer_tile(
     dtype: str, rows: int, vectors: int, loops: int, *, masked: bool = True, accumulate: bool = False
 ) -> Any:
     """The intrinsic of an outer tile."""
-    return _intrinsic(Tile("outer", dtype, rows, vectors, loops, not masked, accumulate))
+    return _intrinsic(TileCode("outer", dtype, rows, vectors, loops, not masked, accumulate))
 
 
 def dot_tile(dtype: str, rows: int, cols: int, loops: int, *, accumulate: bool = False) -> Any:
     """The intrinsic of a dot tile."""
-    return _intrinsic(Tile("dot", dtype, rows, cols, loops, False, accumulate))
+    return _intrinsic(TileCode("dot", dtype, rows, cols, loops, False, accumulate))
 
 
 def named(name: str) -> Any:
@@ -90,11 +90,11 @@ def named(name: str) -> Any:
     if match is None:
         raise ValueError(f"{name!r} names no tile; a tile is named like outer_tile_8x2_3_f32 or dot_tile_4x4_1_f32_add")
     kind, rows, columns, loops, short, full, add = match.groups()
-    return _intrinsic(Tile(kind, DTYPES[short], int(rows), int(columns), int(loops), bool(full), bool(add)))
+    return _intrinsic(TileCode(kind, DTYPES[short], int(rows), int(columns), int(loops), bool(full), bool(add)))
 
 
 @cache
-def _intrinsic(tile: Tile) -> Any:
+def _intrinsic(tile: TileCode) -> Any:
     """One intrinsic for each shape; cached, since Numba registers every one it is given."""
     names = tile.arguments
 
@@ -118,7 +118,7 @@ def _intrinsic(tile: Tile) -> Any:
     return intrinsic(typed)
 
 
-def _emitter(tile: Tile, kinds: dict[str, Any]) -> Any:
+def _emitter(tile: TileCode, kinds: dict[str, Any]) -> Any:
     if tile.kind == "dot":
         return _Dot
     if tile.loops and target().pairs and kinds["a"].dtype == kinds["b"].dtype == "bfloat16":
@@ -211,7 +211,9 @@ class Emitter:
 class _Tile(Emitter):
     """What both kinds of tile share: counted loops around accumulators in registers."""
 
-    def __init__(self, tile: Tile, builder: ir.IRBuilder, kinds: dict[str, Any], values: dict[str, ir.Value]) -> None:
+    def __init__(
+        self, tile: TileCode, builder: ir.IRBuilder, kinds: dict[str, Any], values: dict[str, ir.Value]
+    ) -> None:
         super().__init__(tile.dtype, builder, kinds, values)
         self.tile = tile
 

@@ -18,7 +18,7 @@ from llvmlite import ir
 from numba.core import types
 
 from . import accumulation
-from .operations import Operations, Unsupported, Value, cpu, number
+from .operations import Operations, TypedValue, Unsupported, cpu, number
 from .pointers import I64
 
 
@@ -52,10 +52,10 @@ class _Walk:
         self.entry = ir.IRBuilder(function.append_basic_block("entry"))
         self.builder = ir.IRBuilder(function.append_basic_block("start"))
         self.do = Operations(self.builder)
-        self.scopes: list[dict[str, Value]] = [
-            {each: Value(types.int64, value) for each, value in zip(parameters, function.args)}
+        self.scopes: list[dict[str, TypedValue]] = [
+            {each: TypedValue(types.int64, value) for each, value in zip(parameters, function.args)}
         ]
-        self.places: dict[str, Value] = {}
+        self.places: dict[str, TypedValue] = {}
         self.changed: set[str] = set()
 
     def run(self, function: ast.FunctionDef) -> None:
@@ -97,12 +97,12 @@ class _Walk:
         else:
             raise Unsupported("an assignment to several targets")
 
-    def bind(self, name: str, value: Value) -> None:
+    def bind(self, name: str, value: TypedValue) -> None:
         if name not in self.changed:
             self.scopes[-1][name] = value
             return
         if name not in self.places:
-            self.places[name] = Value(value.type, self.entry.alloca(value.llvm.type, name=name))
+            self.places[name] = TypedValue(value.type, self.entry.alloca(value.llvm.type, name=name))
         place = self.places[name]
         if place.type != value.type:
             raise Unsupported(f"{name} of several types")
@@ -123,7 +123,7 @@ class _Walk:
         b.cbranch(b.icmp_signed("<", i, last), inside, after)
         b.position_at_end(inside)
         self.scopes.append({})
-        self.bind(target.id, Value(types.int64, i))
+        self.bind(target.id, TypedValue(types.int64, i))
         self.body(statement.body)
         self.scopes.pop()
         i.add_incoming(first, before)
@@ -170,7 +170,7 @@ class _Walk:
         self.branch(test.values[-1], yes, no)
 
     # ------------------------------------------------------------ expressions
-    def value(self, e: ast.expr) -> Value:
+    def value(self, e: ast.expr) -> TypedValue:
         if isinstance(e, ast.Constant):
             return number(e.value)
         if isinstance(e, ast.Name):
@@ -189,10 +189,10 @@ class _Walk:
             return self.choice(e)
         raise Unsupported(type(e).__name__)
 
-    def named(self, name: str) -> Value:
+    def named(self, name: str) -> TypedValue:
         if name in self.places:
             place = self.places[name]
-            return Value(place.type, self.builder.load(place.llvm))
+            return TypedValue(place.type, self.builder.load(place.llvm))
         for scope in reversed(self.scopes):
             if name in scope:
                 return scope[name]
@@ -200,16 +200,16 @@ class _Walk:
             return number(self.names[name])
         raise Unsupported(f"the name {name}")
 
-    def compare(self, e: ast.Compare) -> Value:
+    def compare(self, e: ast.Compare) -> TypedValue:
         """Each value is computed once, and all of them: comparisons of a chain have no effects."""
         terms = [self.value(each) for each in (e.left, *e.comparators)]
         results = [self.do.compared(type(op), a, b) for op, a, b in zip(e.ops, terms, terms[1:])]
         total = results[0]
         for each in results[1:]:
             total = self.builder.and_(total, each)
-        return Value(types.boolean, total)
+        return TypedValue(types.boolean, total)
 
-    def choice(self, e: ast.IfExp) -> Value:
+    def choice(self, e: ast.IfExp) -> TypedValue:
         """`a if condition else b`, of which one is computed."""
         b = self.builder
         yes, no, after = (b.append_basic_block(each) for each in ("yes", "no", "chosen"))
@@ -226,9 +226,9 @@ class _Walk:
         chosen = b.phi(first.llvm.type)
         for value, block in results:
             chosen.add_incoming(value.llvm, block)
-        return Value(first.type, chosen)
+        return TypedValue(first.type, chosen)
 
-    def call(self, e: ast.Call) -> Value:
+    def call(self, e: ast.Call) -> TypedValue:
         name = _name(e.func)
         if e.keywords or (name not in self.names and name not in ("min", "max")):
             raise Unsupported(f"a call of {ast.unparse(e.func)}")
