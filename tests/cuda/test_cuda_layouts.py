@@ -35,13 +35,18 @@ def buffers(operand):
     return [load.data[0] for load in loops.loads([operand])]
 
 
+def in_memory(b):
+    """The sizes of a buffer's axes, outermost in memory first, and without those of size 1, which have no place."""
+    return tuple(b.shape[i] for i in b.order if b.shape[i] != 1)
+
+
 def test_a_tensor_between_convolutions_has_its_channels_last():
     inputs, y = two_convolutions()
     kernels = run(inputs, [y], whole_numbers(inputs), "tf32", 0)
-    between = [b for k in kernels for b in k.kernel.reads() if b.kind == "temp" and b.shape == (4, 32, 12, 12)]
-    assert {b.order for b in between} == {(0, 2, 3, 1)}
+    between = {b for k in kernels for b in k.kernel.reads() if b.kind == "temp" and sorted(in_memory(b))[-1] == 32}
+    assert [in_memory(b) for b in between] == [(4, 12, 12, 32)]
     last = [k.schedule for k in kernels if isinstance(k.schedule, TensorCoreTiled)][-1]
-    images = next(p for p in (last.a_panel, last.b_panel) if (4, 32, 12, 12) in [b.shape for b in buffers(p.operand)])
+    images = next(p for p in (last.a_panel, last.b_panel) if between & set(buffers(p.operand)))
     assert (images.vector, images.along_terms) == (4, True)
 
 
