@@ -87,7 +87,8 @@ class Contender:
     def runner(self, setup: Setup) -> Runner:
         """The contender with the network built and its weights in place, nothing run yet."""
         found: Any = import_module(f".{self.module}", __package__)
-        return found.build(self, setup)
+        result: Runner = found.build(self, setup)
+        return result
 
 
 CONTENDERS = (

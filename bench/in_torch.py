@@ -24,7 +24,8 @@ def loaded(setup: Setup) -> nn.Module:
     for module in net.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
-    return net
+    built: nn.Module = net
+    return built
 
 
 class Torch:

@@ -91,7 +91,8 @@ class Ours:
         result = self._call()
         if self.setup.training:
             return np.atleast_1d(result)
-        return result[0] if self.many else result
+        last: np.ndarray = result[0] if self.many else result
+        return last
 
     def repeat(self, calls: int) -> None:
         for _ in range(calls):

@@ -31,7 +31,8 @@ def check(dtype: object) -> str:
         name = str(dtype)
     if name not in ITEMSIZE:
         raise DTypeError(f"dtype {name!r} is not supported; use one of {', '.join(_ORDER)}")
-    return name
+    result: str = name
+    return result
 
 
 def is_float(dtype: str) -> bool:

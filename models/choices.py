@@ -45,7 +45,8 @@ def loss_of(given: Any) -> Callable[..., Any]:
     """The loss given: a function (outputs, targets) -> scalar, or the name of one. Raises SettingError else."""
     if isinstance(given, str):
         return losses.named(given)
-    return function('Trainer: the loss, where it is not a name such as "mse",', given)
+    result: Callable[..., Any] = function('Trainer: the loss, where it is not a name such as "mse",', given)
+    return result
 
 
 def device_of(given: Any) -> str:

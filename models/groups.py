@@ -36,7 +36,7 @@ class Group:
     def __post_init__(self) -> None:
         if not callable(self.match):
             several = isinstance(self.match, Sequence) and not isinstance(self.match, str)
-            patterns = tuple(self.match) if several else (self.match,)  # type: ignore[arg-type]
+            patterns = tuple(self.match) if several else (self.match,)
             if not patterns or not all(isinstance(p, str) for p in patterns):
                 raise SettingError(f"Group: names are chosen by patterns such as '*.bias', not {self.match!r}")
             object.__setattr__(self, "match", patterns)

@@ -152,7 +152,8 @@ def named(name: str) -> Callable[[Tensor, Tensor], Tensor]:
     functions = [known for known in __all__ if known.islower()]
     if ours not in functions:
         raise SettingError(f"loss: there is no {name!r}; there are mse, {', '.join(functions)}")
-    return globals()[ours]
+    result: Callable[[Tensor, Tensor], Tensor] = globals()[ours]
+    return result
 
 
 def _classes(name: str, scores: Tensor, targets: Tensor) -> int:

@@ -64,7 +64,8 @@ class Recipe:
         """The optimizer for a run of `epochs` (by default the recipe's); `constant` leaves the schedule out."""
         kind = getattr(optimizers, self.optimizer)
         if constant:
-            return kind(self.learning_rate, **self.options)
+            steady: optimizers.Optimizer = kind(self.learning_rate, **self.options)
+            return steady
         warm = round(self.warm_up_epochs * steps_per_epoch)
         left = max(steps_per_epoch * (self.epochs if epochs is None else epochs) - warm, 1)
         rate: Schedule = {
@@ -75,4 +76,5 @@ class Recipe:
             "exponential": Step(self.learning_rate, max(round(self.factor_epochs * steps_per_epoch), 1), self.factor),
             "steps": MultiStep(self.learning_rate, tuple(round(at * left) for at in self.milestones)),
         }[self.schedule]
-        return kind(WarmUp(warm, rate) if warm else rate, **self.options)
+        scheduled: optimizers.Optimizer = kind(WarmUp(warm, rate) if warm else rate, **self.options)
+        return scheduled

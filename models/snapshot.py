@@ -69,7 +69,8 @@ def revive(description: Mapping[str, Any]) -> optimizers.Optimizer:
     rate = _revive_schedule(description["learning_rate"])
     options = dict(description["options"])
     options["groups"] = [optimizers.Group(**g) for g in options.get("groups", ())]
-    return getattr(optimizers, description["kind"])(rate, **options)
+    result: optimizers.Optimizer = getattr(optimizers, description["kind"])(rate, **options)
+    return result
 
 
 def _known(rate: schedules.Schedule) -> bool:
@@ -85,7 +86,8 @@ def _describe_schedule(rate: schedules.Schedule) -> dict[str, Any]:
 
 def _revive_schedule(description: Mapping[str, Any]) -> schedules.Schedule:
     options = {k: _revive_schedule(v) if isinstance(v, dict) else v for k, v in description.items() if k != "kind"}
-    return getattr(optimizers, description["kind"])(**options)
+    result: schedules.Schedule = getattr(optimizers, description["kind"])(**options)
+    return result
 
 
 def identity(model: Model, augment: Augment | None) -> dict[str, Any]:

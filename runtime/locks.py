@@ -20,10 +20,10 @@ LLVM = threading.RLock()
 """Held while LLVM and Numba work, which are for one thread at a time. A fork waits until they rest, a kernel at most,
 because a copy of them taken in the middle of their work would be of no use to the child."""
 
-_short: weakref.WeakSet[threading.RLock] = weakref.WeakSet()  # type: ignore[valid-type]
+_short: weakref.WeakSet[threading.RLock] = weakref.WeakSet()
 
 
-def fork_safe_lock() -> threading.RLock:  # type: ignore[valid-type]
+def fork_safe_lock() -> threading.RLock:
     """A lock, to be held for moments, that a forked child finds open."""
     made = threading.RLock()
     _short.add(made)

@@ -51,13 +51,15 @@ class Attrs:
         raise AttributeError(name)
 
     def items(self) -> tuple[tuple[str, Any], ...]:
-        return self._items
+        result: tuple[tuple[str, Any], ...] = self._items
+        return result
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Attrs) and self._key == other._key
 
     def __hash__(self) -> int:
-        return self._hash
+        result: int = self._hash
+        return result
 
     def __repr__(self) -> str:
         return ", ".join(f"{k}={show(v) if k == 'shape' else v}" for k, v in self._items)

@@ -10,8 +10,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from ...runtime.errors import KernelwrightError
 from .. import dtypes
-from ..errors import DTypeError, KernelwrightError, ShapeError
+from ..errors import DTypeError, ShapeError
 from ..shapes import Dim, Shape, Size, as_index, broadcast, from_user, product, show
 from .bfloat16 import rounded
 from .node import Attrs, Node, location, name_of, set_name, user_location
@@ -213,7 +214,7 @@ def _in_place_of_truth(op: str) -> str:
     return f"{choose}. To ask whether two tensors are the same object, use `is`: any(x is y for y in tensors)"
 
 
-def apply(op_name: str, inputs: Sequence[Any], **attrs: Any) -> Any:
+def apply(op_name: str, inputs: Sequence[Any], **attrs: Any) -> Tensor:
     """The node for `op_name` over `inputs`: infers shape and dtype, and raises the user's error if it cannot."""
     op = OPS[op_name]
     frozen = Attrs(**attrs)
@@ -226,7 +227,8 @@ def apply(op_name: str, inputs: Sequence[Any], **attrs: Any) -> Any:
         wrapped = type(error)(f"{op_name}: {error}\n  operands: {operands}\n  at {user_location()}")
         wrapped.located = True  # type: ignore[attr-defined]
         raise wrapped from None
-    return Tensor.intern(op, tuple(inputs), frozen, shape, dtype)
+    node: Tensor = Tensor.intern(op, tuple(inputs), frozen, shape, dtype)
+    return node
 
 
 class ArrayConstant:

@@ -32,7 +32,8 @@ def variable(name: str, value: Any, dtype: Any = None) -> Tensor:
 def get_value(x: Tensor) -> np.ndarray:
     """A copy of the variable's present value. Raises InputError for what is no variable."""
     _check(x)
-    return x.attrs.state.get()
+    result: np.ndarray = x.attrs.state.get()
+    return result
 
 
 def set_value(x: Tensor, value: Any) -> None:

@@ -373,7 +373,8 @@ def postorder(roots: Iterable[Expr]) -> list[Expr]:
 def indices(expr: Expr) -> tuple[Index, ...]:
     """The index expressions that stand directly in `expr`."""
     if expr.kind == "load":
-        return expr.data[1]
+        result: tuple[Index, ...] = expr.data[1]
+        return result
     if expr.kind == "index":
         return (expr.data,)
     if expr.kind == "guard":

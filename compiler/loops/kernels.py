@@ -74,7 +74,8 @@ def points(shape: Shape) -> tuple[tuple[loops.Axis, ...], tuple[loops.Index, ...
 def address(load: loops.Expr) -> loops.Index:
     """Where a load reads, in elements from the buffer's start."""
     buffer, index = load.data
-    return buffer.address(index)
+    place: loops.Index = buffer.address(index)
+    return place
 
 
 @dataclass(frozen=True, eq=False)

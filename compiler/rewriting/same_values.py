@@ -16,6 +16,7 @@ import numpy as np
 
 from .. import dtypes
 from ..graph import reference
+from ..graph.bfloat16 import given
 from ..graph.node import toposort
 from ..graph.tensor import Tensor
 from ..shapes import Size, value
@@ -86,7 +87,8 @@ def _small(rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> np.n
 
 def _of_one_sign(rng: np.random.Generator, shape: tuple[int, ...], size: float) -> np.ndarray:
     """Of one sign, since sums of both signs may overflow in one order and not in another."""
-    return rng.uniform(0.5, 1.0, shape) * size * rng.choice([-1.0, 1.0])
+    result: np.ndarray = rng.uniform(0.5, 1.0, shape) * size * rng.choice([-1.0, 1.0])
+    return result
 
 
 def _with(rng: np.random.Generator, shape: tuple[int, ...], some: list[float]) -> np.ndarray:
@@ -108,7 +110,7 @@ def _compare(
     rng: np.random.Generator,
     kind: str,
 ) -> str:
-    feed = {x: reference.given(v, x.dtype) for x, v in feed.items()}
+    feed = {x: given(v, x.dtype) for x, v in feed.items()}
     old, new = reference.evaluate(before, feed, env), reference.evaluate(after, feed, env)
     moved = [reference.evaluate(before, _nudged(feed, rng), env, disturb=_disturb(rng)) for _ in range(DISTURBED)]
     for i, y in enumerate(before):
@@ -122,7 +124,8 @@ def _wrong(dtype: str, old: np.ndarray, new: np.ndarray, moved: Sequence[np.ndar
     """Where `new` may not stand for `old`."""
     if not dtypes.is_float(dtype):
         steady = np.all([each == old for each in moved], axis=0)
-        return steady & (old != new)
+        other: np.ndarray = steady & (old != new)
+        return other
     lost = np.isnan(old) & ~np.isnan(new) & (kind == "NaN")
     steady = np.isfinite(old) & np.all(np.isfinite(moved), axis=0)
     with np.errstate(all="ignore"):
@@ -132,7 +135,8 @@ def _wrong(dtype: str, old: np.ndarray, new: np.ndarray, moved: Sequence[np.ndar
         near = TOLERANCE[dtype] * (np.minimum(size, 1.0) if kind not in ("positive", "signed") else 1.0)
         allowed = TOLERANCE[dtype] * np.abs(wide) + 1e-2 * near + 8 * noise[steady].max(initial=0.0) + _tiny(dtype)
         far = ~(np.abs(wide - new) <= allowed)
-    return lost | (steady & far)
+    result: np.ndarray = lost | (steady & far)
+    return result
 
 
 def _nudged(feed: Feed, rng: np.random.Generator) -> Feed:

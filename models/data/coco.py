@@ -118,7 +118,8 @@ def _load(path: Path, keys: tuple[str, ...]) -> dict[str, Any]:
     lacking = [key for key in keys if not isinstance(content, dict) or not isinstance(content.get(key), list)]
     if lacking:
         raise DataError(f"{path}: it has no list of {lacking[0]}, so it is not a file of COCO's annotations")
-    return content
+    result: dict[str, Any] = content
+    return result
 
 
 def _check_present(paths: list[Path], folder: Path, annotations: Path) -> None:

@@ -68,7 +68,8 @@ class Dataset:
 
 def as_images(pixels: np.ndarray) -> np.ndarray:
     """uint8 (n, height, width) as float32 (n, 1, height, width) in [0, 1]."""
-    return np.divide(pixels, np.float32(255), dtype=np.float32)[:, None]
+    result: np.ndarray = np.divide(pixels, np.float32(255), dtype=np.float32)[:, None]
+    return result
 
 
 def _check_arrays(where: str, split: Split) -> None:

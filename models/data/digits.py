@@ -53,7 +53,8 @@ def pack(images: np.ndarray) -> bytes:
     outside = np.flatnonzero((images != 0).sum(axis=(1, 2)) != (boxes != 0).sum(axis=(1, 2)))
     if outside.size:
         raise DataError(f"digits: {outside.size} images have ink outside a box of {BOX}x{BOX}")
-    return tops.tobytes() + lefts.tobytes() + boxes.transpose(0, 2, 1).tobytes()
+    result: bytes = tops.tobytes() + lefts.tobytes() + boxes.transpose(0, 2, 1).tobytes()
+    return result
 
 
 def unpack(data: bytes, count: int) -> np.ndarray:

@@ -40,7 +40,8 @@ def check_shape(shape: Sequence[int], fit: str) -> tuple[int, int, int]:
 
 def decode(path: str | os.PathLike[str], shape: tuple[int, int, int], fit: str = "crop") -> np.ndarray:
     """`decode_bytes` as float32 in [0, 1]."""
-    return np.divide(decode_bytes(path, shape, fit), np.float32(255), dtype=np.float32)
+    result: np.ndarray = np.divide(decode_bytes(path, shape, fit), np.float32(255), dtype=np.float32)
+    return result
 
 
 def decode_bytes(path: str | os.PathLike[str], shape: tuple[int, int, int], fit: str = "crop") -> np.ndarray:

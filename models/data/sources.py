@@ -53,7 +53,8 @@ class InMemory:
         return len(self.images)
 
     def read(self, position: int) -> np.ndarray:
-        return self.images[position]
+        result: np.ndarray = self.images[position]
+        return result
 
     def where(self, position: int) -> str:
         return f"image {position}"

@@ -36,7 +36,8 @@ def _check_points(points: Sequence[Tensor], lead: Shape) -> Shape:
 
 
 def _inside(points: Sequence[np.ndarray], sizes: Sequence[int]) -> np.ndarray:
-    return np.logical_and.reduce([(p >= 0) & (p < size) for p, size in zip(points, sizes)])
+    result: np.ndarray = np.logical_and.reduce([(p >= 0) & (p < size) for p, size in zip(points, sizes)])
+    return result
 
 
 def _numpy_index(x: np.ndarray, points: Sequence[np.ndarray], lead: int) -> tuple[np.ndarray, ...]:

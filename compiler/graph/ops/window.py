@@ -94,12 +94,14 @@ def _lower_pick(node: Tensor, index: Any, read: Any, axis: Any) -> Any:
 
 def _sum_reference(node: Tensor, env: Any, x: np.ndarray) -> np.ndarray:
     spec: Spec = node.attrs.spec
-    return _spread(x, spec.operands[0], spec, env, 0).sum(-1).astype(dtypes.computed(node.dtype), copy=False)
+    sums: np.ndarray = _spread(x, spec.operands[0], spec, env, 0).sum(-1)
+    return sums.astype(dtypes.computed(node.dtype), copy=False)
 
 
 def _max_reference(node: Tensor, env: Any, x: np.ndarray) -> np.ndarray:
     spec: Spec = node.attrs.spec
-    return _spread(x, spec.operands[0], spec, env, _lowest(node.dtype)).max(-1)
+    result: np.ndarray = _spread(x, spec.operands[0], spec, env, _lowest(node.dtype)).max(-1)
+    return result
 
 
 def _argmax_reference(node: Tensor, env: Any, x: np.ndarray) -> np.ndarray:
@@ -108,14 +110,16 @@ def _argmax_reference(node: Tensor, env: Any, x: np.ndarray) -> np.ndarray:
     inside = _spread(np.ones(x.shape, bool), spec.operands[0], spec, env, False)
     chosen = values.argmax(-1)[..., None]
     real = np.take_along_axis(inside, chosen, -1)  # nothing exceeds the padding: the first element that is none
-    return np.where(real, chosen, inside.argmax(-1)[..., None])[..., 0].astype("int32")
+    result: np.ndarray = np.where(real, chosen, inside.argmax(-1)[..., None])[..., 0].astype("int32")
+    return result
 
 
 def _pick_reference(node: Tensor, env: Any, x: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     spec: Spec = node.attrs.spec
     values = _spread(x, spec.operands[0], spec, env, 0)
     hits = _spread(chosen, spec.operands[1], spec, env, -1) == np.arange(values.shape[-1])
-    return np.where(hits, values, 0).sum(-1).astype(dtypes.computed(node.dtype), copy=False)
+    result: np.ndarray = np.where(hits, values, 0).sum(-1).astype(dtypes.computed(node.dtype), copy=False)
+    return result
 
 
 def window_spec(x: Shape, window: Sequence[int], stride: Sequence[int], pads: Sequence[tuple[int, int]]) -> Spec:

@@ -64,7 +64,8 @@ def is_shifted(x: Tensor) -> bool:
     node = x.inputs[1]
     while node.op.kind == "movement" or node.op.name == "stop_gradient" or _kept_finite(node):
         node = node.inputs[0]
-    return node.op.name == "max"
+    result: bool = node.op.name == "max"
+    return result
 
 
 def finite(row: Tensor) -> Tensor:

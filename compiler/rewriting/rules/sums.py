@@ -36,7 +36,8 @@ def _known(x: Tensor, axes: Axes) -> Tensor | None:
             row = spread_row(other, axes)
             total = _known(one, axes) if row is not None and one.op.name == "sub" else None
             if total is not None:
-                return total * row
+                result: Tensor | None = total * row
+                return result
     return None
 
 

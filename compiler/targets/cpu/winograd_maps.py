@@ -140,7 +140,8 @@ def _cost(kernel: Kernel, m: Mapped, lane: Axis) -> float:
     places += [s.buffer.address(s.index) for s in kernel.stores]
     scattered = sum(place.coefficient(lane) not in (0, 1) for place in places)
     moved = 4.0 * sum(_elements(b.shape) for b in [*kernel.reads(), *kernel.writes()])
-    return vectors * (2 * points * size / 9) * OPERATION * EDGE + moved / BYTES_PER_CYCLE + numbers * scattered * FAR
+    computed: float = vectors * (2 * points * size / 9) * OPERATION * EDGE
+    return computed + moved / BYTES_PER_CYCLE + numbers * scattered * FAR
 
 
 def _elements(shape: Iterable[Dim]) -> float:

@@ -104,7 +104,7 @@ def _numba_cuda() -> Any:
     """
     require()
     if not hasattr(np, "row_stack"):
-        np.row_stack = np.vstack  # type: ignore[attr-defined]
+        np.row_stack = np.vstack
     return import_module("numba.cuda")
 
 

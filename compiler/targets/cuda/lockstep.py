@@ -120,7 +120,8 @@ class MemoryAccess:
             first = np.full(self.flat.size, NOBODY, np.int64)
             first[at] = me
             self.reader[at[first[at] != me]] = MANY
-        return self.flat[place]
+        result: np.ndarray = self.flat[place]
+        return result
 
     def store(self, place: np.ndarray, value: np.ndarray) -> None:
         active = self.threads.active()
@@ -191,7 +192,8 @@ class Shared(Global):
         outside = threads.active() & ((local < 0) | (local >= self.count))
         if outside.any():
             raise LockstepError(f"shared array of {self.count} elements used at {int(local[outside][0])}")
-        return local + (threads.blocks - self.first) * self.count
+        result: np.ndarray = local + (threads.blocks - self.first) * self.count
+        return result
 
     def __getitem__(self, place: Any) -> np.ndarray:
         return super().__getitem__(self.within(place))
@@ -208,7 +210,8 @@ class Local:
         self.values = np.tile(_garbage(count, dtype)[:, None], (1, threads.ids.size))
 
     def __getitem__(self, place: int) -> np.ndarray:
-        return self.values[self._place(place)].copy()
+        result: np.ndarray = self.values[self._place(place)].copy()
+        return result
 
     def __setitem__(self, place: int, value: Any) -> None:
         row = self.values[self._place(place)]

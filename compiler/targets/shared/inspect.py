@@ -181,7 +181,8 @@ def find(program: Any, which: str) -> KernelInfo:
     """The kernel of that number or name. Raises CompileError naming those that there are."""
     for i, kernel in enumerate(program.kernels):
         if which in (str(i), kernel.name):
-            return kernel
+            result: KernelInfo = kernel
+            return result
     names = ", ".join(k.name for k in program.kernels)
     raise CompileError(f"there is no kernel {which!r}; there are 0 to {len(program.kernels) - 1}: {names}")
 

@@ -31,4 +31,5 @@ def _unsigned(value: ast.expr) -> ast.expr:
 
 def wrapping(tree: ast.Module) -> ast.Module:
     """The syntax tree of a kernel, changed in place."""
-    return ast.fix_missing_locations(_Wrapping().visit(tree))
+    changed: ast.Module = _Wrapping().visit(tree)
+    return ast.fix_missing_locations(changed)

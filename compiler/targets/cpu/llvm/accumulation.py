@@ -57,7 +57,7 @@ def accumulate(typingctx: Any, a: Any, b: Any) -> Any:
     """a + b, as Numba types it."""
     sig = typingctx.resolve_function_type(operator.add, (types.unliteral(a), types.unliteral(b)), {})
 
-    def generate(context: Any, builder: ir.IRBuilder, outer: Any, args: tuple) -> Any:
+    def generate(context: Any, builder: ir.IRBuilder, outer: Any, args: tuple[Any, ...]) -> Any:
         add: Callable[..., Any] = context.get_function(operator.add, sig)
         return allow(add(builder, args))
 

@@ -25,7 +25,7 @@ _noted: WeakKeyDictionary[ir.Module, list[ir.Block]] = WeakKeyDictionary()
 def masked(typingctx: Any) -> Any:
     """Mark the innermost loop around: its last vector is masked."""
 
-    def emit(context: Any, builder: ir.IRBuilder, sig: Any, args: tuple) -> ir.Value:
+    def emit(context: Any, builder: ir.IRBuilder, sig: Any, args: tuple[Any, ...]) -> ir.Value:
         _noted.setdefault(builder.module, []).append(builder.block)
         return context.get_dummy_value()
 

@@ -59,7 +59,7 @@ def _float_function(name: str, arity: int, emit: Callable[..., ir.Value]) -> Any
         if kind != types.float32:
             kind = types.float64
 
-        def generate(context: Any, builder: ir.IRBuilder, sig: Any, values: tuple) -> ir.Value:
+        def generate(context: Any, builder: ir.IRBuilder, sig: Any, values: tuple[Any, ...]) -> ir.Value:
             return emit(builder, *values)
 
         return kind(*[kind] * len(args)), generate
@@ -133,7 +133,7 @@ def _numeric(name: str, arity: int, emit: Callable[..., ir.Value]) -> Any:
         if kind is None:
             return None
 
-        def generate(context: Any, builder: ir.IRBuilder, sig: Any, values: tuple) -> ir.Value:
+        def generate(context: Any, builder: ir.IRBuilder, sig: Any, values: tuple[Any, ...]) -> ir.Value:
             return emit(builder, getattr(kind, "signed", False), *values)
 
         return kind(*[kind] * len(args)), generate
@@ -161,7 +161,7 @@ def _saturating(dtype: str) -> Any:
         if kind not in (types.float32, types.float64):
             return None
 
-        def generate(context: Any, builder: ir.IRBuilder, sig: Any, values: tuple) -> ir.Value:
+        def generate(context: Any, builder: ir.IRBuilder, sig: Any, values: tuple[Any, ...]) -> ir.Value:
             return emit_saturated(builder, values[0], dtype)
 
         return getattr(types, dtype)(kind), generate
@@ -198,7 +198,7 @@ def where(typingctx: Any, condition: Any, yes: Any, no: Any) -> Any:
     if kind is None:
         return None
 
-    def generate(context: Any, builder: ir.IRBuilder, sig: Any, args: tuple) -> ir.Value:
+    def generate(context: Any, builder: ir.IRBuilder, sig: Any, args: tuple[Any, ...]) -> ir.Value:
         return builder.select(*args)
 
     return kind(types.boolean, kind, kind), generate
@@ -208,7 +208,7 @@ def where(typingctx: Any, condition: Any, yes: Any, no: Any) -> Any:
 def philox(typingctx: Any, c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> Any:
     """Four random uint32 for a counter of four and a key of two: Philox-4x32 of ten rounds."""
 
-    def generate(context: Any, builder: ir.IRBuilder, sig: Any, args: tuple) -> ir.Value:
+    def generate(context: Any, builder: ir.IRBuilder, sig: Any, args: tuple[Any, ...]) -> ir.Value:
         counter, key = list(args[:4]), list(args[4:])
         for _ in range(PHILOX_ROUNDS):
             high0, low0 = _wide_product(builder, counter[0], PHILOX_MULTIPLIERS[0])
@@ -232,7 +232,7 @@ def _wide_product(builder: ir.IRBuilder, a: ir.Value, multiplier: int) -> tuple[
 def bits_to_uniform(typingctx: Any, bits: Any) -> Any:
     """A float32 in [0, 1) from the upper 24 of 32 random bits."""
 
-    def generate(context: Any, builder: ir.IRBuilder, sig: Any, args: tuple) -> ir.Value:
+    def generate(context: Any, builder: ir.IRBuilder, sig: Any, args: tuple[Any, ...]) -> ir.Value:
         upper = builder.lshr(args[0], ir.Constant(I32, 32 - UNIT_BITS))
         return builder.fmul(builder.sitofp(upper, F32), ir.Constant(F32, 2.0**-UNIT_BITS))
 
@@ -243,7 +243,7 @@ def bits_to_uniform(typingctx: Any, bits: Any) -> Any:
 def round_bfloat16(typingctx: Any, x: Any) -> Any:
     """The float32 nearest to x that bfloat16 holds."""
 
-    def generate(context: Any, builder: ir.IRBuilder, sig: Any, args: tuple) -> ir.Value:
+    def generate(context: Any, builder: ir.IRBuilder, sig: Any, args: tuple[Any, ...]) -> ir.Value:
         upper = builder.shl(nearest_bfloat16(builder, args[0]), ir.Constant(I32, 16))
         return builder.bitcast(upper, F32)
 

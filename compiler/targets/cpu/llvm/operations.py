@@ -19,7 +19,7 @@ from numba.core import types
 from numba.core.callconv import create_error_model
 from numba.core.errors import NumbaError
 from numba.core.registry import cpu_target
-from numba.core.typing import signature
+from numba.core.typing.templates import signature
 
 from . import pointers as memory
 from .accumulation import allow

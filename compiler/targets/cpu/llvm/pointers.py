@@ -93,7 +93,7 @@ def widen(builder: ir.IRBuilder, index: ir.Value, kind: types.Integer) -> ir.Val
 class PointerGetItem(AbstractTemplate):
     """Typing of `x[i]`."""
 
-    def generic(self, args: tuple, kws: dict) -> Any:
+    def generic(self, args: tuple[Any, ...], kws: dict[str, Any]) -> Any:
         pointer, index = args
         if isinstance(pointer, Pointer) and isinstance(index, types.Integer):
             return signature(pointer.element, pointer, types.unliteral(index))
@@ -104,7 +104,7 @@ class PointerGetItem(AbstractTemplate):
 class PointerSetItem(AbstractTemplate):
     """Typing of `x[i] = v`: the value is cast to what the buffer holds."""
 
-    def generic(self, args: tuple, kws: dict) -> Any:
+    def generic(self, args: tuple[Any, ...], kws: dict[str, Any]) -> Any:
         pointer, index, value = args
         if not isinstance(pointer, Pointer) or not isinstance(index, types.Integer):
             return None
@@ -114,7 +114,7 @@ class PointerSetItem(AbstractTemplate):
 
 
 @lower_builtin(operator.getitem, Pointer, types.Integer)
-def load_element(context: Any, builder: ir.IRBuilder, sig: Any, args: tuple) -> ir.Value:
+def load_element(context: Any, builder: ir.IRBuilder, sig: Any, args: tuple[Any, ...]) -> ir.Value:
     """One load."""
     pointer = sig.args[0]
     where = element_address(builder, args[0], widen(builder, args[1], sig.args[1]))
@@ -126,7 +126,7 @@ def load_element(context: Any, builder: ir.IRBuilder, sig: Any, args: tuple) -> 
 
 
 @lower_builtin(operator.setitem, Pointer, types.Integer, types.Any)
-def store_element(context: Any, builder: ir.IRBuilder, sig: Any, args: tuple) -> ir.Value:
+def store_element(context: Any, builder: ir.IRBuilder, sig: Any, args: tuple[Any, ...]) -> ir.Value:
     """One store."""
     pointer = sig.args[0]
     where = element_address(builder, args[0], widen(builder, args[1], sig.args[1]))
@@ -153,7 +153,7 @@ def size_at(typingctx: Any, table: Any, slot: Any) -> Any:
     if not isinstance(slot, types.IntegerLiteral):
         return None
 
-    def emit(context: Any, builder: ir.IRBuilder, sig: Any, args: tuple) -> ir.Value:
+    def emit(context: Any, builder: ir.IRBuilder, sig: Any, args: tuple[Any, ...]) -> ir.Value:
         return _read_table(builder, args[0], slot.literal_value, I64)
 
     return types.int64(types.int64, slot), emit
@@ -165,7 +165,7 @@ def _slot_pointer(dtype: str, slot: Any, scope: Any) -> Any:
         return None, None
     pointer = Pointer(dtype, scope.literal_value)
 
-    def emit(context: Any, builder: ir.IRBuilder, sig: Any, args: tuple) -> ir.Value:
+    def emit(context: Any, builder: ir.IRBuilder, sig: Any, args: tuple[Any, ...]) -> ir.Value:
         return _read_table(builder, args[0], slot.literal_value, pointer.stored.as_pointer())
 
     return pointer, emit
@@ -201,7 +201,7 @@ def _scratch(dtype: str) -> Any:
             return None
         pointer = Pointer(dtype, SCRATCH_SCOPE)
 
-        def emit(context: Any, builder: ir.IRBuilder, sig: Any, args: tuple) -> ir.Value:
+        def emit(context: Any, builder: ir.IRBuilder, sig: Any, args: tuple[Any, ...]) -> ir.Value:
             with builder.goto_entry_block():
                 buffer = builder.alloca(ir.ArrayType(pointer.stored, count.literal_value))
             buffer.align = CACHE_LINE
@@ -219,7 +219,7 @@ def offset(typingctx: Any, pointer: Any, index: Any) -> Any:
     if not isinstance(pointer, Pointer):
         return None
 
-    def emit(context: Any, builder: ir.IRBuilder, sig: Any, args: tuple) -> ir.Value:
+    def emit(context: Any, builder: ir.IRBuilder, sig: Any, args: tuple[Any, ...]) -> ir.Value:
         return element_address(builder, args[0], args[1])
 
     return pointer(pointer, types.int64), emit
@@ -231,7 +231,7 @@ def address(typingctx: Any, pointer: Any) -> Any:
     if not isinstance(pointer, Pointer):
         return None
 
-    def emit(context: Any, builder: ir.IRBuilder, sig: Any, args: tuple) -> ir.Value:
+    def emit(context: Any, builder: ir.IRBuilder, sig: Any, args: tuple[Any, ...]) -> ir.Value:
         return builder.ptrtoint(args[0], I64)
 
     return types.int64(pointer), emit
@@ -244,7 +244,7 @@ def prefetch(typingctx: Any, pointer: Any, first: Any, count: Any) -> Any:
         return None
     step = CACHE_LINE // pointer.size
 
-    def emit(context: Any, builder: ir.IRBuilder, sig: Any, args: tuple) -> ir.Value:
+    def emit(context: Any, builder: ir.IRBuilder, sig: Any, args: tuple[Any, ...]) -> ir.Value:
         buffer, first, count = args
         kind = ir.FunctionType(ir.VoidType(), [I8.as_pointer(), I32, I32, I32])
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")

@@ -104,7 +104,7 @@ def _intrinsic(tile: TileCode) -> Any:
             return None
         wanted = [kinds[each] if each in POINTERS else types.int64 for each in names]
 
-        def generate(context: Any, builder: ir.IRBuilder, sig: Any, values: tuple) -> ir.Value:
+        def generate(context: Any, builder: ir.IRBuilder, sig: Any, values: tuple[Any, ...]) -> ir.Value:
             _emitter(tile, kinds)(tile, builder, kinds, dict(zip(names, values))).emit()
             return context.get_dummy_value()
 

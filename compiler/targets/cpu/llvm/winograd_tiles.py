@@ -93,7 +93,7 @@ def _intrinsic(each: Map) -> Any:
             return None
         wanted = [kinds[name] if name in POINTERS else types.int64 for name in names]
 
-        def generate(context: Any, builder: ir.IRBuilder, sig: Any, values: tuple) -> ir.Value:
+        def generate(context: Any, builder: ir.IRBuilder, sig: Any, values: tuple[Any, ...]) -> ir.Value:
             _Emitter(each, builder, kinds, dict(zip(names, values))).emit()
             return context.get_dummy_value()
 
