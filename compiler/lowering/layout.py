@@ -210,8 +210,11 @@ def _by_size(b: Buffer) -> tuple[Order, Order]:
 
 
 def _grouped(b: Buffer) -> bool:
-    """Is this the result (n, groups, channels, *spatial) of a grouped convolution?"""
-    return b.node is not None and b.node.op.kind == "contract" and len(b.shape) > 4 and b.shape[1] != 1
+    """Is this (n, groups, channels, *spatial), a grouped convolution's result or made of one element by element?"""
+    node = b.node
+    while node is not None and node.op.kind == "elementwise":
+        node = next((x for x in node.inputs if x.shape == node.shape), None)
+    return node is not None and node.op.kind == "contract" and len(b.shape) > 4 and b.shape[1] != 1
 
 
 def _candidates(b: Buffer) -> list[Order]:
