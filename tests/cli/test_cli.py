@@ -78,6 +78,7 @@ def test_kernels_table_and_forms(tmp_path):
     assert "def " in run("kernels", "perceptron", tiled).stdout
     assert "define void @kw_" in run("kernels", "perceptron", tiled, "--as", "llvm").stdout
     assert "sum[" in run("kernels", "perceptron", tiled, "--as", "loops").stdout
+    assert "acc[y * " in run("kernels", "perceptron", tiled, "--as", "tile").stdout
     asm = run("kernels", "perceptron", rows[tiled]["name"], "--as", "asm").stdout
     if target().triple.startswith("x86_64"):
         assert re.search(r"vfmadd\w+ps", asm)

@@ -67,6 +67,14 @@ class CpuKernelInfo(KernelInfo):
     cpu: str = NATIVE
 
     @cached_property
+    def tile(self) -> str:
+        """The register tiles and maps that the source calls, as Python that says the same; "" where it calls none."""
+        from .tile_text import called, python_of
+
+        with targeting(self.cpu):
+            return "\n\n".join(map(python_of, called(self.source)))
+
+    @cached_property
     def llvm(self) -> str:
         """The optimised LLVM IR."""
         return str(kept(self.key)["llvm"])

@@ -12,7 +12,7 @@ from typing import Any
 from ...errors import CompileError
 from .kernel_info import KernelInfo
 
-FORMS = ("loops", "source", "llvm", "asm")
+FORMS = ("loops", "source", "tile", "llvm", "asm")
 WIDE = 44
 
 
@@ -171,10 +171,10 @@ def explain(kernel: KernelInfo) -> str:
 
 
 def text(kernel: KernelInfo, form: str) -> str:
-    """The kernel as "loops", "source", "llvm" or "asm". Raises CompileError for another form."""
+    """The kernel as "loops", "source", "tile", "llvm" or "asm". Raises CompileError for another form."""
     if form not in FORMS:
         raise CompileError(f"a kernel can be shown as {', '.join(FORMS)}, not as {form!r}")
-    return str(getattr(kernel, form))
+    return str(getattr(kernel, form)) or f"# {kernel.name} calls no {form}"
 
 
 def find(program: Any, which: str) -> KernelInfo:

@@ -43,6 +43,11 @@ class KernelInfo:
         return self.cycles_each * value(work(self.flop_count, self.byte_count), sizes)
 
     @property
+    def tile(self) -> str:
+        """The tiles that the source calls by name, as Python that says the same; "" where it calls none."""
+        return ""
+
+    @property
     def llvm(self) -> str:
         """The optimised LLVM IR, where the target keeps it."""
         raise NotImplementedError

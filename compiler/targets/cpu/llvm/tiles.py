@@ -84,13 +84,18 @@ def dot_tile(dtype: str, rows: int, cols: int, loops: int, *, accumulate: bool =
     return _intrinsic(TileCode("dot", dtype, rows, cols, loops, False, accumulate))
 
 
-def named(name: str) -> Any:
-    """The intrinsic that generated source calls `name`."""
+def shape(name: str) -> TileCode:
+    """The tile that generated source calls `name`. Raises ValueError where that names none."""
     match = NAME.fullmatch(name)
     if match is None:
         raise ValueError(f"{name!r} names no tile; a tile is named like outer_tile_8x2_3_f32 or dot_tile_4x4_1_f32_add")
     kind, rows, columns, loops, short, full, add = match.groups()
-    return _intrinsic(TileCode(kind, DTYPES[short], int(rows), int(columns), int(loops), bool(full), bool(add)))
+    return TileCode(kind, DTYPES[short], int(rows), int(columns), int(loops), bool(full), bool(add))
+
+
+def named(name: str) -> Any:
+    """The intrinsic that generated source calls `name`."""
+    return _intrinsic(shape(name))
 
 
 @cache

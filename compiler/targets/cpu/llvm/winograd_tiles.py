@@ -73,12 +73,17 @@ class Map:
         return matrix[:, first : first + STEPS[self.matrix]].T
 
 
-def named(name: str) -> Any:
-    """The intrinsic that generated source calls `name`."""
+def shape(name: str) -> Map:
+    """The map that generated source calls `name`. Raises ValueError where that names none."""
     match = NAME.fullmatch(name)
     if match is None or match[1] not in MATRICES:
         raise ValueError(f"{name!r} names no map; a map is named like transform_input_all_all")
-    return _intrinsic(Map(match[1], match[2], match[3], match[4] is not None, match[5] is not None))
+    return Map(match[1], match[2], match[3], match[4] is not None, match[5] is not None)
+
+
+def named(name: str) -> Any:
+    """The intrinsic that generated source calls `name`."""
+    return _intrinsic(shape(name))
 
 
 @cache

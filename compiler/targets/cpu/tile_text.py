@@ -1,0 +1,107 @@
+"""What a kernel's source calls by name, register tiles and maps of small tiles, as Python that says the same.
+
+`python_of("outer_tile_8x2_3_f32")` is a function in the language of printed kernels. It is made of the name, as the
+intrinsic is, and is what `interpret.py` runs: a test compares the two. An intrinsic keeps in registers what stands here
+in `acc`, takes a loop over lanes as one instruction, and may round a product and a sum once. Leans on `llvm/tiles.py`
+and `llvm/winograd_tiles.py` for what a name means.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from .llvm import tiles, winograd_tiles
+from .llvm.tiles import TileCode
+from .llvm.winograd_tiles import Map
+from .machine import lanes
+
+CALLED = re.compile(r"\b(?:(?:outer|dot)_tile|transform)_\w+")
+
+
+def called(source: str) -> list[str]:
+    """The names of the tiles and maps that a kernel's source calls, in order."""
+    return list(dict.fromkeys(CALLED.findall(source)))
+
+
+def python_of(name: str) -> str:
+    """The source of one tile or map. Raises ValueError for a name of neither."""
+    if name.startswith("transform_"):
+        return _map(winograd_tiles.shape(name))
+    tile = tiles.shape(name)
+    return _outer(tile) if tile.kind == "outer" else _dot(tile)
+
+
+def _defined(name: str, arguments: tuple[str, ...], about: str, body: list[str]) -> str:
+    return "\n".join([f"def {name}({', '.join(arguments)}):", f'    """{about}"""', *("    " + x for x in body), ""])
+
+
+def _cleared(tile: TileCode, size: int) -> list[str]:
+    return [] if tile.add else [f"for z in range({size}):", f"    acc[z] = {tile.dtype}(0)"]
+
+
+def _nested(tile: TileCode, body: list[str]) -> list[str]:
+    """The body inside the tile's loops."""
+    lines = [f"{'    ' * loop}for k{loop} in range(n_{loop}):" for loop in range(tile.loops)]
+    return lines + ["    " * tile.loops + line for line in body]
+
+
+def _place(tile: TileCode, first: str, which: str) -> str:
+    """Where a sum's term lies: `first`, moved by every loop."""
+    return " + ".join([first, *(f"k{loop} * {which}_step_{loop}" for loop in range(tile.loops))])
+
+
+def _outer(tile: TileCode) -> str:
+    width = tile.columns * lanes(tile.dtype)
+    about = f"{tile.rows} rows of a by {tile.columns} vectors of {lanes(tile.dtype)} columns of b, summed by the loops."
+    body = [
+        f"a_place = {_place(tile, 'a0', 'a')}",
+        f"b_place = {_place(tile, 'b0', 'b')}",
+        f"for y in range({tile.rows}):",
+        "    row = a[a_place + min(y, row_count - 1) * a_row]",
+        f"    for z in range({width if tile.full else 'lane_count'}):",
+        f"        acc[y * {width} + z] = acc[y * {width} + z] + row * b[b_place + z]",
+    ]
+    return _defined(tile.name, tile.arguments, about, _cleared(tile, tile.rows * width) + _nested(tile, body))
+
+
+def _dot(tile: TileCode) -> str:
+    about = f"{tile.rows} rows of a by {tile.columns} columns of b, both along the innermost sum, of `length` terms."
+    at = f"acc[y * {tile.columns} + z]"
+    body = [
+        f"for y in range({tile.rows}):",
+        f"    a_place = {_place(tile, 'a0 + min(y, row_count - 1) * a_row', 'a')}",
+        f"    for z in range({tile.columns}):",
+        f"        b_place = {_place(tile, 'b0 + min(z, col_count - 1) * b_col', 'b')}",
+        "        for i in range(length):",
+        f"            {at} = {at} + a[a_place + i] * b[b_place + i]",
+    ]
+    return _defined(tile.name, tile.arguments, about, _cleared(tile, tile.rows * tile.columns) + _nested(tile, body))
+
+
+def _map(each: Map) -> str:
+    """Columns of the tile first, then rows, as the intrinsic does it; a lane after the other."""
+    left, right = each.side(each.left), each.side(each.right)
+    (down, rows), (along, columns) = left.shape, right.shape
+    width, dtype = lanes(each.dtype), each.dtype
+    inside = "first_row <= p < end_row and first_column <= q < end_column and lane < lane_count"
+    load = "pixels[p] = x[x0 + p * row_step + q * column_step + lane]"
+    fill = [load] if each.whole else [f"pixels[p] = {dtype}(0)", f"if {inside}:", f"    {load}"]
+    body = [f"pixels = {dtype}_scratch({rows})", f"half = {dtype}_scratch({down * columns})"]
+    body += [f"for lane in range({width}):", f"    for q in range({columns}):", f"        for p in range({rows}):"]
+    body += ["            " + line for line in fill]
+    body += [f"        half[{i * columns} + q] = {_combined(row, 'pixels[{}]')}" for i, row in enumerate(left)]
+    body += [f"    for i in range({down}):"]
+    for j, row in enumerate(right):
+        at = f"acc[(i * {each.pitch} + {j}) * {width} + lane]"
+        total = _combined(row, f"half[i * {columns} + {{}}]")
+        body.append(f"        {at} = {f'{at} + ({total})' if each.add else total}")
+    about = f"The map of a tile of {rows} by {columns} to one of {down} by {along}, for each of {width} lanes."
+    return _defined(each.name, each.arguments, about, body)
+
+
+def _combined(row: np.ndarray, element: str) -> str:
+    """A sum of products with numbers, those of 0 left out."""
+    terms = [(float(c), element.format(i)) for i, c in enumerate(row) if c != 0]
+    return " + ".join(text if c == 1 else f"{row.dtype}({c!r}) * {text}" for c, text in terms)
