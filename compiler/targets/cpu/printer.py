@@ -66,7 +66,7 @@ def print_kernel(kernel: Kernel) -> CpuSource:
 def _plain(kernel: Kernel, schedule: Plain, w: Writer) -> None:
     order = schedule.order
     if not order:
-        with w.nest("if thread == 0:"):
+        with w.nest("if thread == 0:", conditional=True):
             write_stores(kernel, w)
         return
     if len(order) == 1:

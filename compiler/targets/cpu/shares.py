@@ -26,7 +26,7 @@ class parallel:
     def __enter__(self) -> None:
         w = self.w
         if not self.parts:
-            self.nest = w.nest("if thread == 0:")
+            self.nest = w.nest("if thread == 0:", conditional=True)
             self.nest.__enter__()
             return
         total = product(self.parts)
