@@ -7,7 +7,7 @@ KERNELWRIGHT_THREADS  worker threads where a program does not say (default: one 
 KERNELWRIGHT_HELPERS  processes that compile kernels beside this one (default: one per further core)
 KERNELWRIGHT_CPU      CPU to compile for (default: native; LLVM's name such as x86-64-v3; read by the CPU target)
 KERNELWRIGHT_WINOGRAD 0: sum 3x3 convolutions directly; 1: in fewer products where that should be faster (default)
-KERNELWRIGHT_VERIFY   0: no checks between passes; 1: structure (default); 2: compare values too (slow)
+KERNELWRIGHT_VERIFY   0: no checks of passes; 1: structure (default); 2: values, and kernels run (slow)
 KERNELWRIGHT_PRINT    after:PASS (or after:all): print what a pass gives; `program.trace` names the passes
 KERNELWRIGHT_STOP_AFTER PASS: leave out later passes that a program can do without, to find one that is to blame
 """

@@ -2,7 +2,8 @@
 
 KERNELWRIGHT_VERIFY says how much: 0 nothing, 1 the structure of the graph (default), 2 values too, by running
 the reference before and after on inputs of many sizes (`same_values.py`). Printed kernels are
-checked too: one without a store to each of its results is refused before it is compiled or cached. A failure is the
+checked too: one without a store to each of its results is refused before it is compiled or cached, and at the deep
+level targets run them (`targets/cpu/verify_kernels.py`). A failure is the
 compiler's fault and names the pass or the kernel. Leans on the op rows and the reference.
 """
 

@@ -7,11 +7,13 @@ code generator's own source and the versions of what it stands on. Leans on `llv
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 from .... import runtime
@@ -19,7 +21,8 @@ from ....runtime.elf import defines
 from ....runtime.locks import once
 from ... import config
 from ...errors import CompileError
-from ...lowering.kernel_order import plan_memory as plan_memory
+from ...lowering.kernel_order import MemoryPlan, plan_memory
+from ...passes import Step
 from ...shapes import poly
 from ..base import Planned
 from ..shared import turns
@@ -27,7 +30,7 @@ from ..shared.artefact import artefact
 from ..shared.kernel_info import KernelInfo, kernel_info, work
 from ..shared.store import kept, kernel_cache, symbol
 from .machine import NATIVE, chosen, target, targeting
-from .printer import print_kernel
+from .printer import CpuSource, print_kernel
 
 _HERE = Path(__file__).parent
 GENERATOR = (
@@ -153,12 +156,23 @@ def assemble(name: str, planned: Planned) -> tuple[runtime.Program, list[CpuKern
     """(program, its kernels for reading, the states it runs over)."""
     order = plan_memory(planned.kernels)
     sources = [print_kernel(kernel) for kernel in order.kernels]
+    if config.verify_level() >= 2:
+        planned.trace.note(_verified(order, sources))
     objects = compile_sources(source.text for source in sources)
     keys = [kernel_key(source.text) for source in sources]
     infos = [kernel_info(*each, CpuKernelInfo, cpu=chosen()) for each in zip(order.kernels, keys, sources)]
     cycles = [(info.cycles_each, poly(work(info.flop_count, info.byte_count))) for info in infos]
     program, states = artefact(name, planned, order, sources, keys, cycles, objects)
     return program, infos, states
+
+
+def _verified(order: MemoryPlan, sources: Sequence[CpuSource]) -> Step:
+    """What the check of the printed kernels says; its hits are the kernels that were not run to their end."""
+    from .verify_kernels import verify_kernels
+
+    started, count = perf_counter(), len(sources)
+    notes = verify_kernels(order.kernels, sources, order.barriers)
+    return Step("verify_kernels", count, count, Counter(notes), perf_counter() - started)
 
 
 __all__ = ["CpuKernelInfo", "assemble", "compile_sources"]

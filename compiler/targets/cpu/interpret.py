@@ -33,24 +33,30 @@ class AccessError(IndexError):
 class Memory:
     """The elements of a buffer, those of scratch being None until they are written."""
 
-    def __init__(self, name: str, dtype: str, values: list[Any], writable: int | None = None) -> None:
-        """values: all that may be read; writable: how many of them may be written (all)."""
-        self.name, self.dtype, self.values = name, dtype, values
-        self.readable = len(values)
-        self.writable = self.readable if writable is None else writable
+    def __init__(self, name: str, dtype: str, values: list[Any], slack: int = 0) -> None:
+        """slack: how many elements after the values whole vectors may read."""
+        self.name, self.dtype, self.values, self.slack = name, dtype, values, slack
+        self.count = len(values)
         self.cast = CASTS[dtype]
 
     def __getitem__(self, index: int) -> Any:
-        if not 0 <= index < self.readable:
-            raise AccessError(f"{self.name}[{index}] is read, of {self.writable} elements")
+        if not 0 <= index < self.count:
+            return self.beyond(index)
         value = self.values[index]
         if value is None:
             raise AccessError(f"{self.name}[{index}] is read before it is written")
         return value
 
+    def beyond(self, index: int) -> Any:
+        """What a single element outside is. A value that does not change in a loop is loaded before it, be there no
+        trips at all: an element of an empty buffer may be, from the bytes that follow it."""
+        if self.count or not 0 <= index < self.slack:
+            raise AccessError(f"{self.name}[{index}] is read, of {self.count} elements")
+        return self.cast(0)
+
     def __setitem__(self, index: int, value: Any) -> None:
-        if not 0 <= index < self.writable:
-            raise AccessError(f"{self.name}[{index}] is written, of {self.writable} elements")
+        if not 0 <= index < self.count:
+            raise AccessError(f"{self.name}[{index}] is written, of {self.count} elements")
         self.values[index] = self.cast(value)
 
 
@@ -67,11 +73,27 @@ class Offset:
         self.memory[self.first + index] = value
 
 
+class Whole:
+    """A buffer that whole vectors are loaded from: they may reach beyond its end."""
+
+    def __init__(self, memory: Memory | Offset) -> None:
+        self.memory = memory
+
+    def __getitem__(self, index: int) -> Any:
+        memory = self.memory
+        if isinstance(memory, Memory) and memory.count <= index < memory.count + memory.slack:
+            return memory.cast(0)
+        return memory[index]
+
+    def __setitem__(self, index: int, value: Any) -> None:
+        self.memory[index] = value
+
+
 def interpret(text: str, slots: Sequence[np.ndarray | int], thread: int = 0, threads: int = 1) -> None:
     """Run one thread's share of a printed kernel, in place.
 
     slots: its sizes and arrays in the order of its table, bfloat16 as words of uint16. Raises AccessError for an index
-    outside of an array.
+    outside of an array, and for one past its end that a whole vector would reach.
     """
     lines = text.splitlines()
     dtype = {i: line.split("= ")[1].split("_at(")[0] for line in lines for i in _slot(line)}
@@ -127,7 +149,9 @@ def _tile(name: str, text: str) -> Callable[..., None]:
     names = dict(NAMES)
     exec(compile(text, f"<{name}>", "exec"), names)
     made: Callable[..., None] = names[name]
-    return made
+    if "_full" not in name and "_whole" not in name:
+        return made
+    return lambda *args: made(*(Whole(x) if isinstance(x, Memory | Offset) else x for x in args))
 
 
 # ---------------------------------------------------------------- casts
