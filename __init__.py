@@ -68,4 +68,14 @@ from .models.callbacks import Callback
 from .models.trainer import Trainer
 from .runtime.errors import IndexLimitError, KernelwrightError
 
+
+def __getattr__(name: str) -> str:
+    """`__version__`, looked up when it is asked for."""
+    if name != "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib.metadata import version
+
+    return version("kernelwright")
+
+
 __all__ = [name for name in dir() if not name.startswith("_") and name not in ("annotations", "compiler", "runtime")]
