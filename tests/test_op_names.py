@@ -70,19 +70,11 @@ REDUCTIONS = {
     "targets/cuda/contraction.py": {"sum"},
     "targets/cuda/lockstep.py": {"max", "min"},
     "targets/cuda/writer.py": {"argmax", "max", "size"},
-    "targets/shared/writer.py": {
-        "argmax",
-        "cast",
-        "exp",
-        "max",
-        "maximum",
-        "min",
-        "minimum",
-        "prod",
-        "size",
-        "sum",
-        "where",
-    },
+    "targets/shared/literals.py": {"max", "maximum", "minimum", "prod", "sum"},
+    "targets/shared/names.py": {"exp", "max", "min", "size", "where"},
+    "targets/shared/summed_axes.py": {"argmax", "min", "prod", "sum"},
+    "targets/shared/values.py": {"cast", "size"},
+    "targets/shared/writer.py": {"argmax", "max", "min", "sum"},
 }
 """The kinds of reduction that the loop form has, what they are printed as, and sums of products."""
 

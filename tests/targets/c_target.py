@@ -27,8 +27,8 @@ from kernelwright.compiler.shapes import nominal, typical
 from kernelwright.compiler.targets.base import Compiled, Target
 from kernelwright.compiler.targets.shared.artefact import artefact
 from kernelwright.compiler.targets.shared.kernel_info import KernelInfo, kernel_info
+from kernelwright.compiler.targets.shared.names import Names
 from kernelwright.compiler.targets.shared.store import symbol
-from kernelwright.compiler.targets.shared.writer import Names
 
 COMPILER = ("cc", "-O2", "-fPIC", "-fno-math-errno", "-fwrapv", "-ffp-contract=off", "-c", "-x", "c", "-", "-o")
 TYPES = {"bool": "uint8_t", "float32": "float", "float64": "double"}

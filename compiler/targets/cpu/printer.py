@@ -17,7 +17,8 @@ from ...loops.expressions import Axis, Index
 from ...loops.kernels import Kernel
 from ...rewriting.verify import verify_source
 from ...shapes import Dim
-from ..shared.writer import Names, Writer
+from ..shared.names import Names
+from ..shared.writer import Writer
 from .machine import lanes
 from .panel import Panel
 from .schedule import BLOCK, SLOTS, Block, Blocked, Chunked, Plain, Tile, Transform

@@ -14,7 +14,7 @@ from ...loops import expressions as loops
 from ...loops.expressions import Axis, Expr, Index
 from ...loops.kernels import Kernel, address
 from ...shapes import nominal
-from ..shared.writer import _memory_order
+from ..shared.summed_axes import memory_order
 from .contraction import Tiled
 from .schedule import PerGroup, PerStrip, PerThread, plan_schedule
 from .tensor_cores import TensorCoreTiled
@@ -54,7 +54,7 @@ def _reduced_along(kernel: Kernel) -> dict[Expr, Axis]:
     found: dict[Expr, Axis] = {}
     for e in kernel.expressions:
         if e.kind == "reduce":
-            last = _memory_order(e.data[1], e.args[0])[-1]
+            last = memory_order(e.data[1], e.args[0])[-1]
             found |= dict.fromkeys(loops.loads(e.args), last)
     return found
 

@@ -7,8 +7,9 @@ in an order that never changes. Leans on `shared.writer`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from ... import dtypes
 from ...loops import expressions as loops
@@ -16,7 +17,12 @@ from ...loops.expressions import Axis, Expr, Index
 from ...loops.functions import Form, Function
 from ...loops.kernels import Buffer, Kernel
 from ...shapes import Dim, product
-from ..shared.writer import Level, Names, Writer, _memory_order, combine, initial
+from ..shared.indices import Steps
+from ..shared.levels import Level
+from ..shared.literals import combine, initial
+from ..shared.names import Names
+from ..shared.summed_axes import memory_order
+from ..shared.writer import Writer
 from .schedule import WARP
 
 ALL_LANES = "0xffffffff"
@@ -66,11 +72,9 @@ class CudaWriter(Writer):
         self.levels.pop()
 
     # ------------------------------------------------------------ indices
-    def index(self, index: Index) -> str:
-        """An index as text. Axes joined to the one after them are in that one's name already."""
-        if self.absorbed:
-            index = Index([(a, c) for a, c in index.terms if a not in self.absorbed], index.const)
-        return super().index(index)
+    def terms(self, index: Index) -> Iterable[tuple[Any, Dim]]:
+        """The atoms of an index. Axes joined to the one after them are in that one's name already."""
+        return [(a, c) for a, c in index.terms if a not in self.absorbed]
 
     def decode(self, flat: str, axes: Sequence[Axis | tuple[Axis, ...]], stem: str) -> None:
         """Lines that take a position in the product of `axes` (outermost first; runs of axes count as one) apart."""
@@ -96,8 +100,8 @@ class CudaWriter(Writer):
             self.bind(x, name)
 
     # ------------------------------------------------------------ values
-    def _operation(self, e: Expr) -> str:
-        text = super()._operation(e)
+    def operation(self, e: Expr) -> Steps:
+        text = yield from super().operation(e)
         return f"({text} != 0)" if e.kind == "load" and e.data[0].dtype == dtypes.BOOL else text
 
     def form(self, function: Function) -> Form:
@@ -140,7 +144,7 @@ class CudaWriter(Writer):
         """This thread's part of a reduction, from term `first` on: (the sum or place, the best of an argmax)."""
         kind, axes = e.data
         dtype = e.args[0].dtype
-        axes = axes if kind == "argmax" else _memory_order(axes, e.args[0])
+        axes = axes if kind == "argmax" else memory_order(axes, e.args[0])
         acc, best = self.fresh("acc"), self.fresh("best") if kind == "argmax" else ""
         if best:
             self.line(f"{best} = {initial('max', dtype)}")
