@@ -3,8 +3,9 @@
 One walk from the outputs to the inputs. A node is either *stored* (it starts or joins a group, one kernel
 each) or *inlined* into the groups that read it. Movement is inlined, since it is index arithmetic; only a
 concatenation that a contraction reads is stored. A group holds at most one heavy node (a contraction or a
-large reduction), to which its consumers are the epilogue. Groups are bounded in nodes and inputs, so that a
-kernel neither spills nor takes long to compile. Leans on `graph`; nothing here knows of loops.
+large reduction), to which its consumers are the epilogue. Groups are bounded in nodes and inputs, and in the length
+of the text that they become (`places`), so that a kernel neither spills nor takes long to compile. Leans on `graph`;
+nothing here knows of loops.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 from ..graph.node import consumers, toposort
 from ..graph.tensor import Tensor
 from ..shapes import Dim, Shape, product
+from .places import MAX_TEXT, Place, places, text_in
 
 MAX_NODES = 48
 MAX_INPUTS = 14
@@ -34,6 +36,11 @@ class KernelGroup:
     inlined: list[Tensor] = field(default_factory=list)
     inputs: set[Any] = field(default_factory=set)
     row_reductions: int = 0
+    text: int = 0
+    point: Place = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.point = Place(self)
 
     @property
     def full(self) -> bool:
@@ -66,8 +73,9 @@ def fuse(required: Iterable[Tensor]) -> Fusion:
     must = set(wanted)
     home: dict[Any, KernelGroup] = {}
     uses: dict[Any, _Use] = {}
+    at: dict[Any, list[Place]] = {}
     reasons: dict[Any, str] = {}
-    groups: list[KernelGroup] = []
+    groups: dict[KernelGroup, None] = {}
     for node in reversed(order):
         use = uses[node] = _use_of(node, users[node], home, uses)
         if node.op.kind == "source" and node not in must:
@@ -75,19 +83,29 @@ def fuse(required: Iterable[Tensor]) -> Fusion:
                 g.inputs.add(node)
             continue
         target, reason = _place(node, use, node in must)
+        if target is None:
+            at[node] = places(node, users[node], at)
+            longer = text_in(node, at[node])
+            if any(g.text + more > MAX_TEXT for g, more in longer.items()):
+                target, reason = (
+                    _new(node),
+                    f"computed at {len(at[node])} places, its readers' kernels would be too long",
+                )
         reasons[node] = reason
         if target is None:
+            for g, more in longer.items():
+                g.text += more
             for g in use.groups:
                 g.inlined.append(node)
                 g.row_reductions += node.op.kind == "reduce"
             continue
-        if target not in groups:
-            groups.append(target)
+        groups.setdefault(target)
         home[node] = target
         member = any(node is m for m in target.members)
         if not member and node is not target.heavy:
             target.members.append(node)
             member = True
+        at[node] = [target.point]
         if member:
             for g in use.groups:
                 if g is not target:
@@ -95,11 +113,10 @@ def fuse(required: Iterable[Tensor]) -> Fusion:
         else:
             del home[node]
             uses[node] = _Use([target], False, True, False)
-    groups.reverse()
     for g in groups:
         g.members.reverse()
         g.inlined.reverse()
-    return Fusion(groups, reasons)
+    return Fusion(list(reversed(groups)), reasons)
 
 
 def _use_of(node: Tensor, readers: list[Any], home: dict[Any, KernelGroup], uses: dict[Any, _Use]) -> _Use:

@@ -22,6 +22,7 @@ from ..graph.limits import Limits, limits, size_checks
 from ..graph.tensor import Tensor
 from ..loops.kernels import Buffer, Kernel
 from ..lowering import kernel_order, layout
+from ..lowering.joins import part_joins
 from ..lowering.normalize import normalize
 from ..lowering.program import in_kernels
 from ..passes import GraphPass, KernelPass, Trace, each, run_graph_passes, run_kernel_passes
@@ -129,7 +130,7 @@ class Target(ABC):
     # ------------------------------------------------------------ passes, top to bottom
     def graph_passes(self) -> Sequence[GraphPass]:
         """From the user's graph to one that is fused."""
-        return (GraphPass("simplify", simplify),)
+        return (GraphPass("simplify", simplify), GraphPass("part_joins", part_joins, needed=True))
 
     def kernel_passes(self) -> Sequence[KernelPass]:
         """From kernels in loop form to scheduled ones in the order they run."""

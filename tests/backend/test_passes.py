@@ -9,6 +9,7 @@ X = np.linspace(-2, 2, 15, dtype="float32").reshape(3, 5)
 CPU = [
     "simplify",
     "fast_convolutions",
+    "part_joins",
     "recompute",
     "strided_gradients",
     "set_orders",

@@ -35,6 +35,7 @@ def test_elementwise_reductions_and_products_have_numpys_values():
     assert "for (int64_t" in program.kernels[0].source and program.kernels[0].schedule.startswith("loops i0")
     assert [step.name for step in program.trace.steps] == [
         "simplify",
+        "part_joins",
         "normalize",
         "set_orders",
         "order_kernels",

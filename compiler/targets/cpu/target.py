@@ -18,6 +18,7 @@ from ...graph.tensor import Tensor
 from ...loops.kernels import Buffer, Kernel
 from ...loops.products import operands
 from ...lowering import kernel_order, layout
+from ...lowering.joins import part_joins
 from ...lowering.merge import merged
 from ...lowering.normalize import normalize
 from ...lowering.recompute import recompute
@@ -62,6 +63,7 @@ class Cpu(Target):
         return (
             GraphPass("simplify", simplify),
             GraphPass("fast_convolutions", fast_convolutions),
+            GraphPass("part_joins", part_joins, needed=True),
         )
 
     def kernel_passes(self) -> Sequence[KernelPass]:
