@@ -5,7 +5,6 @@ runs it without compiling anything.
 """
 
 from . import flags
-from .arena import plan
 from .binding import threads_for
 from .cache import CacheEntry, KernelCache, Parts
 from .driver import driver, seconds_per_tick
@@ -20,6 +19,7 @@ from .errors import (
 )
 from .executable import Executable
 from .loader import host_machine, load
+from .packing import plan
 from .program import Arg, BufferArg, BufferSpec, ComputedCheck, IndexCheck, KernelSpec, Program, SizeArg, SizeCheck
 from .sizes import Poly, describe, evaluate
 from .state import State

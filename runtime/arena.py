@@ -1,4 +1,4 @@
-"""Memory for programs: aligned, padded arrays, and one arena that temporaries share.
+"""Memory for programs: aligned, padded arrays.
 
 Leans on NumPy. Every buffer starts on a cache line and is followed by `PAD` bytes, so that a kernel may read (never
 write) as many whole vectors at a tail as a register tile is wide. Inputs, which are the user's memory, promise one
@@ -8,7 +8,6 @@ vector only.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -38,28 +37,3 @@ def address_of(array: np.ndarray) -> int:
 def readable_past(end: int) -> bool:
     """Whether `INPUT_PAD` bytes from address `end` may be read because the byte before is on the same page."""
     return (end - 1) // PAGE == (end + INPUT_PAD - 1) // PAGE
-
-
-def plan(sizes: Sequence[int], lifetimes: Sequence[tuple[int, int]]) -> tuple[list[int], int]:
-    """Offsets in one arena for buffers of `sizes` bytes in use from the first to the last kernel, and its size.
-
-    Buffers share memory only where their lifetimes do not overlap. Largest first, each at the lowest offset that is
-    free for its whole life.
-    """
-    offsets = [0] * len(sizes)
-    placed: list[tuple[int, int, int, int]] = []
-    total = 0
-    for index in sorted(range(len(sizes)), key=lambda index: -sizes[index]):
-        first, last = lifetimes[index]
-        room = -(-(sizes[index] + PAD) // ALIGN) * ALIGN
-        offset = 0
-        for start, end, since, until in placed:
-            if since <= last and first <= until:
-                if offset + room <= start:
-                    break
-                offset = max(offset, end)
-        offsets[index] = offset
-        placed.append((offset, offset + room, first, last))
-        placed.sort()
-        total = max(total, offset + room)
-    return offsets, total

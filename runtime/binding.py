@@ -1,7 +1,7 @@
 """A program resolved for one set of input shapes: sizes evaluated, temporaries placed, tables and job written.
 
-Leans on `sizes` to bind the symbols, `arena` to place temporaries and `driver` for the job's layout. What is left to a
-run is to write the addresses of inputs and outputs into their slots. Work that is less than the threads' meetings would
+Leans on `sizes` to bind the symbols, `packing` to place temporaries and `driver` for the job's layout. What is left to
+a run is to write the addresses of inputs and outputs into their slots. Work that is less than the threads' meetings would
 cost is bound to one thread.
 """
 
@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from .arena import plan
 from .driver import Job
 from .errors import RuntimeShapeError
+from .packing import Plans
 from .program import BufferArg, Program
 from .sizes import Poly, describe, evaluate, single_symbol
 
@@ -62,10 +62,12 @@ class Steps:
 
 @dataclass(frozen=True)
 class Resources:
-    """What every binding of an executable shares: code, the addresses of states and constants, an arena, a pool."""
+    """What every binding of an executable shares: code, the addresses of states and constants, an arena and the plans
+    of what lies where in it, a pool."""
 
     functions: tuple[int, ...]
     fixed: dict[int, int]
+    plans: Plans
     arena: Callable[[int], int]
     threads: int
     barrier: int
@@ -102,7 +104,7 @@ def bind(program: Program, shapes: Sequence[Shape], steps: Steps, resources: Res
     dtypes = [np.dtype(buffer.dtype) for buffer in program.buffers]
     slack = [evaluate(buffer.slack, sizes) for buffer in program.buffers]
     nbytes = [(math.prod(shape) + more) * dtype.itemsize for shape, more, dtype in zip(concrete, slack, dtypes)]
-    addresses = resources.fixed | _place_temporaries(program, nbytes, resources.arena)
+    addresses = resources.fixed | _place_temporaries(program, nbytes, resources)
     table, starts, uses = _fill_table(program, sizes, addresses)
     base = table.ctypes.data
     outputs = tuple(
@@ -147,11 +149,12 @@ def threads_for(program: Program, sizes: Mapping[str, int], most: int) -> int:
     return most if cycles * (1 - 1 / most) > meetings * MEETING else 1
 
 
-def _place_temporaries(program: Program, nbytes: list[int], arena: Callable[[int], int]) -> dict[int, int]:
+def _place_temporaries(program: Program, nbytes: list[int], resources: Resources) -> dict[int, int]:
     temps = [position for position, buffer in enumerate(program.buffers) if buffer.kind == "temp"]
-    lifetimes = [(program.buffers[position].first, program.buffers[position].last) for position in temps]
-    offsets, total = plan([nbytes[position] for position in temps], lifetimes)
-    base = arena(total)
+    sizes = [nbytes[position] for position in temps]
+    offsets, total = resources.plans.for_sizes(sizes)
+    base = resources.arena(total)
+    resources.plans.keep(sizes, offsets, total)
     return {position: base + offset for position, offset in zip(temps, offsets, strict=True)}
 
 

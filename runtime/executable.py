@@ -18,6 +18,7 @@ from .binding import Binding, Resources, Steps, bind, bind_sizes
 from .driver import Job, seconds_per_tick
 from .errors import IndexLimitError, ProgramError, RuntimeShapeError
 from .loader import load
+from .packing import Plans
 from .program import IndexCheck, Program
 from .sizes import evaluate
 from .state import State, native_run, place
@@ -95,7 +96,10 @@ class Executable:
         self._libraries = loaded.libraries  # the code, mapped as long as this lives
         functions = tuple(loaded.addresses[kernel.key, kernel.symbol] for kernel in program.kernels)
         reserve = _reserving(weakref.ref(self))
-        return Resources(functions, fixed, reserve, self.threads, self._pool.barrier, self._pool.spins)
+        lifetimes = [(buffer.first, buffer.last) for buffer in program.buffers if buffer.kind == "temp"]
+        return Resources(
+            functions, fixed, Plans(lifetimes), reserve, self.threads, self._pool.barrier, self._pool.spins
+        )
 
     def _reserve(self, nbytes: int) -> int:
         """The arena's address, after it has grown to `nbytes`; bindings made for a smaller one are dropped."""

@@ -4,7 +4,7 @@ For every set of input shapes, memory is laid out once in one arena on the devic
 once; a run then uploads inputs, replays, and downloads outputs. The device keeps copies of variables: one that was
 changed elsewhere is uploaded when a run begins, and those that the program changes are downloaded when it ends, so that
 the host's values are always the present ones; many steps per run share that price.
-Leans on `driver`, and on the CPU's `binding` and `arena` for sizes and places.
+Leans on `driver`, and on the CPU's `binding` and `packing` for sizes and places.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from ..arena import plan as arena_plan
 from ..binding import bind_sizes
 from ..errors import DeviceMemoryError, RuntimeShapeError
 from ..executable import check_inputs, returned
+from ..packing import Plans
 from ..program import BufferArg, BufferSpec
 from ..sizes import evaluate
 from ..state import State
@@ -51,6 +51,7 @@ class CudaExecutable:
         self._lock = Lock()
         self._bindings: OrderedDict[tuple[object, ...], CudaBinding] = OrderedDict()
         self._arena, self._arena_bytes = 0, 0
+        self._plans = Plans([(b.first, b.last) for b in program.plan.buffers if b.kind == "temp"])
         self._fixed: dict[int, int] = {}
         self._seen: dict[int, tuple[int, int]] = {}  # the stamp of each state's value on the device
         driver.use()
@@ -148,10 +149,11 @@ class CudaExecutable:
         for i in many:
             stack[i], total = total, total + _whole(nbytes[i] * steps)
         temps = [i for i, b in enumerate(plan.buffers) if b.kind == "temp"]
-        lifetimes = [(plan.buffers[i].first, plan.buffers[i].last) for i in temps]
-        places, room = arena_plan([nbytes[i] for i in temps], lifetimes)
+        temp_bytes = [nbytes[i] for i in temps]
+        places, room = self._plans.for_sizes(temp_bytes)
         offsets |= {i: total + place for i, place in zip(temps, places)}
         base = self._reserve(total + room, nbytes)
+        self._plans.keep(temp_bytes, places, room)
         addresses = self._fixed | {i: base + offset for i, offset in offsets.items()}
         graph = self._capture(sizes, addresses)
         return CudaBinding(shapes, addresses, {i: base + offset for i, offset in stack.items()}, graph)
