@@ -1,8 +1,8 @@
 """A program resolved for one set of input shapes: sizes evaluated, temporaries placed, tables and job written.
 
 Leans on `sizes` to bind the symbols, `packing` to place temporaries and `driver` for the job's layout. What is left to
-a run is to write the addresses of inputs and outputs into their slots. Work that is less than the threads' meetings would
-cost is bound to one thread.
+a run is to write the addresses of inputs and outputs into their slots. Work that is less than the threads' meetings
+would cost is bound to one thread.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ def test_later_passes_can_be_left_out(last, monkeypatch):
     monkeypatch.setenv("KERNELWRIGHT_STOP_AFTER", last)
     compiled = kw.compile(*program(0.19))
     ran = [step.name for step in compiled.trace.steps]
-    needed = {"set_orders", "order_kernels", "schedule", "tune", "override_schedules"}
+    needed = {"part_joins", "set_orders", "order_kernels", "schedule", "tune", "override_schedules"}
     assert ran == [name for i, name in enumerate(CPU) if i <= CPU.index(last) or name in needed]
     np.testing.assert_allclose(compiled(X), np.exp(X + 0.19).sum(1), rtol=1e-6)
 
