@@ -20,6 +20,7 @@ CPU = [
     "schedule",
     "tune",
     "override_schedules",
+    "numbers_from_memory",
 ]
 
 

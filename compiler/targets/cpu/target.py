@@ -31,6 +31,7 @@ from .assemble import CpuKernelInfo, assemble, environment
 from .compiled import Native
 from .long_sums import in_parts
 from .machine import target as machine
+from .numbers import numbers_from_memory
 from .operand_cost import MEMORY
 from .plane_padding import set_plane_gaps
 from .planning import plan_schedule
@@ -78,6 +79,7 @@ class Cpu(Target):
             KernelPass("schedule", each(self.scheduled), needed=True),
             KernelPass("tune", self._tuned, needed=True),
             KernelPass("override_schedules", partial(overridden, wanted=self.options.schedules), needed=True),
+            KernelPass("numbers_from_memory", numbers_from_memory),
         )
 
     # ------------------------------------------------------------ what the passes ask
