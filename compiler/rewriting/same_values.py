@@ -25,6 +25,8 @@ TOLERANCE = {dtypes.BFLOAT16: 2e-2, dtypes.FLOAT32: 1e-4, dtypes.FLOAT64: 1e-9}
 UNIT = {dtypes.BFLOAT16: 2.0**-8, dtypes.FLOAT32: 2.0**-23, dtypes.FLOAT64: 2.0**-52}
 SCALED = 6
 DISTURBED = 2
+MOST = 64
+"""Symbols are not tried beyond."""
 
 Feed = dict[Any, np.ndarray]
 Draw = Callable[[np.random.Generator, tuple[int, ...], str], np.ndarray]
@@ -36,12 +38,14 @@ def difference(
     """The first element found that differs, in words; "" where none does.
 
     extremes: inputs beyond [-1, 1] as well, of which `scaled` times each input has a random power of ten of its own.
-    Variables have their present values. Sizes that are not numbers are 3.
+    Variables have their present values. Symbols are 3, or more where some size would be negative.
     """
     rng = np.random.default_rng(0)
     nodes = toposort([*before, *after])
     symbols = {s for n in nodes for d in n.shape if isinstance(d, Size) for m, _ in d.terms for s in m}
     env = dict.fromkeys(sorted(symbols), 3)
+    while env and max(env.values()) < MOST and any(value(d, env) < 0 for n in nodes for d in n.shape):
+        env = {symbol: size + 1 for symbol, size in env.items()}
     for kind, draw in _draws(extremes, scaled):
         feed: Feed = {}
         for node in nodes:

@@ -85,3 +85,10 @@ def test_programs_compile_at_the_deep_level(monkeypatch):
     step = kw.compile([x, t], [loss], kw.optim.SGD(0.1).updates(net.parameters(), kw.grad(loss, net.parameters())))
     images = np.random.default_rng(0).random((4, 1, 6, 6), "float32")
     assert np.isfinite(np.asarray(step(images, np.arange(4, dtype="int32")))).all()
+
+
+def test_symbols_are_large_enough_for_every_size(monkeypatch):
+    monkeypatch.setenv("KERNELWRIGHT_VERIFY", "2")
+    x = kw.input("x", (None,))
+    y = kw.compile([x], [x[5:] + 1.0])(np.arange(7, dtype=np.float32))
+    assert y.tolist() == [6.0, 7.0]
