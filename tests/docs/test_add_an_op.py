@@ -37,7 +37,9 @@ def check(package: Path, names: list[str], tests: list[str], marked: str = "slow
         path = str(package / "kernelwright" / "tests" / place)
         command = [sys.executable, "-m", "pytest", "-q", "-rp", "-p", "no:cacheprovider", "-m", marked]
         command += ["-k", " or ".join(names), path]
-        done = subprocess.run(command, cwd=package, env=environment, capture_output=True, text=True, timeout=600)
+        done = subprocess.run(
+            command, cwd=package / "kernelwright", env=environment, capture_output=True, text=True, timeout=600
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         passed = [line for line in done.stdout.splitlines() if line.startswith("PASSED")]
         assert [name for name in names if not any(f"[{name}" in line for line in passed)] == [], (place, passed)
