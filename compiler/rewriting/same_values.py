@@ -32,12 +32,10 @@ Feed = dict[Any, np.ndarray]
 Draw = Callable[[np.random.Generator, tuple[int, ...], str], np.ndarray]
 
 
-def difference(
-    before: Sequence[Tensor], after: Sequence[Tensor], *, extremes: bool = True, scaled: int = SCALED
-) -> str:
+def difference(before: Sequence[Tensor], after: Sequence[Tensor], *, scaled: int = SCALED) -> str:
     """The first element found that differs, in words; "" where none does.
 
-    extremes: inputs beyond [-1, 1] as well, of which `scaled` times each input has a random power of ten of its own.
+    Of the inputs beyond [-1, 1], `scaled` times each has a random power of ten of its own.
     Variables have their present values. Symbols are 3, or more where some size would be negative.
     """
     rng = np.random.default_rng(0)
@@ -46,7 +44,7 @@ def difference(
     env = dict.fromkeys(sorted(symbols), 3)
     while env and max(env.values()) < MOST and any(value(d, env) < 0 for n in nodes for d in n.shape):
         env = {symbol: size + 1 for symbol, size in env.items()}
-    for kind, draw in _draws(extremes, scaled):
+    for kind, draw in _draws(scaled):
         feed: Feed = {}
         for node in nodes:
             if node.op.name == "input":
@@ -62,16 +60,15 @@ def difference(
 # ---------------------------------------------------------------- inputs
 
 
-def _draws(extremes: bool, scaled: int) -> Iterator[tuple[str, Draw]]:
+def _draws(scaled: int) -> Iterator[tuple[str, Draw]]:
     yield "positive", lambda rng, shape, dtype: rng.random(shape)
     yield "signed", lambda rng, shape, dtype: rng.uniform(-1, 1, shape)
-    if extremes:
-        for _ in range(scaled):
-            yield "scaled", _scaled
-        yield "large", _large
-        yield "tiny", _small
-        yield "NaN", lambda rng, shape, dtype: _with(rng, shape, [np.nan])
-        yield "infinite", lambda rng, shape, dtype: _with(rng, shape, [np.inf, -np.inf])
+    for _ in range(scaled):
+        yield "scaled", _scaled
+    yield "large", _large
+    yield "tiny", _small
+    yield "NaN", lambda rng, shape, dtype: _with(rng, shape, [np.nan])
+    yield "infinite", lambda rng, shape, dtype: _with(rng, shape, [np.inf, -np.inf])
 
 
 def _scaled(rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> np.ndarray:

@@ -20,9 +20,6 @@ from ..loops.kernels import Buffer, Kernel
 from ..shapes import show
 from .same_values import difference
 
-APPROXIMATE = frozenset(["fast_convolutions"])
-"""Passes whose error is relative to the greatest of many inputs, so that one extreme input reaches other outputs."""
-
 
 class VerifyError(AssertionError):
     """A pass made something that is not legal, or not equal."""
@@ -38,7 +35,7 @@ def verify(name: str, before: Sequence[Tensor], after: Sequence[Tensor]) -> None
         for node in toposort(after):
             _legal(name, node)
     if level >= 2:
-        found = difference(before, after, extremes=name not in APPROXIMATE)
+        found = difference(before, after)
         if found:
             raise VerifyError(f"{name} {found}")
 

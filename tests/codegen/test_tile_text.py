@@ -88,6 +88,27 @@ def test_maps_of_tiles(kernel, name, suffix):
     check(kernel, f"transform_{name}{suffix}", ("float32",) * 2, (36 * width, 3000), numbers, (0, 1), 1e-4)
 
 
+@pytest.mark.parametrize("name", ["output", "input", "filter"])
+def test_doubts_about_results(kernel, name):
+    pitch, width = 3 if name == "filter" else 4, lanes("float32")
+    call = f"    p0[0] = float32(transform_doubt_{name}(p0, n0, n1, n2, n3, n4))\n"
+    sizes = "".join(f"    n{i} = size_at(table, {i})\n" for i in range(5))
+    source = f"def call(table, thread, threads):\n{sizes}    p0 = float32_at(table, 5)\n{call}"
+    answers = set()
+    for top, small, lane_count in itertools.product((1e2, 1e7, 2e30, np.inf, np.nan), (1.0, 1e-9), (width, width - 3)):
+        results = np.ones((pitch * pitch + 1, width), "float32")
+        results[2, :lane_count], results[-1] = small, 3
+        results[-1, lane_count - 1] = top
+        for end in (2, 3):
+            numbers = [0, pitch, 0, end, lane_count]
+            read, run = results.copy().reshape(-1), results.copy().reshape(-1)
+            interpret(source, [*numbers, read])
+            kernel(source, "call")(*numbers, run)
+            assert read[0] == run[0]
+            answers.add(float(run[0]))
+    assert answers == {0.0, 1.0, 2.0}
+
+
 def test_a_tile_reads_like_a_kernel():
     width = 2 * lanes("float32")
     assert python_of("outer_tile_3x2_1_f32") == (

@@ -72,7 +72,6 @@ def test_the_deep_level_draws_extremes(monkeypatch):
     monkeypatch.setenv("KERNELWRIGHT_VERIFY", "2")
     with pytest.raises(VerifyError, match=r"moved changed .* to .*inf"):
         verify("moved", before, after)
-    verify("fast_convolutions", before, after)  # whose error is relative to the greatest of many inputs
 
 
 def test_programs_compile_at_the_deep_level(monkeypatch):

@@ -1,6 +1,6 @@
 """The op table, one file per family. Importing this package fills `registry.OPS`."""
 
-from . import contract, elementwise, indexing, movement, random, reduce, sampling, source, subscript, window
+from . import contained, contract, elementwise, indexing, movement, random, reduce, sampling, source, subscript, window
 from .registry import OPS, Bad, Op, Sample
 
 __all__ = [
@@ -8,6 +8,7 @@ __all__ = [
     "Bad",
     "Op",
     "Sample",
+    "contained",
     "contract",
     "elementwise",
     "indexing",

@@ -152,7 +152,11 @@ def extents_of(spec: Spec, env: dict[str, int]) -> list[int]:
 
 
 def _reference(node: Tensor, env: dict[str, int], *arrays: np.ndarray) -> np.ndarray:
-    spec: Spec = node.attrs.spec
+    return summed(node.attrs.spec, node.dtype, env, arrays)
+
+
+def summed(spec: Spec, dtype: str, env: dict[str, int], arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """NumPy: the contraction of the arrays."""
     extents = extents_of(spec, env)
     operands: list[Any] = []
     for x, accesses in zip(arrays, spec.operands):
@@ -160,12 +164,12 @@ def _reference(node: Tensor, env: dict[str, int], *arrays: np.ndarray) -> np.nda
     n_out = len(spec.out)
     for axis in range(len(extents)):
         if not any(axis in used for used in operands[1::2]):
-            operands += [np.ones(extents[axis], dtypes.computed(node.dtype)), [axis]]
+            operands += [np.ones(extents[axis], dtypes.computed(dtype)), [axis]]
     total = np.einsum(*operands, list(range(n_out)), optimize="greedy")
-    return np.asarray(total).astype(dtypes.computed(node.dtype), copy=False)
+    return np.asarray(total).astype(dtypes.computed(dtype), copy=False)
 
 
-def _infer(inputs: Sequence[Tensor], attrs: Any) -> tuple[Any, str]:
+def infer(inputs: Sequence[Tensor], attrs: Any) -> tuple[Any, str]:
     dtype = inputs[0].dtype
     if any(x.dtype != dtype for x in inputs):
         raise DTypeError("operands must have the same dtype")
@@ -175,18 +179,22 @@ def _infer(inputs: Sequence[Tensor], attrs: Any) -> tuple[Any, str]:
 
 
 def _lower(node: Tensor, index: Any, read: Any, axis: Any) -> Any:
-    spec: Spec = node.attrs.spec
+    return lowered(node.attrs.spec, node.inputs, node.dtype, index, read, axis)
+
+
+def lowered(spec: Spec, inputs: Sequence[Tensor], dtype: str, index: Any, read: Any, axis: Any) -> loops.Expr:
+    """The sum at an index, where `read(k, place)` is an element of the k-th input."""
     red = [axis(d) for d in spec.red]
     axes = list(index) + [loops.at(r) for r in red]
     conditions: list[loops.Condition] = []
     values = []
-    for k, x in enumerate(node.inputs):
+    for k, x in enumerate(inputs):
         more, v = read_operand(spec.operands[k], x.shape, axes, lambda i, k=k: read(k, i))
         conditions += more
         values.append(v)
-    product = reduce(lambda a, b: loops.call("mul", [a, b], node.dtype), values)
-    product = loops.guard(conditions, product, loops.const(0, node.dtype))
-    return loops.reduction("sum", red, product, node.dtype)
+    product = reduce(lambda a, b: loops.call("mul", [a, b], dtype), values)
+    product = loops.guard(conditions, product, loops.const(0, dtype))
+    return loops.reduction("sum", red, product, dtype)
 
 
 def _vjp(node: Tensor, g: Tensor) -> Sequence[Any]:
@@ -260,7 +268,7 @@ register(
     Op(
         "contract",
         "contract",
-        _infer,
+        infer,
         _reference,
         _lower,
         vjp=_vjp,

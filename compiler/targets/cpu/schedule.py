@@ -119,6 +119,16 @@ class Grid:
 
 
 @dataclass(frozen=True)
+class Doubted:
+    """Where a map of tiles may have spoilt a result: `chosen` is what the kernel wants, which is then `sum`; `common`
+    sums the magnitudes of the factor that does not depend on the lane."""
+
+    chosen: Expr
+    sum: Expr
+    common: Expr
+
+
+@dataclass(frozen=True)
 class Transform:
     """A small linear map of tiles, `matrix` from either side, for a vector along `lane` at a time. `points` number the
     elements of a tile and `pixels` what they are made of; on the way back to images `rows` and `columns` say which."""
@@ -134,6 +144,7 @@ class Transform:
     load: Expr
     conditions: tuple[loops.Condition, ...]
     cost: float
+    doubted: Doubted | None = None
 
     def __str__(self) -> str:
         way = "tiles of" if self.rows is None else "image from tiles of"

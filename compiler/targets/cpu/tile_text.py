@@ -14,8 +14,11 @@ import numpy as np
 
 from .llvm import tiles, winograd_tiles
 from .llvm.tiles import TileCode
+from .llvm.winograd_doubt import ARGUMENTS as DOUBT_ARGUMENTS
+from .llvm.winograd_doubt import FLOOR, LARGE, RANGE
 from .llvm.winograd_tiles import Map
 from .machine import lanes
+from .winograd_matrices import MATRICES, STEPS
 
 CALLED = re.compile(r"\b(?:(?:outer|dot)_tile|transform)_\w+")
 
@@ -27,6 +30,8 @@ def called(source: str) -> list[str]:
 
 def python_of(name: str) -> str:
     """The source of one tile or map. Raises ValueError for a name of neither."""
+    if winograd_tiles.DOUBT.fullmatch(name):
+        return _doubt(name, name.removeprefix("transform_doubt_"))
     if name.startswith("transform_"):
         return _map(winograd_tiles.shape(name))
     tile = tiles.shape(name)
@@ -91,14 +96,44 @@ def _map(each: Map) -> str:
     body = [f"pixels = {dtype}_scratch({rows})", f"half = {dtype}_scratch({down * columns})"]
     body += [f"for lane in range({width}):", f"    for q in range({columns}):", f"        for p in range({rows}):"]
     body += ["            " + line for line in fill]
+    if each.left != "all":
+        greatest = f"acc[{each.pitch**2 * width} + lane]"
+        loop = body.index(f"    for q in range({columns}):")
+        body.insert(loop, f"    top = {greatest if each.add else f'{dtype}(0)'}")
+        body.append("            top = maximum(top, abs(pixels[p]))")
     body += [f"        half[{i * columns} + q] = {_combined(row, 'pixels[{}]')}" for i, row in enumerate(left)]
     body += [f"    for i in range({down}):"]
     for j, row in enumerate(right):
         at = f"acc[(i * {each.pitch} + {j}) * {width} + lane]"
         total = _combined(row, f"half[i * {columns} + {{}}]")
         body.append(f"        {at} = {f'{at} + ({total})' if each.add else total}")
+    if each.left != "all":
+        body.append(f"    {greatest} = top")
     about = f"The map of a tile of {rows} by {columns} to one of {down} by {along}, for each of {width} lanes."
     return _defined(each.name, each.arguments, about, body)
+
+
+def _doubt(name: str, matrix: str) -> str:
+    """A lane after the other, up to one that is large everywhere."""
+    pitch, width = min(STEPS[matrix], MATRICES[matrix].shape[1]), lanes("float32")
+    body = [
+        "top = float32(0)",
+        "for lane in range(lane_count):",
+        f"    top = maximum(top, acc[{pitch * pitch * width} + lane])",
+        f"if not top < float32({2.0**LARGE!r}):",
+        "    return 2",
+        "for lane in range(lane_count):",
+        "    low = float32(INFINITY)",
+        "    for y in range(first_row, end_row):",
+        "        for x in range(first_column, end_column):",
+        f"            low = minimum(low, abs(acc[(y * {pitch} + x) * {width} + lane]))",
+        f"    if low >= top * float32({2.0 ** -RANGE[matrix]!r}):",
+        "        return 0",
+        f"return 1 if top >= float32({2.0 ** FLOOR[matrix]!r}) else 0",
+    ]
+    return _defined(
+        name, DOUBT_ARGUMENTS, "May all these results stand? 0: yes; 1: one is small; 2: all are lost.", body
+    )
 
 
 def _combined(row: np.ndarray, element: str) -> str:

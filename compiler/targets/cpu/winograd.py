@@ -9,8 +9,9 @@ are made of them: with V = B' x B, U = G w G' and D = A dy A' for every tile,
     y = A'(sum over channels of V U)A     dx = B(sum over filters of D U)B'     dw = G'(sum over tiles of V D)G
 
 A map between images and tiles is a `contract` with a matrix on either side; `winograd_maps.py` schedules it. In float32
-the result differs from the direct sum by about 1e-5 of its size, as wherever this is done; doubles are left alone.
-Leans on `contract` and on `rewrite`.
+the result differs from the direct sum by about 1e-5 of its size, as wherever this is done; doubles are left alone. What
+one value that is not finite, or far above the rest, would spoil in its tile is summed directly (the op `contained`).
+Leans on `contract`, `contained` and `rewrite`.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def _forward(node: Tensor, x: Tensor, w: Tensor) -> Tensor | None:
     if pads is None or node.attrs.spec != _direct(x.shape, w.shape, pads) or not _pays(node.shape, w.shape):
         return None
     products = _product(_input(x, node.shape, pads, ""), _filters(w, FILTERS), "ijnhwgc", "ijg--ck", "ijnhwgk")
-    return _to_image(products, "output", node.shape, NONE, IMAGE)
+    return _to_image(products, "output", NONE, IMAGE, node)
 
 
 def _by_input(node: Tensor, dy: Tensor, w: Tensor) -> Tensor | None:
@@ -65,7 +66,7 @@ def _by_input(node: Tensor, dy: Tensor, w: Tensor) -> Tensor | None:
     if node.attrs.spec != gradient_spec(_direct(node.shape, w.shape, pads), 0, node.shape):
         return None
     products = _product(_output(dy), _filters(w, FILTERS_BACK), "ijnhwgk", "ijg--kc", "ijnhwgc")
-    return _to_image(products, "input", node.shape, pads, IMAGE)
+    return _to_image(products, "input", pads, IMAGE, node)
 
 
 def _by_filters(node: Tensor, x: Tensor, dy: Tensor) -> Tensor | None:
@@ -80,7 +81,7 @@ def _by_filters(node: Tensor, x: Tensor, dy: Tensor) -> Tensor | None:
     # another role than in the forward pass, so that the tiles are made again and need no memory in between
     tiles = _input(x, dy.shape, pads, "_again")
     products = _product(tiles, _output(dy), "ijnhwgc", "ijnhwgk", "ijg--ck")
-    return _to_image(products, "filter", node.shape, NONE, FILTERS)
+    return _to_image(products, "filter", NONE, FILTERS, node)
 
 
 def _fits(x: Tensor, w: Tensor, y: Tensor) -> bool:
@@ -143,12 +144,14 @@ def _to_tiles(x: Tensor, name: str, tiles: tuple[int, int], pads: Pads, order: O
     return apply("contract", (matrix, matrix, x), spec=_map_spec(x.shape, name, tiles, pads, order), role=role)
 
 
-def _to_image(tiles: Tensor, name: str, shape: Shape, pads: Pads, order: Order) -> Tensor:
-    """The transpose of `_to_tiles`: every pixel sums over the tiles that it lies in."""
+def _to_image(tiles: Tensor, name: str, pads: Pads, order: Order, direct: Tensor) -> Tensor:
+    """The transpose of `_to_tiles`: every pixel sums over the tiles that it lies in. Results that a tile's greatest
+    values would spoil are those of the contraction `direct`."""
     matrix = as_tensor(MATRICES[name])
     counts = nominal(tiles.shape[3]), nominal(tiles.shape[4])
-    spec = gradient_spec(_map_spec(shape, name, counts, pads, order), 2, shape, keep_reduced=True)
-    return apply("contract", (matrix, matrix, tiles), spec=spec, role="winograd_output")
+    spec = gradient_spec(_map_spec(direct.shape, name, counts, pads, order), 2, direct.shape, keep_reduced=True)
+    inputs = (matrix, matrix, tiles, *direct.inputs)
+    return apply("contained", inputs, spec=spec, direct=direct.attrs.spec, role="winograd_output")
 
 
 def _map_spec(x: Shape, name: str, tiles: tuple[int, int], pads: Pads, order: Order) -> Spec:

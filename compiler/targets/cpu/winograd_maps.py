@@ -18,11 +18,19 @@ from ...loops.expressions import Axis, Expr, Index
 from ...loops.kernels import Kernel, address
 from ...shapes import Dim, Size, nominal
 from .machine import lanes
-from .schedule import Grid, Transform
+from .schedule import Doubted, Grid, Transform
 from .winograd_matrices import MATRICES, STEPS
 
 OPERATION, EDGE, BYTES_PER_CYCLE = 1.0, 1.3, 5.0
 FAR = 5.0
+
+
+@dataclass(frozen=True)
+class Direct:
+    """What stands for a result that the map would spoil: `sum`, by the direct way, in the choice of the two."""
+
+    chosen: Expr
+    sum: Expr
 
 
 @dataclass(frozen=True)
@@ -35,11 +43,16 @@ class Mapped:
     conditions: tuple[loops.Condition, ...]
     points: tuple[Axis, Axis]
     pixels: tuple[Axis, Axis]
+    direct: Direct | None = None
 
 
 def mapped(kernel: Kernel) -> Mapped | None:
     """What the kernel maps, None where it is no map of tiles."""
     reductions = [e for e in kernel.expressions if e.kind == "reduce"]
+    direct = None
+    if len(reductions) == 2:
+        direct = _direct(kernel, reductions)
+        reductions = [e for e in reductions if direct is not None and e is not direct.sum]
     if len(reductions) != 1 or reductions[0].data[0] != "sum":
         return None
     conditions, body = _unguarded(reductions[0].args[0])
@@ -51,7 +64,28 @@ def mapped(kernel: Kernel) -> Mapped | None:
     i, r, j, s = (_axis(index) for f in (left, right) for index in f.data[1]) if name else (None,) * 4
     if name is None or i is None or r is None or j is None or s is None:
         return None
-    return Mapped(name, reductions[0], x, tuple(conditions), (i, j), (r, s))
+    return Mapped(name, reductions[0], x, tuple(conditions), (i, j), (r, s), direct)
+
+
+def _direct(kernel: Kernel, sums: list[Expr]) -> Direct | None:
+    """The choice that the op `contained` makes, where the kernel makes it between these two sums."""
+    for e in kernel.expressions:
+        if e.kind == "call" and e.data == "where" and set(e.args[1:]) == set(sums):
+            finite = e.args[0]
+            if finite.kind == "call" and finite.data == "lt" and e.args[1] in finite.args[0].args:
+                return Direct(e, e.args[2])
+    return None
+
+
+def _shared_factor(direct: Direct, lane: Axis) -> Expr | None:
+    """The sum of magnitudes of the factor that all lanes of the direct sum have in common."""
+    conditions, body = _unguarded(direct.sum.args[0])
+    common = [f for f in _factors(body) if lane not in f.axes]
+    if len(common) != 1:
+        return None
+    dtype = direct.sum.dtype
+    size = loops.guard(conditions, loops.call("abs", common, dtype), loops.const(0, dtype))
+    return loops.reduction("sum", direct.sum.data[1], size, dtype)
 
 
 def plan_transform(kernel: Kernel) -> Transform | None:
@@ -75,9 +109,15 @@ def plan_transform(kernel: Kernel) -> Transform | None:
     lane = next((a for a in free if place.coefficient(a) == 1), None)
     if lane is None:
         return None
+    common = _shared_factor(m.direct, lane) if m.direct is not None else None
+    if (m.direct is not None and common is None) or (m.direct is None) != (rows is None):
+        return None
     outer = tuple(sorted((a for a in free if a is not lane), key=lambda a: -nominal(place.coefficient(a))))
     cost = _cost(kernel, m, lane)
-    return Transform(m.matrix, m.points, m.pixels, rows, columns, outer, lane, m.reduction, m.x, m.conditions, cost)
+    pieces = (m.matrix, m.points, m.pixels, rows, columns, outer, lane, m.reduction, m.x, m.conditions, cost)
+    if m.direct is None or common is None:
+        return Transform(*pieces)
+    return Transform(*pieces, Doubted(m.direct.chosen, m.direct.sum, common))
 
 
 def _unguarded(body: Expr) -> tuple[list[loops.Condition], Expr]:
@@ -135,11 +175,13 @@ def _cost(kernel: Kernel, m: Mapped, lane: Axis) -> float:
     numbers = math.prod(nominal(a.extent) for a in kernel.axes)
     across = math.prod(nominal(a.extent) for a in kernel.axes if a is not lane)
     vectors = across * -(-nominal(lane.extent) // lanes(m.reduction.dtype))
-    summed = set(loops.postorder([m.reduction]))
+    summed = set(loops.postorder([m.reduction] if m.direct is None else [m.reduction, m.direct.sum]))
     places = [address(e) for e in kernel.loads if e not in summed]
     places += [s.buffer.address(s.index) for s in kernel.stores]
     scattered = sum(place.coefficient(lane) not in (0, 1) for place in places)
-    moved = 4.0 * sum(_elements(b.shape) for b in [*kernel.reads(), *kernel.writes()])
+    seldom = set() if m.direct is None else {e.data[0] for e in loops.loads([m.direct.sum])}
+    rarely = seldom - {e.data[0] for e in kernel.loads if e not in summed}
+    moved = 4.0 * sum(_elements(b.shape) for b in [*kernel.reads(), *kernel.writes()] if b not in rarely)
     computed: float = vectors * (2 * points * size / 9) * OPERATION * EDGE
     return computed + moved / BYTES_PER_CYCLE + numbers * scattered * FAR
 

@@ -9,9 +9,11 @@ from ...loops.expressions import Axis, Index, at
 from ...loops.kernels import Kernel, address
 from ..shared.writer import Writer
 from .machine import lanes
-from .schedule import Grid, Transform
+from .schedule import Doubted, Grid, Transform
 from .shares import blocks, parallel, write_stores
 from .winograd_matrices import MATRICES, STEPS
+
+Limits = tuple[str, str]
 
 LITERAL_SIZE = 6
 """Greater sizes come from the table, so that layers of many sizes share a kernel: its tiles are unrolled anyway."""
@@ -52,13 +54,14 @@ def _to_tiles(kernel: Kernel, t: Transform, w: Writer) -> None:
 def _to_image(kernel: Kernel, t: Transform, rows: Grid, columns: Grid, w: Writer) -> None:
     size, step = MATRICES[t.matrix].shape[1], STEPS[t.matrix]
     width, pitch = lanes(t.reduction.dtype), min(step, size)
-    w.scratch.append(f"acc = {t.reduction.dtype}_scratch({pitch * pitch * width})")
+    acc = (pitch * pitch + 1) * width  # the last vector: the greatest magnitude that was mapped
+    w.scratch.append(f"acc = {t.reduction.dtype}_scratch({acc})")
     with parallel(w, _parts(t, (*t.outer, rows.tile, columns.tile), w, width)):
-        _lane(t, w, width)
+        count = _lane(t, w, width)
         first = range(0, size, step)
         overlap = len(first) > 1
         if overlap:
-            with w.nest(f"for z in range({pitch * pitch * width}):"):
+            with w.nest(f"for z in range({acc}):"):
                 w.line(f"acc[z] = {t.reduction.dtype}(0)")
         for down in first:
             for along in first:
@@ -68,11 +71,41 @@ def _to_image(kernel: Kernel, t: Transform, rows: Grid, columns: Grid, w: Writer
         w.line(f"w = {w0}" if columns.pad else f"w = {step} * {w.axis_names[columns.tile]}")
         w.bind(rows.pixel, "(h + y)")
         w.bind(columns.pixel, "(w + x)")
+        inside = _pixels(w, rows, "h", pitch), _pixels(w, columns, "w", pitch)
+        if t.doubted is not None:
+            _doubt(t, t.doubted, (rows, columns), inside, count, w)
         with (
-            w.nest(f"for y in {_pixels(w, rows, 'h', pitch)}:", rows.pixel),
-            w.nest(f"for x in {_pixels(w, columns, 'w', pitch)}:", columns.pixel),
+            w.nest(f"for y in {_range(inside[0])}:", rows.pixel),
+            w.nest(f"for x in {_range(inside[1])}:", columns.pixel),
         ):
             _stores(kernel, t, w, pitch, width)
+
+
+def _doubt(
+    t: Transform, d: Doubted, grids: tuple[Grid, Grid], inside: tuple[Limits, Limits], count: str, w: Writer
+) -> None:
+    """Results far smaller than what the tile holds, or of a tile that holds what is not finite, are summed anew.
+
+    Where all that a result reads is 0 it is 0, and where some is NaN it is NaN, without a sum for each lane."""
+    pitch, width = min(STEPS[t.matrix], MATRICES[t.matrix].shape[1]), lanes(t.reduction.dtype)
+    (y0, y1), (x0, x1) = inside
+    place = f"acc[(y * {pitch} + x) * {width} + z]"
+    w.line(f"doubt = transform_doubt_{t.matrix}(acc, {y0}, {y1}, {x0}, {x1}, {count})")
+    with (
+        w.nest("if doubt != 0:", conditional=True),
+        w.nest(f"for y in range({y0}, {y1}):", grids[0].pixel),
+        w.nest(f"for x in range({x0}, {x1}):", grids[1].pixel),
+    ):
+        w.line(f"small = transform_doubt_{t.matrix}(acc, y, y + 1, x, x + 1, {count})")
+        with w.nest("if small != 0:", conditional=True):
+            seen = w.value(d.common)
+            with w.nest(f"for z in range({count}):"):
+                w.line(f"{place} = {seen}")
+            with w.nest(f"if {seen} > 0 or (small == 2 and {seen} == {seen}):", conditional=True):
+                w.bind(t.lane, "(n + z)")
+                with w.nest(f"for z in range({count}):"):
+                    w.line(f"{place} = {t.reduction.dtype}(0)")
+                w.add_in_lanes(d.sum, place, f"for z in range({count}):", t.lane)
 
 
 def _from_tile(t: Transform, rows: Grid, columns: Grid, down: int, along: int, w: Writer, suffix: str) -> None:
@@ -99,13 +132,16 @@ def _from_tile(t: Transform, rows: Grid, columns: Grid, down: int, along: int, w
         _call(t, w, name, where, steps, [])
 
 
-def _pixels(w: Writer, grid: Grid, first: str, most: int) -> str:
-    """The places of a tile that lie inside the image."""
+def _pixels(w: Writer, grid: Grid, first: str, most: int) -> Limits:
+    """The places of a tile that lie inside the image: from one number on, below the other."""
     exact = grid.pad == 0 and isinstance(grid.pixel.extent, int) and grid.pixel.extent % most == 0
     if exact:
-        return f"range({most})"
-    low = f"max(0, -{first})" if grid.pad else "0"
-    return f"range({low}, min({most}, {w.names.size(grid.pixel.extent)} - {first}))"
+        return "0", str(most)
+    return (f"max(0, -{first})" if grid.pad else "0"), f"min({most}, {w.names.size(grid.pixel.extent)} - {first})"
+
+
+def _range(limits: Limits) -> str:
+    return f"range({', '.join(each for i, each in enumerate(limits) if i or each != '0')})"
 
 
 def _parts(t: Transform, outer: tuple[Axis, ...], w: Writer, width: int) -> list[tuple[Axis | str, str]]:
@@ -137,5 +173,6 @@ def _stores(kernel: Kernel, t: Transform, w: Writer, pitch: int, width: int) -> 
     w.bind(t.lane, "(n + z)")
     fixed = isinstance(t.lane.extent, int) and t.lane.extent % width == 0
     with w.nest(f"for z in range({width if fixed else 'lanes'}):", t.lane, trips=width):
-        w.levels[-1].values[t.reduction] = f"acc[(y * {pitch} + x) * {width} + z]"
+        wanted = t.reduction if t.doubted is None else t.doubted.chosen
+        w.levels[-1].values[wanted] = f"acc[(y * {pitch} + x) * {width} + z]"
         write_stores(kernel, w)

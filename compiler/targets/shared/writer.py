@@ -184,6 +184,16 @@ class Writer(Values):
         self._in_blocks(parts, conditions, block)
         return f"{dtype}({acc}[lane])"
 
+    def add_in_lanes(self, e: Expr, place: str, header: str, lane: Axis) -> None:
+        """The terms of the sum e added to `place`, which depends on the lane, whose loop is innermost."""
+        _, axes, conditions, e = self._cut(e)
+
+        def body() -> None:
+            with self.nest(header, lane):
+                self._accumulate(e, place, "")
+
+        self._loops(axes, conditions, body)
+
     def _scratch(self, dtype: str) -> str:
         name = self.fresh("sum")
         self.scratch.append(f"{name} = {dtype}_scratch({self.chunk_size})")

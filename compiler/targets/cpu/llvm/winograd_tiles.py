@@ -8,8 +8,9 @@ transposes of its columns from 0 on and from 4 on, as many as neighbouring tiles
 
 X[p, q] is a vector at x[x0 + p * row_step + q * column_step]. Without the suffix `_whole`, X is 0 and never touched
 outside of the given rows and columns, and in the lanes from `lane_count` on. With the suffix `_add` Y is added to what
-acc holds, which is packed, rows by columns by lanes. The coefficients stand in the instructions, so that zeros and ones
-cost nothing. Leans on `tiles.py` for vectors.
+acc holds, which is packed, rows by columns by lanes. `back` leaves one more vector after Y: of each lane the greatest
+magnitude in X (with `_add`, or of what was there), for `winograd_doubt.py`. The coefficients stand in the instructions,
+so that zeros and ones cost nothing. Leans on `tiles.py` for vectors.
 """
 
 from __future__ import annotations
@@ -28,8 +29,10 @@ from numba.extending import intrinsic
 from ..winograd_matrices import MATRICES, STEPS
 from .pointers import I64, Pointer
 from .tiles import Emitter
+from .winograd_doubt import doubt, greatest, magnitude
 
 NAME = re.compile(r"transform_([a-z]+)_(all|back\d+)_(all|back\d+)(_whole)?(_add)?")
+DOUBT = re.compile(r"transform_doubt_(input|filter|output)")
 ARGUMENTS = ("acc", "x", "x0", "row_step", "column_step")
 LIMITS = ("first_row", "end_row", "first_column", "end_column")
 POINTERS = frozenset(["acc", "x"])
@@ -83,7 +86,8 @@ def shape(name: str) -> Map:
 
 def named(name: str) -> Any:
     """The intrinsic that generated source calls `name`."""
-    return _intrinsic(shape(name))
+    doubted = DOUBT.fullmatch(name)
+    return _intrinsic(shape(name)) if doubted is None else doubt(doubted[1])
 
 
 @cache
@@ -135,16 +139,28 @@ class _Emitter(Emitter):
                 self.apply(self.mask(self.values["lane_count"], 0))
 
     def apply(self, mask: ir.Value | None) -> None:
-        columns = [
-            self.combine(self.left, [self.element(p, q, mask) for p in range(self.left.shape[1])])
-            for q in range(self.right.shape[1])
-        ]
+        rows = range(self.left.shape[1])
+        read = [[self.element(p, q, mask) for p in rows] for q in range(self.right.shape[1])]
+        columns = [self.combine(self.left, column) for column in read]
+        if self.map.left != "all":
+            self.keep_greatest([v for column in read for v in column])
         for i in range(self.left.shape[0]):
             for j, value in enumerate(self.combine(self.right, [column[i] for column in columns])):
                 at = (i * self.map.pitch + j) * self.lanes
                 if self.map.add:
                     value = self.builder.fadd(value, self.load("acc", ir.Constant(I64, at), vector=True))
                 self.store(value, at, vector=True)
+
+    def keep_greatest(self, values: Vectors) -> None:
+        """Compared as integers, as which floats without their sign have the same order and NaN is the greatest."""
+        b, after = self.builder, self.map.pitch**2 * self.lanes
+        total = magnitude(b, values[0])
+        for v in values[1:]:
+            total = greatest(b, total, magnitude(b, v))
+        if self.map.add:
+            before = self.load("acc", ir.Constant(I64, after), vector=True)
+            total = greatest(b, total, b.bitcast(before, total.type))
+        self.store(b.bitcast(total, self.vector), after, vector=True)
 
     def element(self, p: int, q: int, mask: ir.Value | None) -> ir.Value:
         """X[p, q]."""
