@@ -85,6 +85,7 @@ EMITTED = {
     "targets/cpu/llvm/accumulation.py": {"contract"},
     "targets/cpu/llvm/mathlib.py": {"abs", "exp", "maximum", "minimum", "rsqrt", "sigmoid", "sign", "sqrt", "where"}
     | {"bits_to_uniform", "round_bfloat16"} & set(OPS),
+    "targets/cpu/interpret.py": {"abs", "bits_to_uniform", "maximum", "minimum", "sign", "where"},
     "targets/cpu/llvm/operations.py": {"add", "min", "mul", "sub"},
     "targets/cpu/llvm/translate.py": {"max", "min"},
     "targets/cuda/intrinsics.py": {"abs", "bits_to_uniform", "maximum", "minimum", "random_bits", "sign", "where"},
@@ -94,6 +95,7 @@ EMITTED = {
 OTHER = {
     "targets/cpu/llvm/winograd_doubt.py": {"input"},
     "targets/cpu/winograd_matrices.py": {"input"},
+    "targets/cpu/traced.py": {"input"},
     "targets/cuda/compiled.py": {"log"},
     "lowering/recompute.py": {"size"},
 }
