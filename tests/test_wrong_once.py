@@ -72,6 +72,16 @@ def test_product_of_scaled_matrices():
     same(run(lambda a: (a * 1e-20) @ (a * 1e-20), m, symbolic=False), np.full((4, 4), 4e10, "float32"), 1e-5)
 
 
+def test_convolution_keeps_an_infinite_pixel_to_its_neighbours():
+    x = np.random.default_rng(0).normal(size=(2, 32, 16, 16)).astype("float32")
+    w = np.random.default_rng(1).normal(size=(32, 32, 3, 3)).astype("float32")
+    x[0, 3, 8, 8] = np.inf
+    got = np.asarray(run(lambda i: kw.conv(i, kw.as_tensor(w), pad=1), x))
+    bad = ~np.isfinite(got[0])
+    bad[:, 7:10, 7:10] = False
+    assert not bad.any() and np.isfinite(got[1]).all(), f"{int(bad.sum())} results that never read it are not finite"
+
+
 def test_equality_makes_a_mask():
     t = np.array([0, 1, 2, 0], "int32")
     same(run(lambda x: kw.where(x == 0, 9, x), t), np.array([9, 1, 2, 9], "int32"))
@@ -117,6 +127,12 @@ def _in_a_process(code, cache, *flags):
     )
     assert done.returncode == 0, done.stderr[-300:]
     return done.stdout.strip()
+
+
+def test_stack_of_1000():
+    x = kw.input("x", (4, 3))
+    got = kw.compile([x], [kw.stack([x * float(i) for i in range(1000)])])(np.ones((4, 3), "float32"))
+    same(np.asarray(got)[:, 0, 0], np.arange(1000, dtype="float32"))
 
 
 SUMS = (
