@@ -10,7 +10,7 @@ import kernelwright as kw
 from kernelwright.compiler.lowering.kernel_order import plan_memory
 from kernelwright.compiler.rewriting.verify import VerifyError
 from kernelwright.compiler.targets.base import Options
-from kernelwright.compiler.targets.cpu import assemble, traced
+from kernelwright.compiler.targets.cpu import assemble, traced, winograd
 from kernelwright.compiler.targets.cpu.printer import print_kernel
 from kernelwright.compiler.targets.cpu.target import Cpu
 from kernelwright.compiler.targets.cpu.verify_kernels import verify_kernels
@@ -154,3 +154,14 @@ def test_compiling_at_the_deep_level_checks_kernels(monkeypatch):
     monkeypatch.setattr(assemble, "print_kernel", print_badly)
     with pytest.raises(VerifyError, match="is never written"):
         kw.compile([x], [x * 7.0])
+
+
+@pytest.mark.parametrize(("channels", "filters", "size", "batch"), [(3, 4, 9, 3), (2, 3, 7, 1)])
+def test_winograds_maps_of_narrow_images_keep_to_their_memory(channels, filters, size, batch, monkeypatch):
+    """Their vectors reach past the last pixels of a buffer, into the bytes that the runtime keeps readable there."""
+    monkeypatch.setenv("KERNELWRIGHT_VERIFY", "2")
+    monkeypatch.setattr(winograd, "WORTH", 1e9)
+    x, w = kw.input("x", (None, channels, size, size)), kw.input("w", (filters, channels, 3, 3))
+    program = kw.compile([x, w], [kw.conv(x, w, pad=1)], typical={"batch": batch})
+    assert "winograd_input" in [k.name for k in program.kernels]
+    assert program.trace.steps[-1].name == "verify_kernels"

@@ -149,7 +149,7 @@ def _tile(name: str, text: str) -> Callable[..., None]:
     names = dict(NAMES)
     exec(compile(text, f"<{name}>", "exec"), names)
     made: Callable[..., None] = names[name]
-    if "_full" not in name and "_whole" not in name:
+    if "_full" not in name and not name.startswith("transform_"):
         return made
     return lambda *args: made(*(Whole(x) if isinstance(x, Memory | Offset) else x for x in args))
 
