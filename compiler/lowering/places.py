@@ -13,7 +13,7 @@ from typing import Any
 
 from ..graph.tensor import Tensor
 
-MAX_TEXT = 80
+MAX_TEXT = 90
 """Operations in a kernel's text, counted once per place. Each may be one choice inside another, and Python takes 100
 levels of indentation."""
 
