@@ -88,16 +88,17 @@ def each(change: Callable[[Kernel], Kernel | list[Kernel]]) -> Callable[[Sequenc
 
 def run_graph_passes(passes: Sequence[GraphPass], wanted: Sequence[Tensor], trace: Trace) -> list[Tensor]:
     """The outcome of all passes, each checked against what it was given. Raises VerifyError."""
-    current = list(wanted)
+    current, count = list(wanted), len(toposort(wanted))
     for p in passes:
         if trace.skipping and not p.needed:
             continue
-        started, before = perf_counter(), current
+        started, before, size = perf_counter(), current, count
         current, report = p.run(before)
         seconds = perf_counter() - started
         verify(p.name, before, current)
-        sizes = len(toposort(before)), len(toposort(current))
-        trace.note(Step(p.name, *sizes, report.hits, seconds, _shown(p.name, map(str, toposort(current)))))
+        nodes = toposort(current)
+        count = len(nodes)
+        trace.note(Step(p.name, size, count, report.hits, seconds, _shown(p.name, map(str, nodes))))
     return current
 
 

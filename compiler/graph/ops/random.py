@@ -16,25 +16,12 @@ import numpy as np
 from ... import dtypes
 from ...errors import DTypeError, InputError, ShapeError
 from ...loops import expressions as loops
+from ...loops.philox import philox_reference
 from ...shapes import as_index
 from ..tensor import Tensor, apply, as_tensor, checked_shape
 from . import elementwise as ew
 from .registry import Op, Sample, register
 from .source import concrete
-
-_M0, _M1, _W0, _W1 = 0xD2511F53, 0xCD9E8D57, 0x9E3779B9, 0xBB67AE85
-
-
-def philox(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> tuple[np.ndarray, ...]:
-    """NumPy's Philox-4x32-10: four words of counter (arrays), two of key; four words out, all uint32."""
-    mask = np.uint64(0xFFFFFFFF)
-    c = [np.asarray(x, np.uint64) & mask for x in (c0, c1, c2, c3)]
-    k = [np.asarray(x, np.uint64) & mask for x in (k0, k1)]
-    for _ in range(10):
-        p0, p1 = c[0] * np.uint64(_M0), c[2] * np.uint64(_M1)
-        c = [(p1 >> np.uint64(32)) ^ c[1] ^ k[0], p1 & mask, (p0 >> np.uint64(32)) ^ c[3] ^ k[1], p0 & mask]
-        k = [(k[0] + np.uint64(_W0)) & mask, (k[1] + np.uint64(_W1)) & mask]
-    return tuple(x.astype(np.uint32) for x in c)
 
 
 def _infer(inputs: Sequence[Tensor], attrs: Any) -> tuple[Any, str]:
@@ -50,8 +37,8 @@ def _reference(node: Tensor, env: Any, state: np.ndarray) -> np.ndarray:
     shape = concrete(node.shape, env)
     place = np.arange(int(np.prod(shape)), dtype=np.uint64)
     seed, step = (int(v) & 0xFFFFFFFFFFFFFFFF for v in state)
-    words = philox(place, node.attrs.stream, step & 0xFFFFFFFF, step >> 32, seed & 0xFFFFFFFF, seed >> 32)
-    return words[0].reshape(shape)
+    counter = place, node.attrs.stream, step & 0xFFFFFFFF, step >> 32
+    return philox_reference(counter, (seed & 0xFFFFFFFF, seed >> 32))[0].reshape(shape)
 
 
 def _lower(node: Tensor, index: Any, read: Any, axis: Any) -> Any:

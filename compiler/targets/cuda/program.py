@@ -24,7 +24,7 @@ from ..base import Options
 from . import lockstep
 from .build import Arch, Code, compile_kernel
 from .printer import CudaSource, print_kernel
-from .schedule import Launch, Schedule, plan_schedule
+from .schedule import Launch, Schedule
 from .target import Cuda
 from .writer import storage
 
@@ -52,12 +52,6 @@ class CudaKernel:
 
     def __str__(self) -> str:
         return self.source.pretty(self.name)
-
-
-def cuda_kernel(kernel: Kernel, precision: str = "float32") -> CudaKernel:
-    """A kernel scheduled and printed for the GPU."""
-    schedule = plan_schedule(kernel, precision)
-    return CudaKernel(kernel, schedule, print_kernel(kernel, schedule))
 
 
 def blocks(launch: Launch, sizes: Mapping[str, int]) -> int:
