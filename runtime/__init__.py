@@ -18,9 +18,10 @@ from .errors import (
     RuntimeShapeError,
 )
 from .executable import Executable
+from .kernels import Arg, BufferArg, CudaKernelSpec, Kernel, KernelSpec, SizeArg
 from .loader import host_machine, load
 from .packing import plan
-from .program import Arg, BufferArg, BufferSpec, ComputedCheck, IndexCheck, KernelSpec, Program, SizeArg, SizeCheck
+from .program import BufferSpec, ComputedCheck, IndexCheck, Program, SizeCheck
 from .sizes import Poly, describe, evaluate
 from .state import State
 from .threads import Pool, available_cores, shared_pool
@@ -32,9 +33,11 @@ __all__ = [
     "CacheEntry",
     "CacheWarning",
     "ComputedCheck",
+    "CudaKernelSpec",
     "Executable",
     "IndexCheck",
     "IndexLimitError",
+    "Kernel",
     "KernelCache",
     "KernelSpec",
     "KernelwrightError",

@@ -1,7 +1,7 @@
-"""The artefact the compiler makes and the runtime runs: buffers, kernels in order, and their object code.
+"""The artefact the compiler makes and the runtime runs: buffers, kernels in order, and their code.
 
-Leans on `sizes` only. Plain frozen data that pickles, so that a second process loads a program instead of
-compiling it.
+Leans on `sizes`, and on `kernels` for the kinds there are. Plain frozen data that pickles, so that a second process
+loads a program instead of compiling it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 
 from .errors import ProgramError
+from .kernels import BufferArg, CudaKernelSpec, Kernel
 from .sizes import Poly, single_symbol, symbols
 
 Kind = Literal["input", "output", "state", "constant", "temp"]
@@ -35,41 +36,6 @@ class BufferSpec:
     last: int = 0
     data: np.ndarray | None = None
     slack: Poly = ()
-
-
-@dataclass(frozen=True)
-class BufferArg:
-    """A table slot that holds a buffer's address."""
-
-    buffer: int
-
-
-@dataclass(frozen=True)
-class SizeArg:
-    """A table slot that holds a size, evaluated once per set of input shapes."""
-
-    poly: Poly
-
-
-Arg = BufferArg | SizeArg
-
-
-@dataclass(frozen=True)
-class KernelSpec:
-    """One call of `void symbol(int64* table, int64 thread, int64 threads)` with one table slot per argument.
-
-    `key` is the content hash of its object code; `barrier` says that threads meet before the next kernel starts
-    (they always meet at the end of a step). `cycles` is what it should cost one core, a factor times a size; None
-    where nobody knows.
-    """
-
-    name: str
-    key: str
-    symbol: str
-    args: tuple[Arg, ...]
-    barrier: bool = True
-    note: str = ""
-    cycles: tuple[float, Poly] | None = None
 
 
 @dataclass(frozen=True)
@@ -106,12 +72,13 @@ class SizeCheck:
 class Program:
     """Everything an executable needs. `inputs`, `outputs` and `states` are positions in `buffers`.
 
-    The last outputs are the flags of `computed_checks`, one each (`flags.py`), which a run does not return.
+    The last outputs are the flags of `computed_checks`, one each (`flags.py`), which a run does not return. `objects`
+    has the kernels' code by key: object code, or cubins. `written` are the states that a run may change.
     """
 
     name: str
     buffers: tuple[BufferSpec, ...]
-    kernels: tuple[KernelSpec, ...]
+    kernels: tuple[Kernel, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     states: tuple[int, ...] = ()
@@ -119,6 +86,7 @@ class Program:
     size_checks: tuple[SizeCheck, ...] = ()
     computed_checks: tuple[ComputedCheck, ...] = ()
     objects: dict[str, bytes] = field(default_factory=dict)
+    written: frozenset[int] = frozenset()
 
     def verify(self) -> None:
         """Raise `ProgramError` where the program contradicts itself."""
@@ -131,13 +99,10 @@ class Program:
         bound = {single_symbol(size) for position in self.inputs for size in self.buffers[position].shape}
         for position, buffer in enumerate(self.buffers):
             _verify_buffer(buffer, position in listed, bound)
+        _require(self.written <= set(self.states), "a run changes something that is no state")
         for kernel in self.kernels:
             _require(kernel.key in self.objects, f"kernel {kernel.name} has no object code")
-            for arg in kernel.args:
-                if isinstance(arg, BufferArg):
-                    _require(0 <= arg.buffer < len(self.buffers), f"kernel {kernel.name} uses an unknown buffer")
-                else:
-                    _require(symbols(arg.poly) <= bound, f"kernel {kernel.name} uses a size that no input binds")
+            _verify_kernel(kernel, len(self.buffers), bound)
         for check in self.checks:
             _require(0 <= check.input < len(self.inputs), f"a check of {check.what} names an unknown input")
         _require(len(self.computed_checks) <= len(self.outputs), "a check of a computed index has no flag")
@@ -160,6 +125,17 @@ def _verify_buffer(buffer: BufferSpec, listed: bool, bound: set[str | None]) -> 
     for size in buffer.shape:
         _require(not (symbols(size) and buffer.kind in ("state", "constant")), f"{buffer.name}: its size must be known")
         _require(symbols(size) <= bound, f"{buffer.name}: its shape has a symbol that no input binds")
+
+
+def _verify_kernel(kernel: Kernel, buffers: int, bound: set[str | None]) -> None:
+    for arg in kernel.args:
+        if isinstance(arg, BufferArg):
+            _require(0 <= arg.buffer < buffers, f"kernel {kernel.name} uses an unknown buffer")
+        else:
+            _require(symbols(arg.poly) <= bound, f"kernel {kernel.name} uses a size that no input binds")
+    if isinstance(kernel, CudaKernelSpec):
+        unknown = {name for extent, _ in kernel.blocks for name in symbols(extent)} - bound
+        _require(not unknown, f"kernel {kernel.name} has a grid of a size that no input binds")
 
 
 def _require(condition: bool, message: str) -> None:

@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 from ..loops import expressions as loops
 from ..loops.expressions import Axis, Expr, Index
 from ..loops.kernels import Kernel, Store
+from ..loops.one_run import bent, goes_on, steps
 from ..shapes import product
 
 Chains = tuple[tuple[Axis, ...], ...]
@@ -89,30 +90,25 @@ def _tied(kernel: Kernel) -> set[Axis]:
             summed |= set(e.data[1])
         for index in loops.indices(e):
             if e.kind == "load":
-                tied |= _inside(index)
+                tied |= bent(index)
             else:
                 tied |= index.axes
     for s in kernel.stores:
         for index in s.index:
-            tied |= _inside(index)
+            tied |= bent(index)
     return tied
-
-
-def _inside(index: Index) -> set[Axis]:
-    """The axes inside divisions and dynamic places."""
-    return {a for atom, _ in index.terms if not isinstance(atom, Axis) for a in Index([(atom, 1)]).axes}
 
 
 def _chains(axes: Sequence[Axis], places: Sequence[Index]) -> list[tuple[Axis, ...]]:
     """Axes of which each goes on where the next one ends, outermost first."""
-    steps = {a: [place.coefficient(a) for place in places] for a in axes}
+    moved = {a: steps(a, places) for a in axes}
     after: dict[Axis, Axis] = {}
     taken: set[Axis] = set()
     for a in axes:
         for b in axes:
-            if a is b or b in taken or not any(steps[a]):
+            if a is b or b in taken or not any(moved[a]):
                 continue
-            if all(of_a == of_b * b.extent for of_a, of_b in zip(steps[a], steps[b])):
+            if goes_on(moved[a], moved[b], b):
                 after[a] = b
                 taken.add(b)
                 break

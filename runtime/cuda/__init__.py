@@ -6,6 +6,5 @@ no package of the extra `cuda`.
 
 from .driver import Gpu, absent
 from .executable import CudaExecutable
-from .program import CudaKernelSpec, CudaProgram
 
-__all__ = ["CudaExecutable", "CudaKernelSpec", "CudaProgram", "Gpu", "absent"]
+__all__ = ["CudaExecutable", "Gpu", "absent"]

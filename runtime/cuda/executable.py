@@ -1,16 +1,15 @@
-"""A CUDA program ready to run: NumPy arrays in, NumPy arrays out, each step one replay of a CUDA graph.
+"""A CUDA program ready to run: each step one replay of a CUDA graph.
 
 For every set of input shapes, memory is laid out once in one arena on the device and the step's launches are captured
 once; a run then uploads inputs, replays, and downloads outputs. The device keeps copies of variables: one that was
 changed elsewhere is uploaded when a run begins, and those that the program changes are downloaded when it ends, so that
 the host's values are always the present ones; many steps per run share that price.
-Leans on `driver`, and on the CPU's `binding` and `packing` for sizes and places.
+Leans on `driver`, and on the CPU's `runner` and `resolve` for all that does not depend on where memory lies.
 """
 
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import Lock
@@ -18,17 +17,14 @@ from typing import Any
 
 import numpy as np
 
-from ..binding import bind_sizes
-from ..errors import DeviceMemoryError, RuntimeShapeError
-from ..executable import check_inputs, returned
-from ..packing import Plans
-from ..program import BufferArg, BufferSpec
-from ..sizes import evaluate
+from ..errors import DeviceMemoryError, ProgramError, RuntimeShapeError
+from ..kernels import CudaKernelSpec, arguments
+from ..program import BufferSpec, Program
+from ..resolve import Resolved
+from ..runner import Runner
 from ..state import State
 from .driver import Gpu
-from .program import CudaProgram
 
-KEPT_BINDINGS = 16
 ALIGN = 256
 LARGEST = 2**31 - 1
 
@@ -37,135 +33,97 @@ LARGEST = 2**31 - 1
 class CudaBinding:
     """Memory and graph for one set of shapes. `stacked` are the places of arrays with a leading axis of steps."""
 
-    shapes: dict[int, tuple[int, ...]]
+    resolved: Resolved
     places: dict[int, int]
     stacked: dict[int, int]
     graph: Any
 
 
-class CudaExecutable:
+class CudaExecutable(Runner[CudaBinding]):
     """Runs `program` over `states`, which match the program's states one to one, on one GPU."""
 
-    def __init__(self, program: CudaProgram, states: Sequence[State], driver: Gpu) -> None:
-        self.program, self.states, self.driver = program, tuple(states), driver
-        self._lock = Lock()
-        self._bindings: OrderedDict[tuple[object, ...], CudaBinding] = OrderedDict()
-        self._arena, self._arena_bytes = 0, 0
-        self._plans = Plans([(b.first, b.last) for b in program.plan.buffers if b.kind == "temp"])
-        self._fixed: dict[int, int] = {}
+    def __init__(self, program: Program, states: Sequence[State], driver: Gpu) -> None:
+        super().__init__(program, states)
+        self.driver = driver
+        self._turn = Lock()
         self._seen: dict[int, tuple[int, int]] = {}  # the stamp of each state's value on the device
+        kernels = tuple(kernel for kernel in program.kernels if isinstance(kernel, CudaKernelSpec))
+        if len(kernels) < len(program.kernels):
+            raise ProgramError(f"{program.name} has kernels for a CPU, which a GPU cannot run")
         driver.use()
-        for position, spec in enumerate(program.plan.buffers):
-            if spec.kind in ("state", "constant"):
-                self._fixed[position] = self._allocate(_nbytes(spec, {}), spec.name)
-                if spec.data is not None:
-                    self._upload_whole(position, spec.data)
+        self._addresses = self._fixed()
+        functions = {k.key: driver.function(program.objects[k.key], k.symbol) for k in kernels}
+        self._functions = [(k, functions[k.key]) for k in kernels]
+
+    @property
+    def _lock(self) -> Lock:
+        return self._turn
+
+    def _execute(self, binding: CudaBinding, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        program, driver, steps = self.program, self.driver, binding.resolved.steps
+        driver.use()
+        kept = [np.ascontiguousarray(array) for array in inputs]
+        for index, (position, array) in enumerate(zip(program.inputs, kept)):
+            driver.upload((binding.stacked if index in steps.inputs else binding.places)[position], array)
+        stale = [(p, s) for p, s in zip(program.states, self.states) if self._seen.get(p) != s.stamp]
+        kept += [self._upload_whole(p, self._addresses[p], s.get()) for p, s in stale]
+        for p in program.written:  # until the new values have arrived on the host
+            self._seen.pop(p, None)
+        self._steps(binding)
+        outputs = [self._download(binding, p) for p in dict.fromkeys(program.outputs)]
+        values = {p: self._download_state(p) for p in program.written}
         driver.synchronize()
-        self._functions = {k.key: driver.function(program.cubins[k.key], k.symbol) for k in program.kernels}
+        for position, state in zip(program.states, self.states):
+            if position in values:
+                state.set(_logical(program.buffers[position], values[position]))
+            self._seen[position] = state.stamp
+        return outputs
 
-    def run(
-        self, inputs: Sequence[np.ndarray], steps: int = 1, per_step: frozenset[int] = frozenset()
-    ) -> list[np.ndarray]:
-        """The outputs of `steps` runs. Inputs at the positions in `per_step` have a leading axis of length `steps`;
-        with more than one step, or any such input, outputs have one too."""
-        plan, driver = self.program.plan, self.driver
-        check_inputs(plan, inputs)
-        stacked = steps > 1 or bool(per_step)
-        with self._lock:
-            driver.use()
-            binding = self._binding(inputs, steps, per_step, stacked)
-            kept = [np.ascontiguousarray(array) for array in inputs]
-            for index, (position, array) in enumerate(zip(plan.inputs, kept)):
-                driver.upload((binding.stacked if index in per_step else binding.places)[position], array)
-            stale = [(p, s) for p, s in zip(plan.states, self.states) if self._seen.get(p) != s.stamp]
-            kept += [self._upload_whole(p, s.get()) for p, s in stale]
-            for p in self.program.written:  # until the new values have arrived on the host
-                self._seen.pop(p, None)
-            self._steps(binding, steps)
-            outputs = {p: self._download(binding, p, steps, stacked) for p in dict.fromkeys(plan.outputs)}
-            values = {p: self._download_state(p) for p in self.program.written}
-            driver.synchronize()
-            for position, state in zip(plan.states, self.states):
-                if position in values:
-                    state.set(_logical(plan.buffers[position], values[position]))
-                self._seen[position] = state.stamp
-        return returned(plan, [outputs[p] for p in plan.outputs], inputs, per_step)
-
-    def _steps(self, binding: CudaBinding, steps: int) -> None:
+    def _steps(self, binding: CudaBinding) -> None:
         """Each step's inputs to their places, the kernels, its outputs away."""
-        plan = self.program.plan
-        incoming = [p for p in plan.inputs if p in binding.stacked]
-        outgoing = [p for p in dict.fromkeys(plan.outputs) if p in binding.stacked]
-        size = {p: self._size(p, binding.shapes[p]) for p in (*incoming, *outgoing)}
-        for step in range(steps):
+        size, places, stacked = binding.resolved.nbytes, binding.places, binding.stacked
+        incoming = [p for p in self.program.inputs if p in stacked]
+        outgoing = [p for p in dict.fromkeys(self.program.outputs) if p in stacked]
+        for step in range(binding.resolved.steps.count):
             for p in incoming:
-                self.driver.copy(binding.places[p], binding.stacked[p] + step * size[p], size[p])
+                self.driver.copy(places[p], stacked[p] + step * size[p], size[p])
             if binding.graph is not None:
                 self.driver.replay(binding.graph)
             for p in outgoing:
-                self.driver.copy(binding.stacked[p] + step * size[p], binding.places[p], size[p])
+                self.driver.copy(stacked[p] + step * size[p], places[p], size[p])
 
     # ------------------------------------------------------------ binding
-    def _binding(
-        self, inputs: Sequence[np.ndarray], steps: int, per_step: frozenset[int], stacked: bool
-    ) -> CudaBinding:
-        key = (steps, per_step, *[array.shape for array in inputs])
-        if key in self._bindings:
-            self._bindings.move_to_end(key)
-            return self._bindings[key]
-        if steps < 1:
-            raise ValueError(f"a program runs for at least one step, not {steps}")
-        plan = self.program.plan
-        shapes = []
-        for index, array in enumerate(inputs):
-            if index in per_step and array.shape[:1] != (steps,):
-                name = plan.buffers[plan.inputs[index]].name
-                message = f"input {name!r}: expected a leading axis of {steps} steps, got shape {array.shape}"
-                raise RuntimeShapeError(message)
-            shapes.append(array.shape[1:] if index in per_step else array.shape)
-        binding = self._bind(bind_sizes(plan, shapes), steps, per_step, stacked)
-        self._bindings[key] = binding
-        if len(self._bindings) > KEPT_BINDINGS:
-            self._drop(self._bindings.popitem(last=False)[1])
-        return binding
-
-    def _bind(self, sizes: dict[str, int], steps: int, per_step: frozenset[int], stacked: bool) -> CudaBinding:
+    def _bind(self, resolved: Resolved) -> CudaBinding:
         """Lay out memory for these sizes and capture the step."""
-        plan = self.program.plan
-        shapes = {i: tuple(evaluate(d, sizes) for d in b.shape) for i, b in enumerate(plan.buffers)}
-        for i, shape in shapes.items():
+        program, steps, nbytes = self.program, resolved.steps, resolved.nbytes
+        for spec, shape in zip(program.buffers, resolved.shapes):
             if math.prod(shape) > LARGEST:  # kernels divide positions in 32 bits
-                name = plan.buffers[i].name
                 raise RuntimeShapeError(
-                    f"{name} has the shape {shape}; a tensor on a GPU has at most {LARGEST} elements"
+                    f"{spec.name} has the shape {shape}; a tensor on a GPU has at most {LARGEST} elements"
                 )
-        nbytes = {i: self._size(i, shape) for i, shape in shapes.items()}
+        self.driver.use()
         offsets: dict[int, int] = {}
         stack: dict[int, int] = {}
+        outputs = list(dict.fromkeys(program.outputs))
         total = 0
-        for i in dict.fromkeys((*plan.inputs, *plan.outputs)):
+        for i in dict.fromkeys((*program.inputs, *outputs)):
             offsets[i], total = total, total + _whole(nbytes[i])
-        many = [plan.inputs[i] for i in sorted(per_step)] + (list(dict.fromkeys(plan.outputs)) if stacked else [])
-        for i in many:
-            stack[i], total = total, total + _whole(nbytes[i] * steps)
-        temps = [i for i, b in enumerate(plan.buffers) if b.kind == "temp"]
-        temp_bytes = [nbytes[i] for i in temps]
-        places, room = self._plans.for_sizes(temp_bytes)
-        offsets |= {i: total + place for i, place in zip(temps, places)}
-        base = self._reserve(total + room, nbytes)
-        self._plans.keep(temp_bytes, places, room)
-        addresses = self._fixed | {i: base + offset for i, offset in offsets.items()}
-        graph = self._capture(sizes, addresses)
-        return CudaBinding(shapes, addresses, {i: base + offset for i, offset in stack.items()}, graph)
+        for i in [program.inputs[i] for i in sorted(steps.inputs)] + (outputs if steps.outputs else []):
+            stack[i], total = total, total + _whole(nbytes[i] * steps.count)
+        temps = self._place_temps(nbytes, lambda room: self._reserve(total + room, nbytes) + total)
+        base = self._arena
+        addresses = self._addresses | {i: base + offset for i, offset in offsets.items()} | temps
+        graph = self._capture(resolved, addresses)
+        return CudaBinding(resolved, addresses, {i: base + offset for i, offset in stack.items()}, graph)
 
-    def _capture(self, sizes: dict[str, int], addresses: dict[int, int]) -> Any:
+    def _capture(self, resolved: Resolved, addresses: dict[int, int]) -> Any:
         """The graph of one step's launches; None where all of them are empty."""
-        launches = []
-        for kernel in self.program.kernels:
-            blocks = kernel.grid(sizes)
-            args = [addresses[a.buffer] if isinstance(a, BufferArg) else evaluate(a.poly, sizes) for a in kernel.args]
-            if blocks:
-                launches.append((self._functions[kernel.key], blocks, kernel.threads, args))
+        sizes = resolved.sizes
+        launches = [
+            (function, blocks, kernel.threads, arguments(kernel.args, addresses, sizes))
+            for kernel, function in self._functions
+            if (blocks := kernel.grid(sizes))
+        ]
         if not launches:
             return None
 
@@ -175,24 +133,18 @@ class CudaExecutable:
 
         return self.driver.capture(record)
 
-    # ------------------------------------------------------------ memory
-    def _size(self, position: int, shape: tuple[int, ...]) -> int:
-        return math.prod(shape) * np.dtype(self.program.plan.buffers[position].dtype).itemsize
+    def _drop(self, binding: CudaBinding) -> None:
+        if binding.graph is not None:
+            self.driver.forget(binding.graph)
 
-    def _reserve(self, nbytes: int, parts: dict[int, int]) -> int:
-        """The arena's address, after it has grown to `nbytes`; bindings made for a smaller one are dropped."""
-        if nbytes > self._arena_bytes:
-            for binding in self._bindings.values():
-                self._drop(binding)
-            self._bindings.clear()
-            if self._arena_bytes:
-                self.driver.free(self._arena)
-            self._arena_bytes = 0
-            largest = sorted(parts, key=lambda i: -parts[i])[:3]
-            names = ", ".join(f"{self.program.plan.buffers[i].name} {parts[i]}" for i in largest)
-            self._arena = self._allocate(nbytes, f"a step's tensors, the largest of which are {names}")
-            self._arena_bytes = nbytes
-        return self._arena
+    # ------------------------------------------------------------ memory
+    def _grow(self, nbytes: int, parts: Sequence[int]) -> int:
+        if self._arena:
+            self.driver.free(self._arena)
+            self._arena = 0
+        largest = sorted(range(len(parts)), key=lambda i: -parts[i])[:3]
+        names = ", ".join(f"{self.program.buffers[i].name} {parts[i]}" for i in largest)
+        return self._allocate(nbytes, f"a step's tensors, the largest of which are {names}")
 
     def _allocate(self, nbytes: int, what: str) -> int:
         try:
@@ -200,32 +152,34 @@ class CudaExecutable:
         except DeviceMemoryError as error:
             raise DeviceMemoryError(f"{error}, for {what}; use a smaller batch") from None
 
-    def _drop(self, binding: CudaBinding) -> None:
-        if binding.graph is not None:
-            self.driver.forget(binding.graph)
+    def _place_state(self, position: int, state: State) -> int:
+        return self._allocate(math.prod(state.shape) * state.dtype.itemsize, self.program.buffers[position].name)
 
-    def _upload_whole(self, position: int, logical: np.ndarray) -> np.ndarray:
+    def _place_constant(self, position: int, value: np.ndarray) -> int:
+        address = self._allocate(value.nbytes, self.program.buffers[position].name)
+        kept = self._upload_whole(position, address, value)
+        self.driver.synchronize()
+        del kept
+        return address
+
+    def _upload_whole(self, position: int, address: int, logical: np.ndarray) -> np.ndarray:
         """A state or constant, in its physical order, to its place; the array to keep until it is there."""
-        spec = self.program.plan.buffers[position]
+        spec = self.program.buffers[position]
         array = np.array(np.asarray(logical, spec.dtype).transpose(spec.order), order="C")
-        self.driver.upload(self._fixed[position], array)
+        self.driver.upload(address, array)
         return array
 
-    def _download(self, binding: CudaBinding, position: int, steps: int, stacked: bool) -> np.ndarray:
-        shape = binding.shapes[position]
-        array = np.empty((steps, *shape) if stacked else shape, self.program.plan.buffers[position].dtype)
-        self.driver.download(array, (binding.stacked if stacked else binding.places)[position])
+    def _download(self, binding: CudaBinding, position: int) -> np.ndarray:
+        resolved = binding.resolved
+        array = np.empty(resolved.over_steps(resolved.shapes[position]), self.program.buffers[position].dtype)
+        self.driver.download(array, (binding.stacked if resolved.steps.outputs else binding.places)[position])
         return array
 
     def _download_state(self, position: int) -> np.ndarray:
-        spec = self.program.plan.buffers[position]
-        array = np.empty([evaluate(spec.shape[axis], {}) for axis in spec.order], spec.dtype)
-        self.driver.download(array, self._fixed[position])
+        spec, state = self.program.buffers[position], self.states[self.program.states.index(position)]
+        array = np.empty([state.shape[axis] for axis in spec.order], spec.dtype)
+        self.driver.download(array, self._addresses[position])
         return array
-
-
-def _nbytes(spec: BufferSpec, sizes: dict[str, int]) -> int:
-    return math.prod(evaluate(d, sizes) for d in spec.shape) * np.dtype(spec.dtype).itemsize
 
 
 def _logical(spec: BufferSpec, physical: np.ndarray) -> np.ndarray:

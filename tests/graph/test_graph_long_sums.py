@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import kernelwright as kw
-from kernelwright.compiler.targets.shared.long_sums import blocks
+from kernelwright.compiler.targets.shared.sum_blocks import blocks
 
 TENTH = float(np.float32(0.1))
 BOUND = 128 * 2.0**-24 / 2

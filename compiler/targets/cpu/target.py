@@ -29,10 +29,10 @@ from ..base import Compiled, Options, Target
 from ..shared import workers
 from .assemble import CpuKernelInfo, assemble, environment
 from .compiled import Native
-from .long_sums import in_parts
 from .machine import target as machine
 from .numbers import numbers_from_memory
 from .operand_cost import MEMORY
+from .parted_sums import in_parts
 from .plane_padding import set_plane_gaps
 from .planning import plan_schedule
 from .printer import CpuSource, print_kernel

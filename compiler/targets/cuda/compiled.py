@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .... import runtime
-from ....runtime.cuda import CudaExecutable, CudaKernelSpec, CudaProgram, Gpu, absent
+from ....runtime.cuda import CudaExecutable, Gpu, absent
 from ....runtime.locks import once
 from ... import config, dtypes
 from ...errors import CompileError
@@ -25,7 +25,8 @@ from ...loops.kernels import Buffer
 from ...shapes import poly
 from ...shapes import typical as typical_sizes
 from ..base import Compiled
-from ..shared.artefact import arguments, buffer_spec
+from ..shared import artefact
+from ..shared.artefact import arguments
 from ..shared.kernel_info import KernelInfo, kernel_info
 from ..shared.store import kept, kernel_cache, symbol
 from ..shared.workers import build_all
@@ -129,10 +130,9 @@ class CudaCompiled(Compiled):
             device = driver(index)
         with typical_sizes(typical):
             built = program.build_kernels(self.inputs, self.outputs, self.updates, precision)
-        self.trace = built.trace
-        self.program = assemble(built, device.arch)
+        self.trace = built.planned.trace
+        self.program, states = assemble(built, device.arch)
         self.kernels = [_info(k, spec.key) for k, spec in zip(built.kernels, self.program.kernels)]
-        states = [b.node.attrs.state for b in built.buffers if b.kind == "state"]
         self.executable = CudaExecutable(self.program, states, device)
 
     def run(self, arrays: Sequence[Any], steps: int = 1, per_step: Sequence[int] = ()) -> list[np.ndarray]:
@@ -176,31 +176,19 @@ class CudaListing:
         return table(self)
 
 
-def assemble(built: program.CudaPlan, arch: Arch) -> CudaProgram:
-    """The artefact for the runtime, with a cubin for every kernel."""
-    number = {b: i for i, b in enumerate(built.buffers)}
-    lives = _lifetimes(built)
+def assemble(built: program.CudaPlan, arch: Arch) -> tuple[runtime.Program, list[Any]]:
+    """(the artefact for the runtime with a cubin for every kernel, the states it runs over)."""
+    number = built.buffers
     code = cubins(built.kernels, arch)
     specs = []
     for k in built.kernels:
         key = kernel_key(k, arch)
         launch = k.source.launch
         grid = tuple((poly(extent), size) for extent, size in launch.blocks)
-        specs.append(CudaKernelSpec(k.name, key, symbol(key), arguments(k.source, number), launch.threads, grid))
-    plan = runtime.Program(
-        "program",
-        tuple(buffer_spec(b, lives.get(b, (0, 0))) for b in built.buffers),
-        (),
-        tuple(number[b] for b in built.inputs),
-        tuple(number[b] for b in built.outputs),
-        tuple(i for b, i in number.items() if b.kind == "state"),
-        built.limits.inputs,
-        built.size_checks,
-        built.limits.computed,
-    )
-    plan.verify()
-    written = {number[b] for k in built.kernels for b in k.kernel.writes() if b.kind == "state"}
-    return CudaProgram(plan, tuple(specs), code, frozenset(written))
+        specs.append(
+            runtime.CudaKernelSpec(k.name, key, symbol(key), arguments(k.source, number), launch.threads, grid)
+        )
+    return artefact.program("program", built.planned, built.planned.kernels, specs, _lifetimes(built), code)
 
 
 def _lifetimes(built: program.CudaPlan) -> dict[Buffer, tuple[int, int]]:

@@ -14,13 +14,12 @@ import numpy as np
 
 from ....runtime import flags
 from ....runtime.sizes import evaluate
-from ...graph.limits import Limits
 from ...graph.reference import bind
 from ...graph.tensor import Tensor
 from ...loops.kernels import Buffer, Kernel
-from ...passes import Trace
 from ...shapes import poly, product, value
-from ..base import Options
+from ..base import Options, Planned
+from ..shared.artefact import numbered
 from . import lockstep
 from .build import Arch, Code, compile_kernel
 from .printer import CudaSource, print_kernel
@@ -82,21 +81,15 @@ def logical(buffer: Buffer, memory: np.ndarray, sizes: Mapping[str, int]) -> np.
 
 @dataclass(frozen=True, eq=False)
 class CudaPlan:
-    """A program as CUDA kernels in the order they run. `outputs` has a buffer for each output asked for, and for each
-    flag of a computed index."""
+    """A program as CUDA kernels in the order they run."""
 
+    planned: Planned
     kernels: tuple[CudaKernel, ...]
-    inputs: tuple[Buffer, ...]
-    outputs: tuple[Buffer, ...]
-    limits: Limits
-    size_checks: tuple[Any, ...]
-    trace: Trace
 
     @property
-    def buffers(self) -> tuple[Buffer, ...]:
-        """Every buffer, inputs and outputs first."""
-        used = [b for k in self.kernels for b in (*k.kernel.reads(), *k.kernel.writes())]
-        return tuple(dict.fromkeys([*self.inputs, *self.outputs, *used]))
+    def buffers(self) -> dict[Buffer, int]:
+        """Every buffer's number, inputs and outputs first."""
+        return numbered(self.planned, self.planned.kernels)
 
 
 def build_kernels(
@@ -107,14 +100,7 @@ def build_kernels(
 ) -> CudaPlan:
     """The passes, in order. Raises CompileError for a precision that is none."""
     planned = Cuda(Options(precision=precision)).planned(inputs, outputs, updates)
-    return CudaPlan(
-        tuple(CudaKernel(k, k.schedule, print_kernel(k, k.schedule)) for k in planned.kernels),
-        planned.inputs,
-        planned.returned,
-        planned.limits,
-        planned.size_checks,
-        planned.trace,
-    )
+    return CudaPlan(planned, tuple(CudaKernel(k, k.schedule, print_kernel(k, k.schedule)) for k in planned.kernels))
 
 
 def run_program(program: CudaPlan, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -122,8 +108,8 @@ def run_program(program: CudaPlan, arrays: Sequence[np.ndarray]) -> list[np.ndar
 
     Raises IndexLimitError where a computed index is out of range.
     """
-    sizes = bind({b.node: a for b, a in zip(program.inputs, arrays)})
-    given = dict(zip(program.inputs, arrays))
+    sizes = bind({b.node: a for b, a in zip(program.planned.inputs, arrays)})
+    given = dict(zip(program.planned.inputs, arrays))
     memory: dict[Buffer, np.ndarray] = {}
     for b in program.buffers:
         if b in given:
@@ -139,5 +125,5 @@ def run_program(program: CudaPlan, arrays: Sequence[np.ndarray]) -> list[np.ndar
     for b in program.buffers:
         if b.kind == "state":
             b.node.attrs.state.set(logical(b, memory[b], sizes))
-    outputs = [logical(b, memory[b], sizes) for b in program.outputs]
-    return flags.taken(program.limits.computed, outputs, lambda: sizes)
+    outputs = [logical(b, memory[b], sizes) for b in program.planned.returned]
+    return flags.taken(program.planned.limits.computed, outputs, lambda: sizes)

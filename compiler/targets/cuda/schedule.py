@@ -15,6 +15,7 @@ from ...dtypes import ITEMSIZE
 from ...loops import expressions as loops
 from ...loops.expressions import Axis, Expr, Index
 from ...loops.kernels import Kernel, address
+from ...loops.one_run import bent, goes_on, steps
 from ...shapes import Dim, divide, nominal, product
 from .contraction import Tiled, matrices, plan_tile
 from .tensor_cores import TensorCoreTiled, plan_tensor_cores
@@ -194,18 +195,15 @@ def _indices(kernel: Kernel) -> list[Index]:
 def _join(kernel: Kernel, order: tuple[Axis, ...]) -> tuple[tuple[Axis, ...], ...]:
     """The axes in runs: neighbours that every index walks through as through one axis are together."""
     indices = _indices(kernel)
-    loose = {x for i in indices for atom, _ in i.terms if not isinstance(atom, Axis) for x in i.axes}
+    apart = {x for i in indices if not all(isinstance(atom, Axis) for atom, _ in i.terms) for x in i.axes}
+    moved = {x: steps(x, indices) for x in order}
     runs: list[tuple[Axis, ...]] = []
     for x in order:
-        if runs and x not in loose and runs[-1][-1] not in loose and _as_one(indices, runs[-1][-1], x):
+        if runs and not apart & {runs[-1][-1], x} and goes_on(moved[runs[-1][-1]], moved[x], x):
             runs[-1] = (*runs[-1], x)
         else:
             runs.append((x,))
     return tuple(runs)
-
-
-def _as_one(indices: Sequence[Index], outer: Axis, inner: Axis) -> bool:
-    return all(i.coefficient(outer) == i.coefficient(inner) * inner.extent for i in indices)
 
 
 def _vector(kernel: Kernel, runs: tuple[tuple[Axis, ...], ...]) -> int:
@@ -214,17 +212,12 @@ def _vector(kernel: Kernel, runs: tuple[tuple[Axis, ...], ...]) -> int:
         return 1
     places = [s.buffer.address(s.index) for s in kernel.stores] + [address(e) for e in kernel.loads]
     last = runs[-1][-1]
-    if any(p.coefficient(last) not in (0, 1) or last in _loose(p) for p in places):
+    if any(p.coefficient(last) not in (0, 1) or last in bent(p) for p in places):
         return 1
     dtypes = {b.dtype for b in [*kernel.reads(), *kernel.writes()]}
     width = VECTOR_BYTES // max(ITEMSIZE[d] for d in dtypes)
     whole = divide(product(x.extent for x in runs[-1]), width) is not None
     return width if whole and _aligned(places, runs, width) else 1
-
-
-def _loose(index: Index) -> frozenset[Axis]:
-    """Axes inside divisions, remainders and data."""
-    return frozenset(x for a, _ in index.terms if not isinstance(a, Axis) for x in Index([(a, 1)]).axes)
 
 
 def _aligned(places: Sequence[Index], runs: tuple[tuple[Axis, ...], ...], width: int) -> bool:

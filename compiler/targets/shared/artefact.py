@@ -1,7 +1,7 @@
 """A planned program as the plain data that the runtime executes.
 
-What is in it is the same for every target whose kernels are called with a table of sizes and addresses. Leans on the
-runtime's `Program`.
+What is in it is the same for every target; kernels that are called with a table of sizes and addresses are of one kind.
+Leans on the runtime's `Program`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from .... import runtime
 from ....runtime.sizes import Poly
 from ... import dtypes
-from ...loops.kernels import Buffer
+from ...loops.kernels import Buffer, Kernel
 from ...lowering.kernel_order import MemoryPlan
 from ...shapes import poly
 from ..base import Planned, Source
@@ -29,18 +29,29 @@ def artefact(
     objects: Mapping[str, bytes],
 ) -> tuple[runtime.Program, list[Any]]:
     """(program, the states it runs over). sources, keys, cycles: of each kernel in `order`; objects: code by key."""
-    used = [b for k in order.kernels for b in [*k.reads(), *k.writes()]]
-    listed = list(dict.fromkeys([*planned.inputs, *planned.returned, *used]))
-    number = {b: i for i, b in enumerate(listed)}
-    specs = tuple(
+    number = numbered(planned, order.kernels)
+    specs = [
         runtime.KernelSpec(k.name, key, symbol(key), arguments(source, number), meet, cycles=cost)
         for k, meet, source, key, cost in zip(order.kernels, order.barriers, sources, keys, cycles)
-    )
-    states = [b for b in listed if b.kind == "state"]
-    program = runtime.Program(
+    ]
+    return program(name, planned, order.kernels, specs, order.lifetimes, objects)
+
+
+def program(
+    name: str,
+    planned: Planned,
+    kernels: Sequence[Kernel],
+    specs: Sequence[runtime.Kernel],
+    lifetimes: Mapping[Buffer, tuple[int, int]],
+    objects: Mapping[str, bytes],
+) -> tuple[runtime.Program, list[Any]]:
+    """(program, the states it runs over). specs: each of the kernels, as a kind that the runtime knows."""
+    number = numbered(planned, kernels)
+    states = [b for b in number if b.kind == "state"]
+    made = runtime.Program(
         name,
-        tuple(buffer_spec(b, order.lifetimes.get(b, (0, 0))) for b in listed),
-        specs,
+        tuple(buffer_spec(b, lifetimes.get(b, (0, 0))) for b in number),
+        tuple(specs),
         tuple(number[b] for b in planned.inputs),
         tuple(number[b] for b in planned.returned),
         tuple(number[b] for b in states),
@@ -48,8 +59,15 @@ def artefact(
         planned.size_checks,
         planned.limits.computed,
         objects=dict(objects),
+        written=frozenset(number[b] for k in kernels for b in k.writes() if b.kind == "state"),
     )
-    return program, [b.node.attrs.state for b in states]
+    return made, [b.node.attrs.state for b in states]
+
+
+def numbered(planned: Planned, kernels: Sequence[Kernel]) -> dict[Buffer, int]:
+    """Every buffer's number: inputs first, then what is returned, then the rest as kernels use it."""
+    used = [b for k in kernels for b in [*k.reads(), *k.writes()]]
+    return {b: i for i, b in enumerate(dict.fromkeys([*planned.inputs, *planned.returned, *used]))}
 
 
 def arguments(source: Source, number: Mapping[Buffer, int]) -> tuple[runtime.Arg, ...]:

@@ -2,7 +2,7 @@
 
 A `Writer` keeps a stack of open loop levels (`levels`), and writes indices (`indices`) and values (`values`) into them
 without recursing. A reduction inside another is a loop inside a loop, of which a kernel has few, and its text is
-written by a call of its own. Leans on these, and on `long_sums` for sums in blocks.
+written by a call of its own. Leans on these, and on `sum_blocks` for sums in blocks.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from ...loops import expressions as loops
 from ...loops.expressions import Axis, Expr, Index
 from ...shapes import nominal, product
 from .literals import combine, initial
-from .long_sums import LANE_TERMS, TERMS, Blocks, blocks
 from .names import Names
+from .sum_blocks import LANE_TERMS, TERMS, Blocks, blocks
 from .summed_axes import cuts_loop, flat, is_identity, memory_order
 from .values import Values, count_uses
 
@@ -70,7 +70,7 @@ class Writer(Values):
         return acc
 
     in_blocks = False
-    """Are long sums taken in blocks (`long_sums.py`)?"""
+    """Are long sums taken in blocks (`sum_blocks.py`)?"""
 
     def _parted(
         self, kind: str, dtype: str, axes: Sequence[Axis], conditions: Sequence[loops.Condition], most: int

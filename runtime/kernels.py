@@ -1,0 +1,74 @@
+"""The kinds of kernel that a program holds, and what a kernel is given. Plain frozen data.
+
+Leans on `sizes` only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from .sizes import Poly, evaluate
+
+
+@dataclass(frozen=True)
+class BufferArg:
+    """A table slot that holds a buffer's address."""
+
+    buffer: int
+
+
+@dataclass(frozen=True)
+class SizeArg:
+    """A table slot that holds a size, evaluated once per set of input shapes."""
+
+    poly: Poly
+
+
+Arg = BufferArg | SizeArg
+
+
+@dataclass(frozen=True)
+class KernelSpec:
+    """One call of `void symbol(int64* table, int64 thread, int64 threads)` with one table slot per argument.
+
+    `key` is the content hash of its object code; `barrier` says that threads meet before the next kernel starts
+    (they always meet at the end of a step). `cycles` is what it should cost one core, a factor times a size; None
+    where nobody knows.
+    """
+
+    name: str
+    key: str
+    symbol: str
+    args: tuple[Arg, ...]
+    barrier: bool = True
+    note: str = ""
+    cycles: tuple[float, Poly] | None = None
+
+
+@dataclass(frozen=True)
+class CudaKernelSpec:
+    """One launch of `symbol` in the cubin of `key`, with a 64-bit argument per entry of `args`.
+
+    `threads` in each of as many blocks as `blocks` says: the product of `extent / size`, each rounded up.
+    """
+
+    name: str
+    key: str
+    symbol: str
+    args: tuple[Arg, ...]
+    threads: int
+    blocks: tuple[tuple[Poly, int], ...]
+
+    def grid(self, sizes: Mapping[str, int]) -> int:
+        """How many blocks a run starts: none where a buffer is empty."""
+        return math.prod(-(-evaluate(extent, sizes) // size) for extent, size in self.blocks)
+
+
+Kernel = KernelSpec | CudaKernelSpec
+
+
+def arguments(args: Sequence[Arg], addresses: Mapping[int, int], sizes: Mapping[str, int]) -> list[int]:
+    """The numbers that a kernel is given: addresses by buffer, sizes by symbol."""
+    return [addresses[a.buffer] if isinstance(a, BufferArg) else evaluate(a.poly, sizes) for a in args]
