@@ -216,7 +216,8 @@ def kernels(
         _write(json_file, {"network": network, "batch": batch, "limits": asdict(limits), "kernels": measured})
         return
     print(inspect.table(program, **sizes))
-    _write(json_file, {"network": network, "batch": batch, "kernels": inspect.rows(program, **sizes)})
+    kernels, passes = inspect.rows(program, **sizes), program.trace.data()
+    _write(json_file, {"network": network, "batch": batch, "kernels": kernels, "passes": passes})
 
 
 @app.command()

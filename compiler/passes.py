@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
+from typing import Any
 
 from . import config
 from .errors import CompileError
@@ -43,8 +44,8 @@ class KernelPass:
 
 @dataclass(frozen=True)
 class Step:
-    """What one pass did: how many nodes or kernels it took and gave, its rules' hits, seconds, and its outcome as text
-    where that was asked for."""
+    """What one pass did: how many nodes or kernels it took and gave, how often it applied which rule and where those
+    stand (file:line), seconds, and its outcome as text where that was asked for."""
 
     name: str
     before: int
@@ -52,9 +53,22 @@ class Step:
     hits: Counter[str]
     seconds: float
     outcome: str = ""
+    sources: dict[str, str] = field(default_factory=dict)
+
+    def data(self) -> dict[str, Any]:
+        """The step as JSON would have it."""
+        rules = [
+            {"rule": rule, "count": count, "source": self.sources.get(rule, "")}
+            for rule, count in self.hits.most_common()
+        ]
+        numbers = {"before": self.before, "after": self.after, "seconds": self.seconds}
+        return {"pass": self.name, **numbers, "rules": rules, "outcome": self.outcome}
 
     def __str__(self) -> str:
-        rules = "".join(f"\n    {count:6}  {rule}" for rule, count in self.hits.most_common())
+        rules = "".join(
+            f"\n    {count:6}  {rule}" + (f"  ({self.sources[rule]})" if rule in self.sources else "")
+            for rule, count in self.hits.most_common()
+        )
         return f"{self.name:20} {self.before:6} -> {self.after:6}  {self.seconds * 1e3:8.1f} ms{rules}"
 
 
@@ -67,6 +81,10 @@ class Trace:
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.steps))
+
+    def data(self) -> list[dict[str, Any]]:
+        """The steps as JSON would have them: for an explorer, or for what bisects."""
+        return [step.data() for step in self.steps]
 
     def note(self, step: Step) -> None:
         """Keep a step; print it where the settings say so."""
@@ -98,7 +116,7 @@ def run_graph_passes(passes: Sequence[GraphPass], wanted: Sequence[Tensor], trac
         verify(p.name, before, current)
         nodes = toposort(current)
         count = len(nodes)
-        trace.note(Step(p.name, size, count, report.hits, seconds, _shown(p.name, map(str, nodes))))
+        trace.note(Step(p.name, size, count, report.hits, seconds, _shown(p.name, map(str, nodes)), report.sources))
     return current
 
 

@@ -47,6 +47,9 @@ class Div:
     index: Index
     by: Dim
 
+    def __repr__(self) -> str:
+        return f"({self.index} // {self.by})"
+
 
 @dataclass(frozen=True)
 class Mod:
@@ -55,12 +58,18 @@ class Mod:
     index: Index
     by: Dim
 
+    def __repr__(self) -> str:
+        return f"({self.index} % {self.by})"
+
 
 @dataclass(frozen=True)
 class Dynamic:
     """An index read from data."""
 
     value: Expr
+
+    def __repr__(self) -> str:
+        return f"{self.value}"
 
 
 Atom = Axis | Div | Mod | Dynamic
@@ -254,9 +263,12 @@ class Expr:
     `dtype` is what is computed with: values of a bfloat16 buffer are float32 once loaded, until they are stored.
     const: the Python number · load: (tensor, index per dimension) · call: the function's name · index: the
     Index · size: the Dim · guard: the conditions (args: value, otherwise) · reduce: (kind, axes)
+
+    `origin`, which is not part of what an expression is, is the node of the graph whose value it was lowered as; None
+    for what is inside of such a value.
     """
 
-    __slots__ = ("__weakref__", "args", "axes", "data", "dtype", "kind", "weight")
+    __slots__ = ("__weakref__", "args", "axes", "data", "dtype", "kind", "origin", "weight")
 
     kind: str
     args: tuple[Expr, ...]
@@ -264,6 +276,7 @@ class Expr:
     dtype: str
     axes: frozenset[Axis]
     weight: int
+    origin: Any
 
     _interned: ClassVar[weakref.WeakValueDictionary[tuple[Any, ...], Expr]] = weakref.WeakValueDictionary()
 
@@ -278,7 +291,7 @@ def _make(kind: str, args: tuple[Expr, ...], data: Any, dtype: str) -> Expr:
     if expr is not None:
         return expr
     expr = object.__new__(Expr)
-    expr.kind, expr.args, expr.data, expr.dtype = kind, args, data, dtype
+    expr.kind, expr.args, expr.data, expr.dtype, expr.origin = kind, args, data, dtype, None
     free: set[Axis] = set().union(*(a.axes for a in args)) if args else set()
     if kind == "load":
         free.update(*(i.axes for i in data[1]))
@@ -382,11 +395,20 @@ def indices(expr: Expr) -> tuple[Index, ...]:
     return ()
 
 
+def stem_from(expr: Expr, origin: Any) -> Expr:
+    """The expression, known to be the value of the node `origin`, unless it is known to be another's. Numbers, which
+    all programs share, are no one's."""
+    if expr.origin is None and expr.kind not in ("const", "size", "index"):
+        expr.origin = origin
+    return expr
+
+
 def transform(root: Expr, change: Callable[[Expr], Expr]) -> Expr:
-    """`root` with `change` applied to every subexpression, arguments first."""
+    """`root` with `change` applied to every subexpression, arguments first. What takes the place of a node's value is
+    that node's."""
     done: dict[Expr, Expr] = {}
     for expr in postorder([root]):
-        done[expr] = change(rebuild(expr, tuple(done[a] for a in expr.args)))
+        done[expr] = stem_from(change(rebuild(expr, tuple(done[a] for a in expr.args))), expr.origin)
     return done[root]
 
 
@@ -417,10 +439,13 @@ def loads(roots: Iterable[Expr]) -> list[Expr]:
     return [e for e in postorder(roots) if e.kind == "load"]
 
 
-def show(root: Expr) -> str:
-    """The expression as text."""
+def show(root: Expr, names: Mapping[Expr, str] | None = None) -> str:
+    """The expression as text, in which those below `root` that have names stand by them."""
     text: dict[Expr, str] = {}
     for e in postorder([root]):
+        if names and e in names and e is not root:
+            text[e] = names[e]
+            continue
         args = ", ".join(text[a] for a in e.args)
         if e.kind == "const":
             text[e] = e.data[0]

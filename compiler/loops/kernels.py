@@ -5,12 +5,15 @@ Buffers are the tensors that exist in memory; everything else is inside expressi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from ..shapes import Dim, Shape, product
 from . import expressions as loops
+
+Fact = TypeVar("Fact")
 
 
 @dataclass(eq=False)
@@ -102,6 +105,15 @@ class Kernel:
     schedule: Any = None
     cycles: float = 0.0
     notes: list[str] = field(default_factory=list)
+    facts: dict[Any, tuple[tuple[Store, ...], Any]] = field(default_factory=dict, repr=False)
+
+    def fact(self, recognise: Callable[[Kernel], Fact]) -> Fact:
+        """What `recognise` finds in the stores, which it depends on alone: found once, and carried along by passes
+        that leave the stores as they are (`dataclasses.replace`)."""
+        if self.facts.get(recognise, (None,))[0] is not self.stores:
+            self.facts[recognise] = (self.stores, recognise(self))
+        found: Fact = self.facts[recognise][1]
+        return found
 
     def __str__(self) -> str:
         """The kernel in loop form: its space, its stores, then the order of its buffers' axes and its schedule."""

@@ -1,7 +1,7 @@
 """Sums of products in the loop form: what is a contraction, and what are its two factors.
 
-Every target schedules these in a way of its own, and layout and recomputing leave their operands alone. Leans on
-`expressions`.
+Every target schedules these in a way of its own, and layout and recomputing leave their operands alone. Passes ask a
+kernel for it as a fact, `kernel.fact(contraction)`, which is recognised once. Leans on `expressions`.
 """
 
 from __future__ import annotations
@@ -65,5 +65,5 @@ def _loads(body: Expr) -> tuple[Expr, Expr, Conditions] | None:
 
 def operands(kernel: Kernel) -> list[Buffer]:
     """The buffers that a contraction reads many times over, which it wants in an order of its own."""
-    parts = contraction(kernel)
+    parts = kernel.fact(contraction)
     return [] if parts is None else list(dict.fromkeys(e.data[0] for e in parts[1:3]))

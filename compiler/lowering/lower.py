@@ -34,9 +34,8 @@ class _Lowering:
                 self.known[key] = loops.load(buffer, index, node.dtype)
             else:
                 assert node.op.lower is not None, f"{node!r} has neither a buffer nor a lowering"
-                self.known[key] = node.op.lower(
-                    node, index, lambda k, i: self.value(node.inputs[k], tuple(i)), loops.Axis
-                )
+                value = node.op.lower(node, index, lambda k, i: self.value(node.inputs[k], tuple(i)), loops.Axis)
+                self.known[key] = loops.stem_from(value, node)
         return self.known[key]
 
 

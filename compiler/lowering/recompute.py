@@ -162,7 +162,7 @@ def absorb(kernel: Kernel, made: Producer, why: str) -> Kernel:
 def sites(kernel: Kernel, buffer: Buffer) -> list[tuple[Expr, set[Axis] | None]]:
     """Each load of the buffer, and the axes of the loops around it: None for the operand of a contraction, which reads
     each element many times."""
-    parts = contraction(kernel)
+    parts = kernel.fact(contraction)
     reused = parts is not None and any(not {*kernel.axes, *parts[0].data[1]} <= e.axes for e in parts[1:3])
     found: list[tuple[Expr, set[Axis] | None]] = []
     loads = [e for e in kernel.loads if e.data[0] is buffer]

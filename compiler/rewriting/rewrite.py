@@ -12,12 +12,14 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from ..graph.node import inherit_location, name_of, set_name, toposort
 from ..graph.tensor import Tensor, apply, full_value
 
 MAX_REWRITES = 64
+_PACKAGE = Path(__file__).parents[2]
 
 Binding = dict[str, Any]
 
@@ -147,8 +149,11 @@ class Rule:
 
 
 def _caller() -> str:
+    """Where a rule is written: a file of the package by its path in it."""
     frame = sys._getframe(3)
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+    path = Path(frame.f_code.co_filename)
+    place = path.relative_to(_PACKAGE) if path.is_relative_to(_PACKAGE) else path
+    return f"{place}:{frame.f_lineno}"
 
 
 class Table:
@@ -166,9 +171,14 @@ class Table:
 
 @dataclass
 class Report:
-    """How often each rule was applied."""
+    """How often each rule was applied, and where each stands, as file:line."""
 
     hits: Counter[str] = field(default_factory=Counter)
+    sources: dict[str, str] = field(default_factory=dict)
+
+    def note(self, rule: Rule) -> None:
+        self.hits[rule.name] += 1
+        self.sources[rule.name] = rule.source
 
     def __str__(self) -> str:
         return "\n".join(f"{count:6}  {name}" for name, count in self.hits.most_common())
@@ -256,7 +266,7 @@ def _once(node: Tensor, table: Table, report: Report) -> tuple[Rule, Tensor] | N
             assert new.shape == node.shape and new.dtype == node.dtype, (
                 f"rule {rule.name!r} ({rule.source}) made {new.brief()} of {node.brief()}"
             )
-            report.hits[rule.name] += 1
+            report.note(rule)
             return rule, new
     return None
 

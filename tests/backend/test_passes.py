@@ -1,5 +1,8 @@
 """Passes leave a trace, can be printed and left out; options that a target does not take are refused in one line."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -36,6 +39,16 @@ def test_every_pass_leaves_a_step_with_the_rules_it_applied():
     first = trace.steps[0]
     assert first.hits["x * 1"] == 1 and first.after < first.before
     assert "x * 1" in str(trace) and "set_orders" in str(trace)
+
+
+def test_a_trace_as_data_says_where_each_rule_stands():
+    steps = kw.compile(*program(0.171)).trace.data()
+    assert json.loads(json.dumps(steps)) == steps and [s["pass"] for s in steps] == CPU
+    (rule,) = [r for r in steps[0]["rules"] if r["rule"] == "x * 1"]
+    file, line = rule["source"].split(":")
+    assert rule["count"] == 1 and file.startswith("compiler/rewriting/rules/")
+    written = (Path(kw.__file__).parent / file).read_text().splitlines()
+    assert "x * 1" in "".join(written[int(line) - 1 : int(line) + 2])
 
 
 def test_a_pass_is_printed_where_the_settings_say_so(monkeypatch, capfd):

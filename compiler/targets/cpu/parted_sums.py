@@ -23,7 +23,7 @@ def in_parts(kernel: Kernel) -> list[Kernel]:
     """The kernel, or two kernels in its place."""
     sums = [e for e in kernel.expressions if e.kind == "reduce"]
     axis = outermost(kernel, sums)
-    if axis is None or mapped(kernel) is not None:
+    if axis is None or kernel.fact(mapped) is not None:
         return [kernel]
     schedule, _ = plan_schedule(kernel)
     if not isinstance(schedule, Plain | Chunked) or _shares(schedule) >= FEW:

@@ -19,7 +19,7 @@ from .winograd_maps import mapped
 def set_plane_gaps(kernels: Sequence[Kernel]) -> Sequence[Kernel]:
     """The same kernels; the tiles that they write or read lie in planes with a gap after each (set in place)."""
     for kernel in kernels:
-        m = mapped(kernel)
+        m = kernel.fact(mapped)
         if m is None:
             continue
         sides = [(s.buffer, s.index) for s in kernel.stores] + [m.x.data]

@@ -125,10 +125,10 @@ class Cpu(Target):
 
 def _by_phases(kernel: Kernel) -> Kernel:
     """Strided gradients by phases; a map of small tiles wants every pixel's own condition."""
-    return kernel if mapped(kernel) is not None else normalize(by_phases(kernel))
+    return kernel if kernel.fact(mapped) is not None else normalize(by_phases(kernel))
 
 
 def _operands(kernel: Kernel) -> list[Buffer]:
     """What a contraction, or a map of tiles, wants in an order of its own."""
-    tiles = mapped(kernel)
+    tiles = kernel.fact(mapped)
     return operands(kernel) or ([] if tiles is None else [tiles.x.data[0]])

@@ -52,7 +52,7 @@ def plan_tile(kernel: Kernel) -> Tile | None:
 def fitting(kernel: Kernel) -> list[Tile]:
     """For every choice of rows, columns and lanes that fits the addresses of the kernel's contraction, the cheapest
     tile."""
-    parts = contraction(kernel)
+    parts = kernel.fact(contraction)
     if parts is None:
         return []
     reduction, load_a, load_b, conditions = parts

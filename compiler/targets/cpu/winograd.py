@@ -141,7 +141,8 @@ def _tiles(y: Shape) -> tuple[int, int]:
 
 def _to_tiles(x: Tensor, name: str, tiles: tuple[int, int], pads: Pads, order: Order, role: str) -> Tensor:
     matrix = as_tensor(MATRICES[name])
-    return apply("contract", (matrix, matrix, x), spec=_map_spec(x.shape, name, tiles, pads, order), role=role)
+    spec = _map_spec(x.shape, name, tiles, pads, order)
+    return apply("contract", (matrix, matrix, x), spec=spec, tiles=name, role=role)
 
 
 def _to_image(tiles: Tensor, name: str, pads: Pads, order: Order, direct: Tensor) -> Tensor:
@@ -151,7 +152,7 @@ def _to_image(tiles: Tensor, name: str, pads: Pads, order: Order, direct: Tensor
     counts = nominal(tiles.shape[3]), nominal(tiles.shape[4])
     spec = gradient_spec(_map_spec(direct.shape, name, counts, pads, order), 2, direct.shape, keep_reduced=True)
     inputs = (matrix, matrix, tiles, *direct.inputs)
-    return apply("contained", inputs, spec=spec, direct=direct.attrs.spec, role="winograd_output")
+    return apply("contained", inputs, spec=spec, direct=direct.attrs.spec, tiles=name, role="winograd_output")
 
 
 def _map_spec(x: Shape, name: str, tiles: tuple[int, int], pads: Pads, order: Order) -> Spec:

@@ -1,8 +1,9 @@
 """The schedule of a small linear map of tiles: which matrix, which way, and the axes that its vectors run along.
 
-A kernel fits when its one sum is `M[i, r] * M[j, s] * x`, with a matrix that `winograd` knows, and x is read once for
-every point of a tile. From images to tiles x is read at `step * tile + r - pad`; back, every pixel h sums over the
-tiles `(h + pad - r) / step` that it lies in. Costs are in cycles of one core. Leans on `schedule`.
+`winograd` names the matrix on the contractions that it makes. A kernel of such a one fits when its one sum is still
+`M[i, r] * M[j, s] * x`, and x is read once for every point of a tile. From images to tiles x is read at
+`step * tile + r - pad`; back, every pixel h sums over the tiles `(h + pad - r) / step` that it lies in. Costs are in
+cycles of one core. Leans on `schedule`.
 """
 
 from __future__ import annotations
@@ -10,8 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-
-import numpy as np
 
 from ...loops import expressions as loops
 from ...loops.expressions import Axis, Expr, Index
@@ -47,7 +46,10 @@ class Mapped:
 
 
 def mapped(kernel: Kernel) -> Mapped | None:
-    """What the kernel maps, None where it is no map of tiles."""
+    """What the kernel maps, None where it is no map of tiles. A fact of its nodes and stores: `kernel.fact(mapped)`."""
+    name = next((n.attrs.tiles for n in kernel.nodes if hasattr(n.attrs, "tiles")), None)
+    if name is None:
+        return None
     reductions = [e for e in kernel.expressions if e.kind == "reduce"]
     direct = None
     if len(reductions) == 2:
@@ -60,9 +62,10 @@ def mapped(kernel: Kernel) -> Mapped | None:
     if len(factors) != 3 or any(f.kind != "load" for f in factors):
         return None
     left, right, x = factors
-    name = next((n for n, m in MATRICES.items() if _holds(left, m) and _holds(right, m)), None)
-    i, r, j, s = (_axis(index) for f in (left, right) for index in f.data[1]) if name else (None,) * 4
-    if name is None or i is None or r is None or j is None or s is None:
+    if left.data[0] is not right.data[0] or left.data[0].kind != "constant":
+        return None
+    i, r, j, s = (_axis(index) for f in (left, right) for index in f.data[1])
+    if i is None or r is None or j is None or s is None:
         return None
     return Mapped(name, reductions[0], x, tuple(conditions), (i, j), (r, s), direct)
 
@@ -90,7 +93,7 @@ def _shared_factor(direct: Direct, lane: Axis) -> Expr | None:
 
 def plan_transform(kernel: Kernel) -> Transform | None:
     """The schedule, or None where the kernel is no map of tiles or its vectors do not lie in memory as such."""
-    m = mapped(kernel)
+    m = kernel.fact(mapped)
     if m is None:
         return None
     rows = columns = None
@@ -132,16 +135,6 @@ def _factors(body: Expr) -> list[Expr]:
     if body.kind == "call" and body.data == "mul":
         return [f for a in body.args for f in _factors(a)]
     return [body]
-
-
-def _holds(load: Expr, matrix: np.ndarray) -> bool:
-    """Does the load read this matrix?"""
-    node = load.data[0].node
-    return (
-        load.data[0].kind == "constant"
-        and node.shape == matrix.shape
-        and bool(np.all(node.attrs.value.array == matrix))
-    )
 
 
 def _axis(index: Index) -> Axis | None:

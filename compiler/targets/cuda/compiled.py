@@ -162,7 +162,8 @@ class CudaListing:
             raise CompileError(f"an architecture is written sm_80 or sm_90, not {arch!r}")
         self.arch = int(found[1]), int(found[2])
         with typical_sizes(typical):
-            self.built = program.build_kernels(inputs, outputs, updates, precision).kernels
+            built = program.build_kernels(inputs, outputs, updates, precision)
+        self.built, self.trace = built.kernels, built.planned.trace
         self.kernels = [_info(k, kernel_key(k, self.arch)) for k in self.built]
 
     def compile(self, *infos: CudaKernelInfo) -> None:

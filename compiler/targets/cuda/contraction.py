@@ -8,7 +8,7 @@ strides) go to the operand that they speak of. Leans on `loops`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ... import dtypes
@@ -96,14 +96,10 @@ def plan_tile(product: Product) -> Tiled | None:
 
 def matrices(kernel: Kernel) -> Product | None:
     """The matrices of a kernel with exactly one reduction, a sum of products with rows and columns; None without."""
-    reductions = [e for e in kernel.expressions if e.kind == "reduce"]
-    if len(reductions) != 1 or reductions[0].data[0] != "sum" or not dtypes.is_float(reductions[0].dtype):
+    found = kernel.fact(_sum_of_products)
+    if found is None:
         return None
-    reduction = reductions[0]
-    operands = _operands(reduction)
-    if operands is None or any(e.kind == "guard" and reduction in loops.postorder([e]) for e in _above(kernel)):
-        return None
-    a, b = operands
+    reduction, a, b = found
     rows = [x for x in kernel.axes if x in a.axes and x not in b.axes]
     columns = [x for x in kernel.axes if x in b.axes and x not in a.axes]
     store = kernel.stores[-1]
@@ -121,8 +117,16 @@ def matrices(kernel: Kernel) -> Product | None:
     return Product(batch, by_stride(rows), by_stride(columns), summed, reduction, a, b)
 
 
-def _above(kernel: Kernel) -> Iterable[Expr]:
-    return kernel.expressions
+def _sum_of_products(kernel: Kernel) -> tuple[Expr, Expr, Expr] | None:
+    """(reduction, left, right) where the kernel's one reduction is a sum of products of floats under no guard."""
+    reductions = [e for e in kernel.expressions if e.kind == "reduce"]
+    if len(reductions) != 1 or reductions[0].data[0] != "sum" or not dtypes.is_float(reductions[0].dtype):
+        return None
+    reduction = reductions[0]
+    operands = _operands(reduction)
+    if operands is None or any(e.kind == "guard" and reduction in loops.postorder([e]) for e in kernel.expressions):
+        return None
+    return (reduction, *operands)
 
 
 def _operands(reduction: Expr) -> tuple[Expr, Expr] | None:

@@ -166,7 +166,8 @@ def read_schedules(text: str) -> dict[str, str]:
 def explain(kernel: KernelInfo) -> str:
     """Why the kernel is what it is: the decisions of fusion, the schedule, the user's lines."""
     parts = [f"{kernel.name}: {kernel.schedule}", "fused because:", *(f"  {r}" for r in kernel.reasons)]
-    parts += ["buffers:", *(f"  {b}" for b in kernel.buffers), "from:", *(f"  {line}" for line in kernel.lines)]
+    parts += ["buffers:", *(f"  {b}" for b in kernel.buffers), "computes:", *(f"  {v}" for v in kernel.values)]
+    parts += ["from:", *(f"  {line}" for line in kernel.lines)]
     return "\n".join(parts)
 
 

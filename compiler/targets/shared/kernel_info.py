@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ...graph.node import location
+from ...loops import expressions as loops
+from ...loops.expressions import Expr
 from ...loops.kernels import Kernel
 from ...shapes import Dim, nominal, value
 from ..base import Source
@@ -16,8 +18,22 @@ from .kernel_text import renamed, show
 
 
 @dataclass(frozen=True)
+class ValueInfo:
+    """One value that a kernel computes: what it is of those before it, the op that it is the result of, and the user's
+    line."""
+
+    text: str
+    op: str
+    line: Any
+
+    def __str__(self) -> str:
+        return f"{self.text}    {self.op}, {self.line}"
+
+
+@dataclass(frozen=True)
 class KernelInfo:
-    """One kernel of a compiled program, for reading. `flops` and `bytes` are per run, for a batch size given."""
+    """One kernel of a compiled program, for reading. `flops` and `bytes` are per run, for a batch size given. `values`
+    are what it computes, in order, each with the user's line that it comes from."""
 
     name: str
     key: str
@@ -31,6 +47,7 @@ class KernelInfo:
     flop_count: Dim
     byte_count: Dim
     cycles_each: float = 0.0
+    values: tuple[ValueInfo, ...] = ()
 
     def flops(self, **sizes: int) -> int:
         return value(self.flop_count, sizes)
@@ -88,5 +105,18 @@ def kernel_info(kernel: Kernel, key: str, source: Source, kind: type[Info], **mo
         flops,
         moved,
         kernel.cycles / max(nominal(work(flops, moved)), 1),
+        _values(kernel),
         **more,
     )
+
+
+def _values(kernel: Kernel) -> tuple[ValueInfo, ...]:
+    """Each expression that is the value of a node, by number: `v2 = sub(v0, v1)`."""
+    names: dict[Expr, str] = {}
+    found = []
+    for e in kernel.expressions:
+        if e.origin is not None:
+            text = renamed(f"v{len(names)} = {loops.show(e, names)}", kernel)
+            found.append(ValueInfo(text, e.origin.op.name, str(location(e.origin))))
+            names[e] = f"v{len(names)}"
+    return tuple(found)

@@ -121,7 +121,7 @@ def keep(
     buffers = tuple(replace(b, data=None) if i in arrays else b for i, b in enumerate(program.buffers))
     bare = replace(program, buffers=buffers, objects={}, checks=(), size_checks=(), computed_checks=())
     line = {text: i for i, text in enumerate(identity.lines)}
-    numbered = [replace(info, lines=tuple(line.get(x, x) for x in info.lines)) for info in infos]  # type: ignore[misc]
+    numbered = [_with_lines(info, lambda x: line.get(x, x)) for info in infos]
     packed = zlib.compress(pickle.dumps(numbered, pickle.HIGHEST_PROTOCOL), 1)
     index = {id(state): i for i, state in enumerate(identity.states)}
     kernel_cache().store(identity.key, (bare, [index[id(s)] for s in states], arrays, packed, trace))
@@ -139,10 +139,7 @@ class SavedKernels(Sequence[KernelInfo]):
         if self._infos is None:
             numbered = pickle.loads(zlib.decompress(self._packed))
             lines = self._lines
-            self._infos = [
-                replace(info, lines=tuple(lines[x] if isinstance(x, int) else x for x in info.lines))
-                for info in numbered
-            ]
+            self._infos = [_with_lines(info, lambda x: lines[x] if isinstance(x, int) else x) for info in numbered]
         return self._infos
 
     @overload
@@ -162,6 +159,12 @@ class SavedKernels(Sequence[KernelInfo]):
 
     def __repr__(self) -> str:
         return repr(self._all())
+
+
+def _with_lines(info: KernelInfo, change: Callable[[Any], Any]) -> KernelInfo:
+    """The kernel with each of the user's lines changed."""
+    values = tuple(replace(v, line=change(v.line)) for v in info.values)
+    return replace(info, lines=tuple(map(change, info.lines)), values=values)
 
 
 @once
