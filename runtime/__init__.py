@@ -18,7 +18,7 @@ from .errors import (
     RuntimeShapeError,
 )
 from .executable import Executable
-from .kernels import Arg, BufferArg, CudaKernelSpec, Kernel, KernelSpec, SizeArg
+from .kernels import Arg, BufferArg, Call, CudaKernelSpec, Kernel, KernelSpec, SizeArg
 from .loader import host_machine, load
 from .packing import plan
 from .program import BufferSpec, ComputedCheck, IndexCheck, Program, SizeCheck
@@ -32,6 +32,7 @@ __all__ = [
     "BufferSpec",
     "CacheEntry",
     "CacheWarning",
+    "Call",
     "ComputedCheck",
     "CudaKernelSpec",
     "Executable",

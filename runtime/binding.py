@@ -14,7 +14,7 @@ import numpy as np
 
 from .driver import Job
 from .errors import ProgramError
-from .kernels import BufferArg, KernelSpec, arguments
+from .kernels import BufferArg, Call, KernelSpec, arguments
 from .program import Program
 from .resolve import Resolved, Shape
 from .sizes import evaluate
@@ -55,7 +55,7 @@ class Resources:
     """What every binding of an executable shares: the kernels and their functions, and what a pool's threads meet at
     and how they wait."""
 
-    kernels: tuple[KernelSpec, ...]
+    kernels: tuple[KernelSpec | Call, ...]
     functions: tuple[int, ...]
     threads: int
     barrier: int
@@ -99,9 +99,9 @@ def bind(program: Program, resolved: Resolved, addresses: Mapping[int, int], res
     )
 
 
-def native_kernels(program: Program) -> tuple[KernelSpec, ...]:
+def native_kernels(program: Program) -> tuple[KernelSpec | Call, ...]:
     """The program's kernels. Raises ProgramError where one of them is not for this machine's CPU."""
-    kernels = tuple(kernel for kernel in program.kernels if isinstance(kernel, KernelSpec))
+    kernels = tuple(kernel for kernel in program.kernels if isinstance(kernel, KernelSpec | Call))
     if len(kernels) < len(program.kernels):
         raise ProgramError(f"{program.name} has kernels for a GPU, which the CPU cannot run")
     return kernels
@@ -120,7 +120,7 @@ def threads_for(program: Program, sizes: Mapping[str, int], most: int) -> int:
 
 
 def _fill_table(
-    program: Program, sizes: Mapping[str, int], addresses: Mapping[int, int], kernels: Sequence[KernelSpec]
+    program: Program, sizes: Mapping[str, int], addresses: Mapping[int, int], kernels: Sequence[KernelSpec | Call]
 ) -> tuple[np.ndarray, list[int], dict[int, tuple[int, ...]]]:
     """All kernels' tables one after another, where each starts, and the slots of each input and output."""
     values: list[int] = []

@@ -1,30 +1,23 @@
 """The native driver: one call runs every kernel of every step on one thread, with barriers between.
 
-Leans on llvmlite to build a few small functions, `cache` to keep them and `loader` to link them. They are called
-through ctypes, which releases the interpreter's lock. All memory they share is int64 slots laid out by Python as `Job`
-and `Control` say. Barriers count up for ever: a thread leaves when the counter reaches the next multiple of the number
+Leans on `native` to build, keep and link a few small functions. They are called through ctypes, which releases the
+interpreter's lock. All memory they share is int64 slots laid out by Python as `Job` and `Control` say. Barriers count up for ever: a thread leaves when the counter reaches the next multiple of the number
 of threads, so nothing is reset between steps or between runs.
 """
 
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 
-import llvmlite
-import llvmlite.binding as llvm
 from llvmlite import ir
 
-from .cache import KernelCache
-from .elf import defines
-from .errors import LoadError
-from .loader import host_machine, link
+from .loader import host_machine
 from .locks import once
+from .native import I64, KERNEL, VOID, Function, linked
 
 LINE = 16
 """Slots between two words that different threads write: two cache lines, since they are fetched in pairs."""
@@ -83,15 +76,10 @@ class Driver:
 @once
 def driver() -> Driver:
     """The driver, compiled at its first use on this machine and then kept in the kernel cache."""
-    machine = host_machine()
-    text = str(_build(machine.triple))
+    text = str(_build(host_machine().triple))
     signatures = {"run": (None, 2), "post": (ctypes.c_int64, 3), "finish": (None, 3), "submit": (ctypes.c_int64, 3)}
     signatures |= {"serve": (ctypes.c_int64, 4), "ticks": (ctypes.c_int64, 0)}
-    symbols = [f"kw_{name}" for name in signatures]
-    try:
-        library = link([_compiled(machine, text, symbols)], symbols)
-    except LoadError:  # then it is the entry that is damaged: a second one is made
-        library = link([_compiled(machine, text, symbols, anew=True)], symbols)
+    library = linked("driver", text, [f"kw_{name}" for name in signatures])
     library.keep()  # worker threads wait in it, also while the interpreter exits
     addresses = library.addresses
     return Driver(
@@ -100,25 +88,6 @@ def driver() -> Driver:
             for name, (result, arguments) in signatures.items()
         }
     )
-
-
-def _compiled(machine: llvm.TargetMachine, text: str, symbols: Sequence[str], anew: bool = False) -> bytes:
-    """The driver's object code: from the kernel cache, or, where there is none or it is to be made `anew`, made now."""
-    made_from = (text, llvmlite.__version__, llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
-    key = "driver-" + hashlib.sha256(repr(made_from).encode()).hexdigest()[:32]
-    kernels = KernelCache()
-    parts = kernels.get(key)
-    if parts is not None:
-        code = parts.get("object")
-        if isinstance(code, bytes) and not anew and all(defines(code, symbol) for symbol in symbols):
-            return code
-        kernels.drop(key, "its object does not link" if anew else "its object does not define the driver")
-    module = llvm.parse_assembly(text)
-    builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=2))
-    builder.getModulePassManager().run(module, builder)
-    code = bytes(machine.emit_object(module))
-    kernels.put(key, {"object": code, "llvm": text})
-    return code
 
 
 @once
@@ -131,11 +100,6 @@ def seconds_per_tick() -> float:
     return elapsed / max(ticks() - begin, 1)
 
 
-I64 = ir.IntType(64)
-VOID = ir.VoidType()
-KERNEL = ir.FunctionType(VOID, [I64, I64, I64])
-
-
 def _build(triple: str) -> ir.Module:
     module = ir.Module("kernelwright-driver")
     module.triple = triple
@@ -145,78 +109,14 @@ def _build(triple: str) -> ir.Module:
     _build_finish(module)
     _build_submit(module)
     _build_serve(module)
-    make = _Function(module, "kw_ticks", I64, [])
+    make = Function(module, "kw_ticks", I64, [])
     make.ret(make.call(make.external("llvm.readcyclecounter", I64, []), []))
     return module
 
 
-class _Function(ir.IRBuilder):
-    """A builder of one function over int64 values, with memory as int64 addresses and structured control flow."""
-
-    def __init__(self, module: ir.Module, name: str, result: ir.Type, arguments: list[str]) -> None:
-        made = ir.Function(module, ir.FunctionType(result, [I64] * len(arguments)), name)
-        self.arguments: tuple[ir.Argument, ...] = made.args
-        for argument, label in zip(made.args, arguments, strict=True):
-            argument.name = label
-        super().__init__(made.append_basic_block("entry"))
-
-    def external(self, name: str, result: ir.Type, arguments: list[ir.Type]) -> ir.Function:
-        known = self.module.globals.get(name)
-        return known or ir.Function(self.module, ir.FunctionType(result, arguments), name)
-
-    def at(self, base: ir.Value, slot: int | ir.Value) -> ir.Value:
-        """A pointer to an int64 slot of the memory at address `base`."""
-        index = I64(slot) if isinstance(slot, int) else slot
-        return self.inttoptr(self.add(base, self.mul(index, I64(8))), I64.as_pointer())
-
-    def get(self, base: ir.Value, slot: int | ir.Value) -> ir.Value:
-        return self.load(self.at(base, slot))
-
-    def acquire(self, base: ir.Value, slot: int | ir.Value) -> ir.Value:
-        return self.load_atomic(self.at(base, slot), "seq_cst", 8)
-
-    def exchange(self, base: ir.Value, slot: int | ir.Value, value: ir.Value) -> ir.Value:
-        return self.atomic_rmw("xchg", self.at(base, slot), value, "seq_cst")
-
-    def increase(self, base: ir.Value, slot: int | ir.Value) -> ir.Value:
-        """Add one to a slot for all threads to see; its value before."""
-        return self.atomic_rmw("add", self.at(base, slot), I64(1), "seq_cst")
-
-    def same(self, left: ir.Value, right: ir.Value | int) -> ir.Value:
-        return self.icmp_signed("==", left, I64(right) if isinstance(right, int) else right)
-
-    def variable(self, value: ir.Value | int) -> ir.AllocaInstr:
-        with self.goto_entry_block():
-            place = self.alloca(I64)
-        self.store(I64(value) if isinstance(value, int) else value, place)
-        return place
-
-    @contextmanager
-    def each(self, end: ir.Value, start: int = 0) -> Iterator[ir.Value]:
-        """A loop over `start` to `end`, not included."""
-        index = self.variable(start)
-        head, body, leave = (self.append_basic_block(name) for name in ("head", "body", "leave"))
-        self.branch(head)
-        self.position_at_end(head)
-        current = self.load(index)
-        self.cbranch(self.icmp_signed("<", current, end), body, leave)
-        self.position_at_end(body)
-        yield current
-        self.store(self.add(current, I64(1)), index)
-        self.branch(head)
-        self.position_at_end(leave)
-
-    def pause(self, triple: str) -> None:
-        """Tell the core that this thread spins."""
-        if triple.startswith(("x86_64", "i686", "amd64")):
-            self.call(self.external("llvm.x86.sse2.pause", VOID, []), [])
-        else:
-            self.fence("seq_cst")
-
-
 def _build_wait(module: ir.Module, triple: str) -> ir.Function:
     """kw_wait(counter, target, spins, idle): until the counter reaches the target; 0 after `idle` vain yields."""
-    make = _Function(module, "kw_wait", I64, ["counter", "target", "spins", "idle"])
+    make = Function(module, "kw_wait", I64, ["counter", "target", "spins", "idle"])
     make.function.linkage = "internal"
     counter, target, spins, idle = make.arguments
     patience = make.add(spins, idle)
@@ -251,7 +151,7 @@ FOREVER = 1 << 62
 
 
 def _build_run(module: ir.Module, wait: ir.Function) -> None:
-    make = _Function(module, "kw_run", VOID, ["job", "thread"])
+    make = Function(module, "kw_run", VOID, ["job", "thread"])
     job, thread = make.arguments
     threads, counter, profile = (make.get(job, slot) for slot in (Job.THREADS, Job.BARRIER, Job.PROFILE))
     kernels, kernel_count = make.get(job, Job.KERNELS), make.get(job, Job.KERNEL_COUNT)
@@ -295,7 +195,7 @@ def _build_run(module: ir.Module, wait: ir.Function) -> None:
 
 
 def _build_post(module: ir.Module) -> None:
-    make = _Function(module, "kw_post", I64, ["control", "job", "threads"])
+    make = Function(module, "kw_post", I64, ["control", "job", "threads"])
     control, job, threads = make.arguments
     make.store(job, make.at(control, Control.JOB))
     make.increase(control, Control.EPOCH)
@@ -307,7 +207,7 @@ def _build_post(module: ir.Module) -> None:
 
 
 def _build_finish(module: ir.Module) -> None:
-    make = _Function(module, "kw_finish", VOID, ["control", "job", "threads"])
+    make = Function(module, "kw_finish", VOID, ["control", "job", "threads"])
     control, job, threads = make.arguments
     make.call(module.globals["kw_run"], [job, I64(0)])
     target = make.mul(make.get(control, Control.EPOCH), make.sub(threads, I64(1)))
@@ -317,7 +217,7 @@ def _build_finish(module: ir.Module) -> None:
 
 
 def _build_submit(module: ir.Module) -> None:
-    make = _Function(module, "kw_submit", I64, ["control", "job", "threads"])
+    make = Function(module, "kw_submit", I64, ["control", "job", "threads"])
     sleepers = make.call(module.globals["kw_post"], make.arguments)
     with make.if_then(make.icmp_signed("!=", sleepers, I64(0))):
         make.ret(I64(1))
@@ -326,7 +226,7 @@ def _build_submit(module: ir.Module) -> None:
 
 
 def _build_serve(module: ir.Module) -> None:
-    make = _Function(module, "kw_serve", I64, ["control", "thread", "seen", "idle"])
+    make = Function(module, "kw_serve", I64, ["control", "thread", "seen", "idle"])
     control, thread, already, idle = make.arguments
     asleep = make.add(I64(Control.ASLEEP), make.mul(thread, I64(LINE)))
     spins = make.get(control, Control.SPINS)

@@ -11,9 +11,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from . import routines
 from .arena import address_of, allocate, readable_past
 from .binding import Binding, Resources, bind, native_kernels
 from .driver import Job, seconds_per_tick
+from .kernels import KernelSpec
 from .loader import load
 from .program import Program
 from .resolve import Resolved, Steps, resolve
@@ -35,9 +37,15 @@ class Executable(Runner[Binding]):
         self._held: list[np.ndarray] = []  # memory of constants
         self._addresses = self._fixed()
         kernels = native_kernels(program)
-        loaded = load({(kernel.key, kernel.symbol): program.objects[kernel.key] for kernel in kernels})
+        generated = [kernel for kernel in kernels if isinstance(kernel, KernelSpec)]
+        loaded = load({(kernel.key, kernel.symbol): program.objects[kernel.key] for kernel in generated})
         self._libraries = loaded.libraries  # the code, mapped as long as this lives
-        functions = tuple(loaded.addresses[kernel.key, kernel.symbol] for kernel in kernels)
+        functions = tuple(
+            loaded.addresses[kernel.key, kernel.symbol]
+            if isinstance(kernel, KernelSpec)
+            else routines.addresses()[kernel.routine]
+            for kernel in kernels
+        )
         self._resources = Resources(kernels, functions, threads, self._pool.barrier, self._pool.spins)
 
     def profile(self, inputs: Sequence[np.ndarray], repeats: int = 10) -> list[float]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from .sizes import Poly, evaluate
 
@@ -31,7 +32,9 @@ Arg = BufferArg | SizeArg
 
 @dataclass(frozen=True)
 class KernelSpec:
-    """One call of `void symbol(int64* table, int64 thread, int64 threads)` with one table slot per argument.
+    """A generated kernel: one call of `void symbol(int64* table, int64 thread, int64 threads)`.
+
+    The table has a slot per argument.
 
     `key` is the content hash of its object code; `barrier` says that threads meet before the next kernel starts
     (they always meet at the end of a step). `cycles` is what it should cost one core, a factor times a size; None
@@ -49,9 +52,9 @@ class KernelSpec:
 
 @dataclass(frozen=True)
 class CudaKernelSpec:
-    """One launch of `symbol` in the cubin of `key`, with a 64-bit argument per entry of `args`.
+    """A generated kernel for a GPU: one launch of `symbol` in the cubin of `key`.
 
-    `threads` in each of as many blocks as `blocks` says: the product of `extent / size`, each rounded up.
+    It is given 64 bits per entry of `args`. `threads` in each of as many blocks as `blocks` says: the product of `extent / size`, each rounded up.
     """
 
     name: str
@@ -66,7 +69,29 @@ class CudaKernelSpec:
         return math.prod(-(-evaluate(extent, sizes) // size) for extent, size in self.blocks)
 
 
-Kernel = KernelSpec | CudaKernelSpec
+ROUTINES: Mapping[str, tuple[str, ...]] = MappingProxyType({"copy": ("bytes", "source", "target")})
+"""The runtime's own routines (`routines.py`) and what each is given. `copy`: bytes of one buffer to another, which do
+not overlap."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a routine out of `ROUTINES`, with one table slot per argument.
+
+    `barrier` and `cycles` are as those of a generated kernel, among which it stands.
+    """
+
+    routine: str
+    args: tuple[Arg, ...]
+    barrier: bool = True
+    cycles: tuple[float, Poly] | None = None
+
+    @property
+    def name(self) -> str:
+        return self.routine
+
+
+Kernel = KernelSpec | CudaKernelSpec | Call
 
 
 def arguments(args: Sequence[Arg], addresses: Mapping[int, int], sizes: Mapping[str, int]) -> list[int]:

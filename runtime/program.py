@@ -12,8 +12,8 @@ from typing import Literal
 import numpy as np
 
 from .errors import ProgramError
-from .kernels import BufferArg, CudaKernelSpec, Kernel
-from .sizes import Poly, single_symbol, symbols
+from .kernels import ROUTINES, BufferArg, Call, CudaKernelSpec, Kernel, KernelSpec
+from .sizes import Poly, describe, single_symbol, symbols
 
 Kind = Literal["input", "output", "state", "constant", "temp"]
 
@@ -88,6 +88,21 @@ class Program:
     objects: dict[str, bytes] = field(default_factory=dict)
     written: frozenset[int] = frozenset()
 
+    @property
+    def keys(self) -> list[str]:
+        """The keys of the code that its kernels need, each once."""
+        return list(dict.fromkeys(kernel.key for kernel in self.kernels if not isinstance(kernel, Call)))
+
+    def __str__(self) -> str:
+        """A line for each kernel: its number, its kind, and what it is given."""
+        head = f"{self.name}: {len(self.buffers)} buffers, {len(self.kernels)} kernels"
+        return "\n".join([head, *(f"{i} {self._line(kernel)}" for i, kernel in enumerate(self.kernels))])
+
+    def _line(self, kernel: Kernel) -> str:
+        kind = {KernelSpec: "generated", CudaKernelSpec: "launch", Call: "call"}[type(kernel)]
+        given = [self.buffers[a.buffer].name if isinstance(a, BufferArg) else describe(a.poly) for a in kernel.args]
+        return f"{kind} {kernel.name}({', '.join(given)})"
+
     def verify(self) -> None:
         """Raise `ProgramError` where the program contradicts itself."""
         for kind, positions in (("input", self.inputs), ("output", self.outputs), ("state", self.states)):
@@ -101,7 +116,10 @@ class Program:
             _verify_buffer(buffer, position in listed, bound)
         _require(self.written <= set(self.states), "a run changes something that is no state")
         for kernel in self.kernels:
-            _require(kernel.key in self.objects, f"kernel {kernel.name} has no object code")
+            if isinstance(kernel, Call):
+                _verify_call(kernel)
+            else:
+                _require(kernel.key in self.objects, f"kernel {kernel.name} has no object code")
             _verify_kernel(kernel, len(self.buffers), bound)
         for check in self.checks:
             _require(0 <= check.input < len(self.inputs), f"a check of {check.what} names an unknown input")
@@ -125,6 +143,12 @@ def _verify_buffer(buffer: BufferSpec, listed: bool, bound: set[str | None]) -> 
     for size in buffer.shape:
         _require(not (symbols(size) and buffer.kind in ("state", "constant")), f"{buffer.name}: its size must be known")
         _require(symbols(size) <= bound, f"{buffer.name}: its shape has a symbol that no input binds")
+
+
+def _verify_call(call: Call) -> None:
+    _require(call.routine in ROUTINES, f"there is no routine {call.routine}; there are {', '.join(ROUTINES)}")
+    wanted = ROUTINES[call.routine]
+    _require(len(call.args) == len(wanted), f"{call.routine} takes {', '.join(wanted)}, not {len(call.args)} arguments")
 
 
 def _verify_kernel(kernel: Kernel, buffers: int, bound: set[str | None]) -> None:

@@ -10,7 +10,7 @@ import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 
-from kernelwright.runtime import BufferArg, BufferSpec, KernelSpec, Program, SizeArg, host_machine
+from kernelwright.runtime import BufferArg, BufferSpec, Call, KernelSpec, Program, SizeArg, host_machine
 
 I64 = ir.IntType(64)
 F64 = ir.DoubleType()
@@ -123,3 +123,21 @@ def accumulate(size: int) -> Program:
     )
     objects = {key(mix): mix, key(copy): copy}
     return Program("accumulate", buffers, kernels, (0,), (1,), (2,), objects=objects)
+
+
+def counted(size: int) -> Program:
+    """state = state + x by a generated kernel, through a temp; y = state before it. Both moves are calls of `copy`."""
+    add = combine(1.0, 1.0)
+    buffers = (
+        vector("x", "input", const(size)),
+        vector("y", "output", const(size)),
+        vector("s", "state", const(size)),
+        vector("t", "temp", const(size), 0, 2),
+    )
+    kernels = (copy(size, 2, 1), kernel(add, const(size), (2, 0, 3)), copy(size, 3, 2))
+    return Program("counted", buffers, kernels, (0,), (1,), (2,), objects={key(add): add}, written=frozenset({2}))
+
+
+def copy(size: int, source: int, target: int) -> Call:
+    """`size` doubles from one buffer to another."""
+    return Call("copy", (SizeArg(const(8 * size)), BufferArg(source), BufferArg(target)))

@@ -7,10 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from handmade import N, accumulate, chain, chain_expected, combine, const, double, kernel, key, vector
+from handmade import N, accumulate, chain, chain_expected, combine, const, counted, double, kernel, key, vector
 
 from kernelwright.runtime import (
     BufferSpec,
+    Call,
+    CudaKernelSpec,
     Executable,
     IndexCheck,
     IndexLimitError,
@@ -72,6 +74,46 @@ def test_many_steps_update_a_state_and_advance_inputs(threads: int) -> None:
         (ys,) = executable.run([xs], steps, frozenset({0}))
         np.testing.assert_allclose(ys, expected)
         np.testing.assert_allclose(state.get(), expected[-1])
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_generated_kernels_and_calls_of_a_routine_run_in_one_loop(threads: int, size: int) -> None:
+    state = State("s", np.full(size, 5.0))
+    executable = Executable(counted(size), [state], threads)
+    xs = np.random.default_rng(size).integers(-9, 9, (20, size)).astype(float)
+    (ys,) = executable.run([xs], 20, frozenset({0}))
+    sums = 5 + np.cumsum(xs, 0)
+    np.testing.assert_array_equal(ys, np.concatenate([np.full((1, size), 5.0), sums[:-1]]))
+    np.testing.assert_array_equal(state.get(), sums[-1])
+    np.testing.assert_array_equal(executable.run([xs[0]])[0], sums[-1])
+    assert len(executable.profile([xs[0]], repeats=3)) == 3
+
+
+def test_a_program_as_text_names_the_kind_of_each_kernel() -> None:
+    assert str(counted(4)).splitlines() == [
+        "counted: 4 buffers, 3 kernels",
+        "0 call copy(32, s, y)",
+        "1 generated combine(4, s, x, t)",
+        "2 call copy(32, t, s)",
+    ]
+    assert len(counted(4).keys) == 1
+
+
+def test_calls_that_no_routine_answers_and_kernels_for_a_gpu_are_refused() -> None:
+    states = [State("s", np.zeros(4))]
+    program = counted(4)
+    unknown = replace(program, kernels=(Call("no_such", ()), *program.kernels[1:]))
+    with pytest.raises(ProgramError, match="no routine no_such; there are copy"):
+        Executable(unknown, states)
+    short = replace(program, kernels=(Call("copy", ()), *program.kernels[1:]))
+    with pytest.raises(ProgramError, match="copy takes bytes, source, target, not 0 arguments"):
+        Executable(short, states)
+    launch = CudaKernelSpec("add", program.keys[0], "kernel", (), 32, ())
+    with pytest.raises(ProgramError, match="kernels for a GPU"):
+        Executable(replace(program, kernels=(launch,)), states)
+    with pytest.raises(ProgramError, match="changes something that is no state"):
+        Executable(replace(program, written=frozenset({0})), states)
 
 
 def test_steps_without_per_step_inputs_repeat_the_same_input() -> None:

@@ -132,7 +132,7 @@ class CudaCompiled(Compiled):
             built = program.build_kernels(self.inputs, self.outputs, self.updates, precision)
         self.trace = built.planned.trace
         self.program, states = assemble(built, device.arch)
-        self.kernels = [_info(k, spec.key) for k, spec in zip(built.kernels, self.program.kernels)]
+        self.kernels = [_info(k, kernel_key(k, device.arch)) for k in built.kernels]
         self.executable = CudaExecutable(self.program, states, device)
 
     def run(self, arrays: Sequence[Any], steps: int = 1, per_step: Sequence[int] = ()) -> list[np.ndarray]:

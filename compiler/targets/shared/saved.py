@@ -100,7 +100,7 @@ def load(identity: Identity, stored_object: Callable[[str], bytes | None]) -> Bu
         return None
     program, states, arrays, infos, trace = stored
     objects: dict[str, bytes] = {}
-    for key in dict.fromkeys(kernel.key for kernel in program.kernels):
+    for key in program.keys:
         code = stored_object(key)
         if code is None:
             return None
