@@ -1,8 +1,9 @@
 """The native driver: one call runs every kernel of every step on one thread, with barriers between.
 
 Leans on `native` to build, keep and link a few small functions. They are called through ctypes, which releases the
-interpreter's lock. All memory they share is int64 slots laid out by Python as `Job` and `Control` say. Barriers count up for ever: a thread leaves when the counter reaches the next multiple of the number
-of threads, so nothing is reset between steps or between runs.
+interpreter's lock. All memory they share is int64 slots laid out by Python as `Job` and `Control` say. Barriers count
+up for ever: a thread leaves when the counter reaches the next multiple of the number of threads, so nothing is reset
+between steps or between runs.
 """
 
 from __future__ import annotations

@@ -54,7 +54,8 @@ class KernelSpec:
 class CudaKernelSpec:
     """A generated kernel for a GPU: one launch of `symbol` in the cubin of `key`.
 
-    It is given 64 bits per entry of `args`. `threads` in each of as many blocks as `blocks` says: the product of `extent / size`, each rounded up.
+    It is given 64 bits per entry of `args`. `threads` run in each of as many blocks as `blocks` says: the product of
+    `extent / size`, each rounded up.
     """
 
     name: str
