@@ -137,7 +137,7 @@ def kernels(
     network: Network,
     which: Annotated[str | None, typer.Argument(metavar="[N]", help="Number or name of one kernel.")] = None,
     training: Annotated[bool, typer.Option("--train/--infer", help="Of the training step, or of inference.")] = True,
-    form: Annotated[str, typer.Option("--as", help="schedules, loops, source, tile, llvm or asm.")] = "source",
+    form: Annotated[str, typer.Option("--as", help="schedules, graph, loops, source, tile, llvm or asm.")] = "source",
     batch: Annotated[int, typer.Option(min=1, help="Batch size for flops, bytes and times.")] = 128,
     profile: Annotated[bool, typer.Option("--profile", help="Measure each kernel, and the machine's limits.")] = False,
     tune: Annotated[bool, typer.Option("--tune", help="Choose tiles by timing them, and show what it gains.")] = False,
@@ -201,6 +201,11 @@ def kernels(
         return
     if form == "schedules":
         print(inspect.schedules(program))
+        return
+    if form == "graph":
+        from .compiler.targets.shared.flow import flow_text
+
+        print(flow_text(program, **sizes))
         return
     if tune:
         print(inspect.tuning_table(program))

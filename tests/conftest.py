@@ -6,7 +6,9 @@ import tempfile
 import pytest
 
 # Set before anything imports the package. A cache given from outside is kept: a second run then compiles nothing.
-os.environ.setdefault("KERNELWRIGHT_CACHE", tempfile.mkdtemp(prefix="kernelwright-test-cache-"))
+if "KERNELWRIGHT_CACHE" not in os.environ:
+    _folder = tempfile.TemporaryDirectory(prefix="kernelwright-test-cache-", ignore_cleanup_errors=True)
+    os.environ["KERNELWRIGHT_CACHE"] = _folder.name
 
 
 def pytest_addoption(parser):

@@ -27,6 +27,7 @@ from ...shapes import poly
 from ..base import Planned
 from ..shared import turns
 from ..shared.artefact import artefact
+from ..shared.flow import needs
 from ..shared.kernel_info import KernelInfo, kernel_info, work
 from ..shared.store import kept, kernel_cache, symbol
 from .machine import NATIVE, chosen, target, targeting
@@ -160,7 +161,8 @@ def assemble(name: str, planned: Planned) -> tuple[runtime.Program, list[CpuKern
         planned.trace.note(_verified(order, sources))
     objects = compile_sources(source.text for source in sources)
     keys = [kernel_key(source.text) for source in sources]
-    infos = [kernel_info(*each, CpuKernelInfo, cpu=chosen()) for each in zip(order.kernels, keys, sources)]
+    listed = zip(order.kernels, keys, sources, needs(order.kernels), strict=True)
+    infos = [kernel_info(k, key, text, CpuKernelInfo, needs=n, cpu=chosen()) for k, key, text, n in listed]
     cycles = [(info.cycles_each, poly(work(info.flop_count, info.byte_count))) for info in infos]
     program, states = artefact(name, planned, order, sources, keys, cycles, objects)
     return program, infos, states

@@ -27,6 +27,7 @@ from ...shapes import typical as typical_sizes
 from ..base import Compiled
 from ..shared import artefact
 from ..shared.artefact import arguments
+from ..shared.flow import needs
 from ..shared.kernel_info import KernelInfo, kernel_info
 from ..shared.store import kept, kernel_cache, symbol
 from ..shared.workers import build_all
@@ -132,7 +133,7 @@ class CudaCompiled(Compiled):
             built = program.build_kernels(self.inputs, self.outputs, self.updates, precision)
         self.trace = built.planned.trace
         self.program, states = assemble(built, device.arch)
-        self.kernels = [_info(k, kernel_key(k, device.arch)) for k in built.kernels]
+        self.kernels = _infos(built.kernels, [kernel_key(k, device.arch) for k in built.kernels])
         self.executable = CudaExecutable(self.program, states, device)
 
     def run(self, arrays: Sequence[Any], steps: int = 1, per_step: Sequence[int] = ()) -> list[np.ndarray]:
@@ -164,7 +165,7 @@ class CudaListing:
         with typical_sizes(typical):
             built = program.build_kernels(inputs, outputs, updates, precision)
         self.built, self.trace = built.kernels, built.planned.trace
-        self.kernels = [_info(k, kernel_key(k, self.arch)) for k in self.built]
+        self.kernels = _infos(self.built, [kernel_key(k, self.arch) for k in self.built])
 
     def compile(self, *infos: CudaKernelInfo) -> None:
         """Make kernels' PTX, for `asm` and `resources`. Raises CompileError without the extra."""
@@ -201,5 +202,6 @@ def _lifetimes(built: program.CudaPlan) -> dict[Buffer, tuple[int, int]]:
     return lives
 
 
-def _info(k: program.CudaKernel, key: str) -> CudaKernelInfo:
-    return kernel_info(k.kernel, key, k.source, CudaKernelInfo)
+def _infos(built: Sequence[program.CudaKernel], keys: Sequence[str]) -> list[CudaKernelInfo]:
+    read = needs([k.kernel for k in built])
+    return [kernel_info(k.kernel, key, k.source, CudaKernelInfo, needs=n) for k, key, n in zip(built, keys, read)]

@@ -33,7 +33,8 @@ class ValueInfo:
 @dataclass(frozen=True)
 class KernelInfo:
     """One kernel of a compiled program, for reading. `flops` and `bytes` are per run, for a batch size given. `values`
-    are what it computes, in order, each with the user's line that it comes from."""
+    are what it computes, in order, each with the user's line that it comes from; `needs` the numbers of the kernels
+    whose results it reads."""
 
     name: str
     key: str
@@ -48,6 +49,7 @@ class KernelInfo:
     byte_count: Dim
     cycles_each: float = 0.0
     values: tuple[ValueInfo, ...] = ()
+    needs: tuple[int, ...] = ()
 
     def flops(self, **sizes: int) -> int:
         return value(self.flop_count, sizes)
