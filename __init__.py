@@ -49,12 +49,13 @@ from .compiler.graph.ops.elementwise import (
 )
 from .compiler.graph.ops.elementwise import round_ as round
 from .compiler.graph.ops.indexing import gather, one_hot, scatter_add
-from .compiler.graph.ops.movement import concat, expand_dims, flatten, flip, pad, reshape, squeeze, stack, transpose
+from .compiler.graph.ops.movement import expand_dims, flatten, reshape, squeeze, transpose
 from .compiler.graph.ops.random import Generator
 from .compiler.graph.ops.reduce import argmax, argmin, mean, prod
 from .compiler.graph.ops.reduce import max_ as max
 from .compiler.graph.ops.reduce import min_ as min
 from .compiler.graph.ops.reduce import sum_ as sum
+from .compiler.graph.ops.slicing import concat, flip, pad, stack
 from .compiler.graph.ops.source import iota
 from .compiler.graph.ops.window import avg_pool, max_pool, sum_pool
 from .compiler.graph.tensor import Tensor, as_tensor, broadcast_to, cast, input

@@ -14,8 +14,8 @@ import numpy as np
 from ..compiler.errors import InputError
 from ..compiler.graph.functions import softmax
 from ..compiler.graph.ops.elementwise import equal, sigmoid
-from ..compiler.graph.ops.movement import stack
 from ..compiler.graph.ops.reduce import argmax, min_
+from ..compiler.graph.ops.slicing import stack
 from ..compiler.graph.tensor import Tensor, input
 from . import batches
 

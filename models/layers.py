@@ -11,7 +11,8 @@ from typing import Any
 
 from ..compiler.graph.node import user_location
 from ..compiler.graph.ops.contract import conv
-from ..compiler.graph.ops.movement import concat, flatten
+from ..compiler.graph.ops.movement import flatten
+from ..compiler.graph.ops.slicing import concat
 from ..compiler.graph.ops.window import avg_pool, max_pool
 from ..compiler.graph.tensor import Tensor
 from ..compiler.shapes import show

@@ -18,8 +18,8 @@ from ..compiler.graph.functions import mean_squared_error as mean_of_squares
 from ..compiler.graph.node import user_location
 from ..compiler.graph.ops.elementwise import maximum, where
 from ..compiler.graph.ops.indexing import hits, one_hot
-from ..compiler.graph.ops.movement import pad
 from ..compiler.graph.ops.reduce import argmax, max_, mean, sum_
+from ..compiler.graph.ops.slicing import pad
 from ..compiler.graph.tensor import Tensor
 from ..compiler.shapes import show
 from .checks import FINITE, FRACTION, SettingError, flag, number

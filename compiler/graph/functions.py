@@ -14,8 +14,9 @@ from ..shapes import show
 from .node import user_location
 from .ops.elementwise import clip, erf, exp, log, log1p, maximum, rsqrt, stop_gradient, where
 from .ops.indexing import hits, one_hot
-from .ops.movement import expand_dims, pad
+from .ops.movement import expand_dims
 from .ops.reduce import mean, sum_
+from .ops.slicing import pad
 from .ops.window import sum_pool
 from .tensor import Like, Tensor, as_tensor, normalize_axes
 

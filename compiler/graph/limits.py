@@ -18,8 +18,9 @@ from .. import dtypes
 from ..shapes import Dim, poly, product, show
 from .node import inherit_location, location, toposort
 from .ops.elementwise import check_limit, clip, where
-from .ops.movement import reshape, slice_room
+from .ops.movement import reshape
 from .ops.reduce import MOST_POSITIONS
+from .ops.slicing import slice_room
 from .ops.source import iota
 from .tensor import Tensor, apply, full_value
 

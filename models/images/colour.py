@@ -14,7 +14,7 @@ import numpy as np
 from ...compiler.errors import InputError, ShapeError
 from ...compiler.graph.node import user_location
 from ...compiler.graph.ops.elementwise import abs_, cos, maximum, sin, where
-from ...compiler.graph.ops.movement import concat
+from ...compiler.graph.ops.slicing import concat
 from ...compiler.graph.ops.source import iota
 from ...compiler.graph.tensor import Tensor, as_tensor
 from ...compiler.shapes import show

@@ -18,7 +18,7 @@ from ...compiler.graph.node import user_location
 from ...compiler.graph.ops.contract import conv
 from ...compiler.graph.ops.elementwise import sqrt
 from ...compiler.graph.ops.indexing import gather
-from ...compiler.graph.ops.movement import pad
+from ...compiler.graph.ops.slicing import pad
 from ...compiler.graph.tensor import Tensor, as_tensor
 from ..checks import SettingError
 from .geometry import image_size

@@ -18,8 +18,8 @@ from ...compiler import dtypes
 from ...compiler.errors import DTypeError, ShapeError
 from ...compiler.graph.node import user_location
 from ...compiler.graph.ops.elementwise import abs_, clip, cos, floor, sin, where
-from ...compiler.graph.ops.movement import stack
 from ...compiler.graph.ops.sampling import pick
+from ...compiler.graph.ops.slicing import stack
 from ...compiler.graph.ops.source import iota
 from ...compiler.graph.tensor import Tensor, as_tensor, broadcast_to, cast
 from ...compiler.shapes import Dim, show

@@ -7,7 +7,7 @@ after the sum) and in that of their second paper (norm and relu first). Leans on
 from __future__ import annotations
 
 from ...compiler.graph.ops.elementwise import relu
-from ...compiler.graph.ops.movement import pad
+from ...compiler.graph.ops.slicing import pad
 from ...compiler.graph.tensor import Tensor
 from .. import initializers as init
 from ..layer import Layer

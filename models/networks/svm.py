@@ -7,7 +7,7 @@ does.
 
 from __future__ import annotations
 
-from ...compiler.graph.ops.movement import pad
+from ...compiler.graph.ops.slicing import pad
 from ...compiler.graph.tensor import Tensor
 from .. import initializers as init
 from ..checks import SettingError

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from ...compiler.graph.ops.movement import pad
+from ...compiler.graph.ops.slicing import pad
 from ...compiler.graph.tensor import Tensor
 from .. import initializers as init
 from ..layers import Dense, Flatten, Sequential, TableConv, scaled_tanh

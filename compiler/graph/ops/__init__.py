@@ -1,6 +1,19 @@
 """The op table, one file per family. Importing this package fills `registry.OPS`."""
 
-from . import contained, contract, elementwise, indexing, movement, random, reduce, sampling, source, subscript, window
+from . import (
+    contained,
+    contract,
+    elementwise,
+    indexing,
+    movement,
+    random,
+    reduce,
+    sampling,
+    slicing,
+    source,
+    subscript,
+    window,
+)
 from .registry import OPS, Bad, Op, Sample
 
 __all__ = [
@@ -16,6 +29,7 @@ __all__ = [
     "random",
     "reduce",
     "sampling",
+    "slicing",
     "source",
     "subscript",
     "window",

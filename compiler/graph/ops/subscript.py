@@ -14,7 +14,8 @@ from ...shapes import Dim, Size, as_index, show
 from ..node import user_location
 from ..tensor import Tensor, apply, as_tensor
 from .indexing import gather
-from .movement import flip, reshape
+from .movement import reshape
+from .slicing import flip
 
 
 def getitem(x: Tensor, key: Any) -> Tensor:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...graph.ops.movement import flip, reshape, transpose
+from ...graph.ops.movement import reshape, transpose
 from ...graph.ops.registry import OPS
+from ...graph.ops.slicing import flip
 from ...graph.tensor import Tensor, apply, broadcast_to, full
 from ...shapes import product
 from ..rewrite import Any_, Number, Rule, Table, op
