@@ -21,6 +21,7 @@ from .compiler.graph.functions import (
 )
 from .compiler.graph.node import scope, to_networkx, toposort
 from .compiler.graph.ops.contract import conv, conv_transpose, matmul
+from .compiler.graph.ops.defined import elementwise
 from .compiler.graph.ops.elementwise import abs_ as abs
 from .compiler.graph.ops.elementwise import (
     ceil,

@@ -17,6 +17,8 @@ EXEMPT = ("graph/ops/", "rewriting/rules/", "loops/functions.py")
 """The rows; the rules; the table of scalar functions, many of which have the name of an op."""
 
 DSL = {
+    "graph/capture.py": {"abs", "ceil", "cos", "erf", "exp", "expm1", "floor", "log", "log1p", "maximum", "max", "min"}
+    | {"minimum", "pow", "round", "sign", "sin", "sqrt", "tanh", "where"},
     "graph/autodiff.py": {"stop_gradient"},
     "graph/functions.py": {"clip"},
     "graph/tensor.py": {"array", "broadcast_to", "cast", "full", "input", "size"}
@@ -82,6 +84,7 @@ KINDS = {"lowering/fuse.py": {"contract"}, "lowering/layout.py": {"contract"}, "
 """The kind of an op or an expression, not its name."""
 
 EMITTED = {
+    "loops/scalar_types.py": {"abs", "maximum", "minimum", "sign", "where"},
     "targets/cpu/llvm/accumulation.py": {"contract"},
     "targets/cpu/llvm/mathlib.py": {"abs", "exp", "maximum", "minimum", "rsqrt", "sigmoid", "sign", "sqrt", "where"}
     | {"bits_to_uniform", "round_bfloat16"} & set(OPS),

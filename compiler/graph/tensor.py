@@ -353,8 +353,8 @@ def checked_shape(op: str, shape: Any) -> Shape:
         raise ShapeError(f"{op}: {error}\n  at {user_location()}") from None
 
 
-def elementwise(op: str, *operands: Like) -> Tensor:
-    """An elementwise op with NumPy broadcasting, promotion, and weak Python numbers."""
+def elementwise(op: str, *operands: Like, **attrs: Any) -> Tensor:
+    """An elementwise op with NumPy broadcasting, promotion, and weak Python numbers. attrs: what the op has besides."""
     row = OPS[op]
     tensors = [x for x in operands if isinstance(x, Tensor) or not _is_number(x)]
     strong = [as_tensor(x).dtype for x in tensors]
@@ -386,7 +386,7 @@ def elementwise(op: str, *operands: Like) -> Tensor:
         )
         error.located = True  # type: ignore[attr-defined]
         raise error
-    return apply(op, [broadcast_to(x, shape) for x in converted])
+    return apply(op, [broadcast_to(x, shape) for x in converted], **attrs)
 
 
 def _is_number(x: Any) -> bool:

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 from .. import dtypes
 from ..loops import expressions as loops
+from ..loops.definition import called
 from ..loops.expressions import Axis, Expr
-from ..loops.functions import FUNCTIONS
 from ..loops.kernels import Buffer, Kernel, Store
 from ..loops.products import contraction
 from ..shapes import nominal
@@ -101,7 +101,7 @@ def producer(kernel: Kernel) -> Producer | None:
     calls = 0
     for e in kernel.expressions:
         plain = all(isinstance(a, Axis) for i in loops.indices(e) for a, _ in i.terms)
-        if e.kind in ("reduce", "guard") or not plain or (e.kind == "call" and FUNCTIONS[e.data].once):
+        if e.kind in ("reduce", "guard") or not plain or (e.kind == "call" and called(e.data).once):
             return None
         calls += e.kind == "call"
     grown = any(b.kind == "state" and size(b) > STATE_BYTES for b in kernel.reads())
@@ -182,7 +182,7 @@ def sites(kernel: Kernel, buffer: Buffer) -> list[tuple[Expr, set[Axis] | None]]
 def arithmetic(value: Expr) -> float:
     """Cycles per element for the calls in a value, in vectors."""
     calls = [e.data for e in loops.postorder([value]) if e.kind == "call"]
-    return sum(PER_FLOP * FUNCTIONS[c].flops for c in calls)
+    return sum(PER_FLOP * called(c).flops for c in calls)
 
 
 def points(axes: Iterable[Axis]) -> float:

@@ -3,6 +3,7 @@
 from . import (
     contained,
     contract,
+    defined,
     elementwise,
     indexing,
     movement,
@@ -23,6 +24,7 @@ __all__ = [
     "Sample",
     "contained",
     "contract",
+    "defined",
     "elementwise",
     "indexing",
     "movement",

@@ -273,12 +273,16 @@ def _check_reference(node: Tensor, env: Any, x: np.ndarray) -> np.ndarray:
     return x
 
 
+def converted(value: loops.Expr, dtype: str) -> loops.Expr:
+    """A scalar of the loop form as one of a dtype."""
+    if value.dtype != dtypes.computed(dtype):
+        saturates = dtypes.is_float(value.dtype) and dtypes.is_integer(dtype)
+        value = loops.call(f"saturate_{dtype}" if saturates else "cast", [value], dtype)
+    return loops.call("round_bfloat16", [value], dtype) if dtype == dtypes.BFLOAT16 else value
+
+
 def _lower_cast(node: Tensor, index: Any, read: Any, axis: Any) -> Any:
-    value = read(0, index)
-    if value.dtype != dtypes.computed(node.dtype):
-        saturates = dtypes.is_float(value.dtype) and dtypes.is_integer(node.dtype)
-        value = loops.call(f"saturate_{node.dtype}" if saturates else "cast", [value], node.dtype)
-    return loops.call("round_bfloat16", [value], node.dtype) if node.dtype == dtypes.BFLOAT16 else value
+    return converted(read(0, index), node.dtype)
 
 
 def _cast_reference(node: Tensor, env: Any, x: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ kernel. Leans on `tile_text` for tiles, and on the NumPy meaning of the scalar f
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from functools import cache, partial
 from typing import Any
@@ -17,6 +17,7 @@ import numpy as np
 
 from ... import dtypes
 from ...graph.bfloat16 import from_bfloat16, to_bfloat16
+from ...loops.definition import python, scalar, split
 from ...loops.functions import FUNCTIONS, Text
 from ...loops.philox import philox_reference, uniform_reference
 from .tile_text import called, python_of
@@ -131,9 +132,11 @@ def words(memory: Memory) -> np.ndarray:
 
 def loaded(text: str, file: str = "<kernel>") -> Callable[[Sequence[Any], int, int], None]:
     """The kernel as a function of (table, thread, threads), the table holding sizes and Memory."""
-    names = {**NAMES, **{name: _tile(name, python_of(name)) for name in called(text)}}
+    definitions, kernel = split(text)
+    names = {**NAMES, **{name: _tile(name, python_of(name)) for name in called(kernel)}, **_defined(definitions)}
     before = set(names)
-    exec(compile(text, file, "exec"), names)
+    line = text.count("\n", 0, len(text) - len(kernel))
+    exec(compile("\n" * line + kernel, file, "exec"), names)
     (made,) = set(names) - before - {"__builtins__"}
     run = names[made]
 
@@ -142,6 +145,12 @@ def loaded(text: str, file: str = "<kernel>") -> Callable[[Sequence[Any], int, i
             run(table, thread, threads)
 
     return quietly
+
+
+def _defined(definitions: Mapping[str, str]) -> dict[str, Callable[..., Any]]:
+    """A user's functions, of elements."""
+    made = python(definitions)
+    return {name: (lambda *args, f=function: f(*map(scalar, args))) for name, function in made.items()}
 
 
 @cache

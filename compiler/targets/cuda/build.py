@@ -67,7 +67,7 @@ def require() -> None:
 GENERATOR = (
     *sorted(Path(__file__).parent.glob("*.py")),
     Path(__file__).parents[2] / "dtypes.py",
-    *(Path(__file__).parents[2] / "loops" / name for name in ("functions.py", "philox.py")),
+    *(Path(__file__).parents[2] / "loops" / name for name in ("definition.py", "functions.py", "philox.py")),
     *(Path(__file__).parents[1] / "shared" / name for name in ("saturate.py", "wrapping.py")),
 )
 """The files that decide what a kernel's source becomes; a change in one changes every key."""

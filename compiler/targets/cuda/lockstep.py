@@ -10,7 +10,7 @@ lanes, two threads at one element without a barrier in between, an element used 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from types import SimpleNamespace
@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import CompileError
+from ...loops.definition import python, scalar, split
 from . import divergence
 from .intrinsics import CASTS, TWINS
 from .mma import WAITS
@@ -332,7 +333,8 @@ def run(text: str, block_size: int, blocks: int, arguments: Sequence[Any], check
     """
     if blocks <= 0:
         return
-    code = divergence.compiled(text)
+    definitions, kernel = split(text)
+    code, functions = divergence.compiled(kernel), python(definitions)
     at_once = max(1, AT_ONCE // block_size) * block_size
     owners: dict[int, MemoryAccess] = {}
     for first in range(0, blocks * block_size, at_once):
@@ -353,6 +355,7 @@ def run(text: str, block_size: int, blocks: int, arguments: Sequence[Any], check
             **{name: Cast(name) for name in CASTS},
         }
         names |= _copies(device, threads)
+        names |= {name: partial(_each_active, threads, function) for name, function in functions.items()}
         given: list[Global | int] = []
         for i, argument in enumerate(arguments):
             if isinstance(argument, np.ndarray):
@@ -364,6 +367,16 @@ def run(text: str, block_size: int, blocks: int, arguments: Sequence[Any], check
         exec(code, names)
         with np.errstate(all="ignore"):
             names["kernel"](*given)  # type: ignore[operator]
+
+
+def _each_active(threads: Threads, function: Callable[..., Any], *args: Any) -> np.ndarray:
+    """A user's function of each active thread's values; other threads have values that it need not take."""
+    active = threads.active()
+    given = [threads.spread(x)[active] for x in args]
+    values = np.asarray([function(*map(scalar, each)) for each in zip(*given)])
+    result = np.zeros(active.shape, values.dtype)
+    result[active] = values
+    return result
 
 
 def _copies(device: Device, threads: Threads) -> dict[str, Any]:

@@ -38,6 +38,7 @@ class Levels:
         self.axis_names: dict[Axis, str] = {}
         self.levels: list[Level] = [Level(None, frozenset())]
         self.scratch: list[str] = []
+        self.definitions: dict[str, str] = {}
         self._fresh: Counter[str] = Counter()
 
     def fresh(self, stem: str) -> str:
@@ -69,7 +70,8 @@ class Levels:
 
     def text(self, name: str, arguments: Sequence[str]) -> str:
         body = [*self.names.header(), *self.scratch, *self.levels[0].lines]
-        return "\n".join([f"def {name}({', '.join(arguments)}):", *("    " + line for line in body), ""])
+        kernel = "\n".join([f"def {name}({', '.join(arguments)}):", *("    " + line for line in body), ""])
+        return "\n".join([*self.definitions.values(), kernel])
 
 
 def _short(trips: Dim) -> bool:

@@ -23,6 +23,7 @@ import numpy as np
 from .... import runtime
 from ....runtime.locks import once
 from ...graph.node import location, name_of, toposort, user_location
+from ...graph.ops.defined import Derivative
 from ...graph.ops.registry import Op
 from ...graph.tensor import ArrayConstant, Tensor
 from ...passes import Trace
@@ -205,6 +206,8 @@ def _text(item: Any) -> str:
     if isinstance(item, ArrayConstant):
         array = item.array
         return f"array{array.dtype.str}{array.shape}{hashlib.sha256(array.tobytes()).hexdigest()}"
+    if isinstance(item, Derivative):
+        return "derivative"  # of which the graph has been made
     if is_dataclass(item) and not isinstance(item, type):
         return type(item).__name__ + _text(tuple(getattr(item, f.name) for f in fields(item)))
     raise _Unknown(type(item).__name__)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from ... import dtypes
 from ...loops import expressions as loops
+from ...loops.definition import Definition
 from ...loops.expressions import Axis, Expr
 from ...loops.functions import FUNCTIONS, Form, Function, printed
 from .indices import Indices, Steps
@@ -81,9 +82,17 @@ class Values(Indices):
             args.append((yield a))
         if e.data == "cast" and e.dtype == dtypes.BOOL:
             return f"({args[0]} != 0)"
+        if isinstance(e.data, Definition):
+            return self.defined(e.data, args, e.dtype)
         function = FUNCTIONS[e.data]
         text = printed(self.form(function), e.data, args, e.dtype)
         return wrapped(text, e.dtype) if function.widens else text
+
+    def defined(self, definition: Definition, args: Sequence[str], dtype: str) -> str:
+        """A call of a user's function, whose own source is put before the kernel's."""
+        self.definitions.update(definition.functions)
+        text = f"{definition.name}({', '.join(args)})"
+        return text if dtype == dtypes.BOOL else f"{dtype}({text})"
 
     def form(self, function: Function) -> Form:
         """How the target has a scalar function."""

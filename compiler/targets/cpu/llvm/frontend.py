@@ -22,12 +22,12 @@ from numba.core.compiler_lock import global_compiler_lock
 from numba.core.compiler_machinery import LoweringPass, PassManager, register_pass
 from numba.core.lowering import Lower
 from numba.core.registry import cpu_target
-from numba.core.typed_passes import IRLegalization, NopythonTypeInference, PreLowerStripPhis
-from numba.core.untyped_passes import FixupArgs, IRProcessing, ReconstructSSA, TranslateByteCode
 
-from . import accumulation, masked, mathlib, tiles
+from ....loops.definition import split
+from . import accumulation, defined, masked, mathlib, tiles
 from . import pointers as memory
 from . import winograd_tiles as transforms
+from .numba_passes import options, passes_to
 from .operations import Unsupported
 from .translate import translate
 
@@ -72,7 +72,8 @@ class KernelLowering(LoweringPass):
             lower = KernelLower(context, library, described, state.func_ir, metadata=state.metadata)
             lower.lower()
         text = str(_finish(lower.module)).replace(described.mangled_name, f"{described.qualname}.body")
-        state.cr = text, [str(each._get_module_for_linking()) for each in library._linking_libraries]
+        linked = [str(each._get_module_for_linking()) for each in library._linking_libraries]
+        state.cr = text, [*linked, *defined.needed(lower.module)]
         return True
 
 
@@ -80,13 +81,7 @@ class KernelCompiler(compiler.CompilerBase):
     """The passes between bytecode and LLVM that generated source needs."""
 
     def define_pipelines(self) -> list[PassManager]:
-        passes = PassManager("kernel")
-        untyped: tuple[Any, ...] = (TranslateByteCode, FixupArgs, IRProcessing, ReconstructSSA)
-        typed: tuple[Any, ...] = (NopythonTypeInference, PreLowerStripPhis, IRLegalization, KernelLowering)
-        for each in untyped + typed:
-            passes.add_pass(each, each._name)
-        passes.finalize()
-        return [passes]
+        return passes_to(KernelLowering)
 
 
 def _export(context: Any, module: ir.Module, inner: ir.Function, described: Any) -> None:
@@ -99,18 +94,6 @@ def _export(context: Any, module: ir.Module, inner: ir.Function, described: Any)
     builder = ir.IRBuilder(outer.append_basic_block("entry"))
     context.call_conv.call_function(builder, inner, types.none, ARGUMENTS, outer.args)
     builder.ret_void()
-
-
-def _flags() -> compiler.Flags:
-    """Numba's options for a kernel."""
-    flags: Any = compiler.Flags()  # its options are made at import, where mypy cannot see them
-    flags.nrt = False
-    flags.enable_pyobject = False
-    flags.no_cpython_wrapper = True
-    flags.no_cfunc_wrapper = True
-    flags.no_rewrites = True
-    flags.error_model = "numpy"
-    return flags
 
 
 def _finish(module: ir.Module) -> ir.Module:
@@ -135,6 +118,7 @@ def namespace(source: str) -> dict[str, Any]:
         **LIMITS,
         **memory.NAMES,
         "masked": masked.masked,
+        **defined.intrinsics(split(source)[0]),
         **mathlib.NAMES,
         **{name: tiles.named(name) for name in sorted(used)},
         **{name: transforms.named(name) for name in sorted(maps)},
@@ -148,7 +132,8 @@ def lower(source: str, name: str) -> tuple[str, list[str]]:
     if name in names:
         raise ValueError(f"a kernel may not be called {name!r}: that is one of the functions it can use")
     try:
-        return str(_finish(translate(source, name, names))), []
+        module = _finish(translate(source, name, names))
+        return str(module), defined.needed(module)
     except Unsupported:
         return lower_by_numba(source, name, names)
 
@@ -156,11 +141,11 @@ def lower(source: str, name: str) -> tuple[str, list[str]]:
 def lower_by_numba(source: str, name: str, names: dict[str, Any]) -> tuple[str, list[str]]:
     """The same by Numba's whole front end, for source that printed kernels are unlike."""
     names["accumulate"] = accumulation.accumulate
-    exec(compile(accumulation.marked(source), f"<kernel {name}>", "exec"), names)
+    exec(compile(accumulation.marked(split(source)[1]), f"<kernel {name}>", "exec"), names)
     function = names[name]
     function.__module__ = "kernel"
     descriptor = cpu_target
     driver = KernelCompiler(
-        descriptor.typing_context, descriptor.target_context, None, ARGUMENTS, types.none, _flags(), {}
+        descriptor.typing_context, descriptor.target_context, None, ARGUMENTS, types.none, options(), {}
     )
     return driver.compile_extra(function)

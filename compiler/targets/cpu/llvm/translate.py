@@ -27,10 +27,11 @@ def translate(source: str, name: str, names: Mapping[str, Any]) -> ir.Module:
 
     Raises Unsupported for a function that printed kernels are unlike.
     """
-    tree = ast.parse(source)
-    function = tree.body[0] if len(tree.body) == 1 else None
+    *definitions, function = ast.parse(source).body
     if not isinstance(function, ast.FunctionDef) or function.name != name:
         raise Unsupported("anything but one function")
+    if not all(isinstance(each, ast.FunctionDef) and each.name in names for each in definitions):
+        raise Unsupported("anything but scalar functions beside it")
     module = ir.Module(name)
     parameters = [each.arg for each in function.args.args]
     made = ir.Function(module, ir.FunctionType(ir.VoidType(), [I64] * len(parameters)), name)
