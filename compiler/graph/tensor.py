@@ -142,11 +142,13 @@ class Tensor(Node):
         )
 
     def reshape(self, *shape: Any) -> Tensor:
+        """The same elements in another shape, one size of which may be -1. Raises ShapeError where they do not fit."""
         from .ops.movement import reshape
 
         return reshape(self, shape[0] if len(shape) == 1 else shape)
 
     def transpose(self, *axes: Any) -> Tensor:
+        """The axes in another order; reversed without `axes`. Raises ShapeError for what is no order of them."""
         from .ops.movement import transpose
 
         return transpose(self, axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes or None)
@@ -158,6 +160,7 @@ class Tensor(Node):
 
     @property
     def T(self) -> Tensor:
+        """The tensor with its axes reversed."""
         return self.transpose()
 
     def astype(self, dtype: Any) -> Tensor:
@@ -165,21 +168,25 @@ class Tensor(Node):
         return cast(self, dtype)
 
     def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        """The sum over an axis, several, or all. Integers are summed in int64 (docs/arithmetic.md)."""
         from .ops.reduce import sum_
 
         return sum_(self, axis, keepdims)
 
     def mean(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        """The mean over an axis, several, or all; of integers as float32."""
         from .ops.reduce import mean
 
         return mean(self, axis, keepdims)
 
     def max(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        """The greatest over an axis, several, or all; NaN where there is one."""
         from .ops.reduce import max_
 
         return max_(self, axis, keepdims)
 
     def min(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        """The least over an axis, several, or all; NaN where there is one."""
         from .ops.reduce import min_
 
         return min_(self, axis, keepdims)
@@ -187,6 +194,7 @@ class Tensor(Node):
     # -------------------------------------------------------- names and printing
     @property
     def name(self) -> str | None:
+        """The name that the user gave: an input's, a variable's, or that of `named`."""
         return name_of(self) or getattr(self.attrs, "name", None) if self.op.kind == "source" else name_of(self)
 
     def named(self, name: str) -> Tensor:
