@@ -113,6 +113,9 @@ class _Weak(ast.NodeTransformer):
     """Numbers as Numba has to see them, whose own are float64 and int64: `0.5` as float32, small integers as int16,
     which a float32 that they meet absorbs. Integer exponents stay, as powers of a known whole number are products."""
 
+    def __init__(self, changed: Callable[[str, ast.expr], ast.expr]) -> None:
+        self.changed = changed
+
     def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
         node.left = self.visit(node.left)
         whole = isinstance(node.right, ast.Constant) and isinstance(node.right.value, int)
@@ -121,19 +124,33 @@ class _Weak(ast.NodeTransformer):
         return node
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
-        return _cast("float32", node) if node.id in ("INFINITY", "NAN") else node
+        return self.changed("float32", node) if node.id in ("INFINITY", "NAN") else node
 
     def visit_Constant(self, node: ast.Constant) -> ast.expr:
         if isinstance(node.value, float):
-            return _cast("float32", node)
+            return self.changed("float32", node)
         small = type(node.value) is int and abs(node.value) < SMALL
-        return _cast("int16", node) if small else node
+        return self.changed("int16", node) if small else node
 
 
-def _cast(dtype: str, value: ast.expr) -> ast.expr:
-    return ast.copy_location(ast.Call(ast.Name(dtype, ast.Load()), [value], []), value)
+def _call(function: str, *args: ast.expr) -> ast.expr:
+    return ast.copy_location(ast.Call(ast.Name(function, ast.Load()), list(args), []), args[0])
 
 
 def weak(tree: ast.Module, dtype: str) -> ast.Module:
     """The syntax tree of a function of arguments of `dtype`, changed in place for Numba."""
-    return ast.fix_missing_locations(_Weak().visit(tree) if dtype == dtypes.FLOAT32 else tree)
+    return ast.fix_missing_locations(_Weak(_call).visit(tree) if dtype == dtypes.FLOAT32 else tree)
+
+
+LIKE = "weak"
+"""`weak(number, x)` is the number as a float32 absorbs it where x is one, else as it is."""
+
+
+def weak_by_argument(tree: ast.Module) -> ast.Module:
+    """The same for a compiler that is not told the arguments' type: every number asks for that of the first one."""
+    function = tree.body[0]
+    assert isinstance(function, ast.FunctionDef)
+    first, kept = function.args.args[0].arg, f"{LIKE}_argument"
+    body: ast.Module = _Weak(lambda _, number: _call(LIKE, number, ast.Name(kept, ast.Load()))).visit(tree)
+    function.body.insert(0, ast.Assign([ast.Name(kept, ast.Store())], ast.Name(first, ast.Load()), lineno=1))
+    return ast.fix_missing_locations(body)

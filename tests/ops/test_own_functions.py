@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import kernelwright as kw
+from kernelwright.compiler.targets.cuda import build
 from kernelwright.compiler.targets.cuda.program import build_kernels, run_program
 
 QUARTER = 0.25
@@ -265,6 +266,16 @@ def test_other_misuse():
 
 
 # ---------------------------------------------------------------- CUDA
+
+
+@pytest.mark.parametrize(("dtype", "wide"), [("float32", False), ("float64", True), ("int32", True)])
+def test_cuda_kernels_compile_in_the_arguments_own_type(dtype, wide):
+    if build.missing_parts():
+        pytest.skip("the extra cuda is not installed")
+    x = kw.input("x", (None,), dtype)
+    for y in (softsign(x), root(x), mixed(x, x)):
+        (kernel,) = build_kernels([x], [y], {}).kernels
+        assert (".f64" in kernel.compile((9, 0)).ptx) is wide
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "bool"])

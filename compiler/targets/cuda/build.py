@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ import numpy as np
 
 from ....runtime.locks import LLVM
 from ...errors import CompileError
+from ...loops.definition import split, weak_by_argument
 from ..shared.wrapping import wrapping
 
 Arch = tuple[int, int]
@@ -131,16 +133,24 @@ def _ptx(text: str, arguments: Sequence[str], bounds: Bounds, arch: Arch, name: 
     cuda = _numba_cuda()
     from .intrinsics import namespace
 
-    names = {"cuda": cuda, **namespace()}
-    exec(compile(wrapping(ast.parse(text)), f"<kernel {name}>", "exec"), names)
+    names = {"cuda": cuda, "math": math, "np": np, **namespace()}
+    definitions, kernel = split(text)
+    for each, source in definitions.items():
+        exec(compile(weak_by_argument(ast.parse(source)), f"<scalar function {each}>", "exec"), names)
+        names[each] = cuda.jit(device=True, inline="always")(names[each])  # a call would ask the driver for its device
+    exec(compile(wrapping(ast.parse(kernel)), f"<kernel {name}>", "exec"), names)
     function = names["kernel"]
     function.__module__ = "kernel"
     try:
         library, _ = import_module("numba.cuda.compiler")._compile_pyfunc_with_fixup(
             function, _signature(arguments), device=False, abi="numba", cc=arch, launch_bounds=bounds
         )
-    except import_module("numba.cuda.core.errors").NumbaError as error:
+    except import_module("numba.core.errors").NumbaError as error:  # numba-cuda's own errors are of that kind too
         raise CompileError(f"kernel {name} was not understood by numba-cuda: {error}\n{text}") from error
+    except import_module("numba.cuda.cudadrv.error").CudaSupportError as error:
+        raise CompileError(
+            f"kernel {name} calls a function of numba-cuda's own, which it compiles with a driver only\n{text}"
+        ) from error
     entry = library.get_function(library._entry_name)
     for argument, kind in zip(entry.args, arguments, strict=True):
         if kind.endswith("*"):

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
+from ...loops.definition import LIKE
 from ...loops.functions import FUNCTIONS, Function, LibraryCall, Own
 from ...loops.philox import PHILOX_MULTIPLIERS, PHILOX_ROUNDS, PHILOX_WEYL
 from ..shared.saturate import BITS, PREFIX, emit_saturated
@@ -123,6 +124,13 @@ def _emit_uniform(builder: ir.IRBuilder, signed: bool, bits: ir.Value) -> ir.Val
     return builder.fmul(builder.sitofp(upper, F32), ir.Constant(F32, 2.0**-24))
 
 
+def _emit_weak(builder: ir.IRBuilder, signed: bool, number: ir.Value, like: ir.Value) -> ir.Value:
+    """A number of a user's function as a float32 that it meets absorbs it."""
+    if like.type != F32:
+        return number
+    return builder.fptrunc(number, F32) if number.type == F64 else builder.trunc(number, ir.IntType(16))
+
+
 def _emit_where(builder: ir.IRBuilder, signed: bool, chosen: ir.Value, a: ir.Value, b: ir.Value) -> ir.Value:
     return builder.select(chosen, a, b)
 
@@ -134,11 +142,13 @@ def namespace() -> dict[str, Any]:
     intrinsic = import_module("numba.cuda.extending").intrinsic
 
     def numeric(name: str, emit: Callable[..., Any], arity: int, floating: bool = False) -> Any:
-        """Arguments of one type, which is the result's."""
+        """Arguments of one type, which is the result's; `floating`: of integers it is float64."""
 
         def typed(typingctx: Any, *args: Any) -> Any:
             plain = [types.unliteral(a) for a in args]
             common = plain[0] if len(set(plain)) == 1 else typingctx.unify_types(*plain)
+            if floating and isinstance(common, types.Integer | types.Boolean):
+                common = types.float64
             fits = isinstance(common, types.Float if floating else (types.Float, types.Integer))
             return _implement(common(*[common] * arity), emit, getattr(common, "signed", True)) if fits else None
 
@@ -151,6 +161,11 @@ def namespace() -> dict[str, Any]:
     def where(typingctx: Any, chosen: Any, a: Any, b: Any) -> Any:
         common = typingctx.unify_types(types.unliteral(a), types.unliteral(b))
         return _implement(common(types.boolean, common, common), _emit_where, True)
+
+    def weak(typingctx: Any, number: Any, like: Any) -> Any:
+        kind = types.unliteral(number)
+        narrow = types.float32 if isinstance(kind, types.Float) else types.int16
+        return _implement((narrow if like == types.float32 else kind)(kind, like), _emit_weak, True)
 
     def saturating(dtype: str) -> Any:
         def typed(typingctx: Any, x: Any) -> Any:
@@ -184,6 +199,7 @@ def namespace() -> dict[str, Any]:
         "NAN": math.nan,
         **{name: found for name, f in FUNCTIONS.items() if (found := made(name, f)) is not None},
         "quotient": fixed("quotient", "int64", ("int64", "int64"), _divide("udiv")),
+        LIKE: _named(intrinsic, LIKE, weak, 2),
         "remainder": fixed("remainder", "int64", ("int64", "int64"), _divide("urem")),
         **mma.namespace(partial(_named, intrinsic)),
     }
