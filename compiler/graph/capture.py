@@ -13,7 +13,7 @@ import hashlib
 import inspect
 import math
 import types
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import CompileError
-from ..loops.definition import Definition
+from ..loops.definition import MEANINGS, Definition
 from ..loops.functions import FUNCTIONS
 
 _SAME = ("exp", "expm1", "log", "log1p", "tanh", "sin", "cos", "sqrt")
@@ -183,6 +183,15 @@ class _Names(ast.NodeTransformer):
             return self.of_module(node, module, node.attr)
         return self.stands_for(node, value, ast.unparse(node))
 
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        self.generic_visit(node)
+        return _folded(node, (node.left, node.right))
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        self.generic_visit(node)
+        known = isinstance(node.func, ast.Attribute) or (isinstance(node.func, ast.Name) and node.func.id in MEANINGS)
+        return _folded(node, node.args) if known else node
+
     def of_module(self, node: ast.expr, module: Any, name: str) -> ast.expr:
         """A function that is left to Numba."""
         own = "math" if module is math else "np"
@@ -222,6 +231,20 @@ class _Names(ast.NodeTransformer):
     def refused(self, node: ast.expr, why: str) -> CompileError:
         file = self.function.__code__.co_filename
         return CompileError(f"{self.function.__name__} ({file}:{node.lineno}) {why}")
+
+
+def _folded(node: ast.expr, parts: Sequence[ast.expr]) -> ast.expr:
+    """A value of numbers alone as the number it is in Python; what has none there stays."""
+    inner = [p.operand if isinstance(p, ast.UnaryOp) and isinstance(p.op, ast.USub) else p for p in parts]
+    if not all(isinstance(p, ast.Constant) for p in inner):
+        return node
+    try:
+        text = compile(ast.fix_missing_locations(ast.Expression(node)), "<number>", "eval")
+        value = eval(text, {"math": math, "np": np, **MEANINGS})
+    except (ArithmeticError, TypeError, ValueError):
+        return node
+    plain = value.item() if isinstance(value, np.generic) else value
+    return ast.copy_location(_number(plain), node) if isinstance(plain, (bool, int, float)) else node
 
 
 def _filled(cell: Any) -> bool:

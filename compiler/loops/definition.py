@@ -71,7 +71,7 @@ def python(functions: Mapping[str, str], names: Mapping[str, Any] | None = None)
 
     names: what mathematics means, where it is not NumPy's.
     """
-    scope: dict[str, Any] = {"math": math, "np": np, **_CASTS, **(_MEANINGS if names is None else names)}
+    scope: dict[str, Any] = {"math": math, "np": np, **_CASTS, **(MEANINGS if names is None else names)}
     for source in functions.values():
         exec(_code(source), scope)
     return {name: scope[name] for name in functions}
@@ -103,7 +103,8 @@ def _scalars(numpy: Callable[..., Any]) -> Callable[..., Any]:
 
 _CASTS = {name: getattr(np, name) for name in ("float32", "float64", "int32", "int64", "uint8", "uint32")}
 _CASTS |= {"INFINITY": math.inf, "NAN": math.nan}
-_MEANINGS = {name: _scalars(function.numpy) for name, function in FUNCTIONS.items()}
+MEANINGS = {name: _scalars(function.numpy) for name, function in FUNCTIONS.items()}
+"""The functions of the table, of scalars."""
 
 
 # ---------------------------------------------------------------- weak numbers
@@ -121,6 +122,13 @@ class _Weak(ast.NodeTransformer):
         whole = isinstance(node.right, ast.Constant) and isinstance(node.right.value, int)
         if not (isinstance(node.op, ast.Pow) and whole):
             node.right = self.visit(node.right)
+        return node
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
+        number = node.operand.value if isinstance(node.operand, ast.Constant) else None
+        if isinstance(node.op, ast.USub) and type(number) is int and number < SMALL:
+            return self.changed("int16", node)
+        node.operand = self.visit(node.operand)
         return node
 
     def visit_Name(self, node: ast.Name) -> ast.expr:

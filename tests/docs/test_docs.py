@@ -70,7 +70,7 @@ def run(arguments: list[str], folder: Path) -> str:
 
 @pytest.mark.parametrize("page", [marked(p, p.name) for p in PAGES if blocks(p)], ids=named)
 def test_the_blocks_of_a_page_run(page: Path, tmp_path: Path) -> None:
-    script = tmp_path / f"{page.stem}.py"
+    script = tmp_path / f"page_{page.stem}.py"  # not the name of a module that it imports
     script.write_text(blocks(page))
     run([str(script)], tmp_path)
 

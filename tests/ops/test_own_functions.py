@@ -11,6 +11,7 @@ import pytest
 import kernelwright as kw
 from kernelwright.compiler.targets.cuda import build
 from kernelwright.compiler.targets.cuda.program import build_kernels, run_program
+from kernelwright.compiler.targets.shared import saved
 
 QUARTER = 0.25
 
@@ -99,6 +100,23 @@ def test_functions_call_each_other_and_broadcast():
     ]
     for options in ({}, {"device": "reference"}):
         np.testing.assert_allclose(run(mixed(x, y), {x: a, y: b}, **options), want, rtol=1e-5)
+
+
+def test_float32_stays_float32_inside():
+    x = kw.input("x", (None,))
+    third = kw.elementwise(lambda x: x * (1 / 3) + math.sqrt(2 / math.pi) * -5 - 2 * x**2 + np.float32(0.1))
+    (kernel,) = kw.compile([x], [third(x)]).kernels
+    assert "0.3333333333333333" in kernel.source and "math" not in kernel.source
+    assert "double" not in kernel.llvm
+    want = 0.7 / 3 - 5 * math.sqrt(2 / math.pi) - 2 * 0.49 + 0.1
+    np.testing.assert_allclose(run(third(x), {x: np.array([0.7], "float32")}), [want], rtol=1e-6)
+
+
+def test_bfloat16_is_computed_in_float32_and_rounded():
+    x = kw.input("x", (3,), "bfloat16")
+    y = softsign(x)
+    got = kw.from_bfloat16(run(y, {x: kw.to_bfloat16(np.array([1.0, -3.0, 2.0], "float32"))}))
+    assert y.dtype == "bfloat16" and got.tolist() == [0.5, -0.75, 0.66796875]  # 2/3 in 8 bits of mantissa
 
 
 def test_numbers_alone_are_pythons():
@@ -199,6 +217,14 @@ def test_equal_text_is_one_and_another_number_is_another():
     values = np.array([3.0, -3.0], "float32")
     for factor in (2.0, 5.0):
         assert run(scaled(factor)(x), {x: values}).tolist() == [3 * factor, -3.0]
+
+
+def test_finished_programs_carry_the_text():
+    x = kw.input("x", (2,))
+    keys = [saved.identify([x], [scaled(factor)(x)], {}, {}, "").key for factor in (2.0, 2.0, 5.0)]
+    assert keys[0] == keys[1] != keys[2]
+    given = kw.elementwise(gradient=lambda x: 2 * x)(lambda x: x * x)
+    assert saved.identify([x], [given(x)], {}, {}, "") is not None
 
 
 def test_a_changed_body_meets_no_older_kernel_in_another_process(tmp_path):
