@@ -1,83 +1,58 @@
 """Kernelwright: a symbolic compiler from Python to optimized deep-learning kernels you can read.
 
 import kernelwright as kw
+
+The names are those of `public`, which is imported when the first of them is asked for: `kernelwright.runtime` alone
+runs programs without the compiler.
 """
+
+# mypy: implicit-reexport
 
 from __future__ import annotations
 
-from .compiler import errors
-from .compiler.errors import CompileError, DTypeError, GradientError, InputError, ShapeError
-from .compiler.graph import functions
-from .compiler.graph.autodiff import grad, hvp, vjp
-from .compiler.graph.bfloat16 import from_bfloat16, to_bfloat16
-from .compiler.graph.functions import (
-    cross_entropy,
-    gelu,
-    layer_norm,
-    local_response_norm,
-    log_softmax,
-    softmax,
-    softplus,
-)
-from .compiler.graph.node import scope, to_networkx, toposort
-from .compiler.graph.ops.contract import conv, conv_transpose, matmul
-from .compiler.graph.ops.defined import elementwise
-from .compiler.graph.ops.elementwise import abs_ as abs
-from .compiler.graph.ops.elementwise import (
-    ceil,
-    clip,
-    cos,
-    equal,
-    erf,
-    exp,
-    expm1,
-    floor,
-    log,
-    log1p,
-    maximum,
-    minimum,
-    not_equal,
-    relu,
-    rsqrt,
-    sigmoid,
-    sign,
-    sin,
-    sqrt,
-    stop_gradient,
-    tanh,
-    where,
-    zeros,
-)
-from .compiler.graph.ops.elementwise import round_ as round
-from .compiler.graph.ops.indexing import gather, one_hot, scatter_add
-from .compiler.graph.ops.movement import expand_dims, flatten, reshape, squeeze, transpose
-from .compiler.graph.ops.random import Generator
-from .compiler.graph.ops.reduce import argmax, argmin, mean, prod
-from .compiler.graph.ops.reduce import max_ as max
-from .compiler.graph.ops.reduce import min_ as min
-from .compiler.graph.ops.reduce import sum_ as sum
-from .compiler.graph.ops.slicing import concat, flip, pad, stack
-from .compiler.graph.ops.source import iota
-from .compiler.graph.ops.window import avg_pool, max_pool, sum_pool
-from .compiler.graph.tensor import Tensor, as_tensor, broadcast_to, cast, input
-from .compiler.graph.variable import get_value, set_value, variable
-from .compiler.pipeline import Compiled, compile
-from .models import callbacks, data, images, losses
-from .models import initializers as init
-from .models import layers as nn
-from .models import optimizers as optim
-from .models.callbacks import Callback
-from .models.trainer import Trainer
-from .runtime.errors import IndexLimitError, KernelwrightError
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+PACKAGES = ("compiler", "models", "runtime")
 
 
-def __getattr__(name: str) -> str:
-    """`__version__`, looked up when it is asked for."""
-    if name != "__version__":
+def _get(name: str) -> Any:
+    """`__version__`, looked up when it is asked for, and the public names, all imported with the first."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("kernelwright")
+    if name in PACKAGES:
+        return import_module(f".{name}", __name__)
+    found = {} if name.startswith("_") and name != "__all__" else _public()
+    if name == "__all__":
+        return list(found)
+    if name not in found:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib.metadata import version
-
-    return version("kernelwright")
+    return found[name]
 
 
-__all__ = [name for name in dir() if not name.startswith("_") and name not in ("annotations", "compiler", "runtime")]
+def _names() -> list[str]:
+    return sorted({*_public(), *PACKAGES, *(name for name in globals() if name.startswith("__"))})
+
+
+def _public() -> dict[str, Any]:
+    """The public names, which are from now on the package's own.
+
+    A fork waits until they are imported: a child would find modules that are half there.
+    """
+    from .runtime.locks import LLVM
+
+    with LLVM:
+        public = import_module(".public", __name__)
+    names = {name: value for name, value in vars(public).items() if name[0] != "_" and name != "annotations"}
+    globals().update(names)
+    return names
+
+
+if TYPE_CHECKING:
+    from .public import *
+
+    __version__: str
+else:  # a checker knows the names above, and finds those that are none
+    __getattr__, __dir__ = _get, _names

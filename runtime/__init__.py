@@ -6,7 +6,7 @@ runs it without compiling anything.
 
 from . import flags
 from .binding import threads_for
-from .cache import CacheEntry, KernelCache, Parts
+from .cache import CacheEntry, KernelCache
 from .driver import driver, seconds_per_tick
 from .errors import (
     CacheWarning,
@@ -15,13 +15,17 @@ from .errors import (
     LayoutError,
     LoadError,
     ProgramError,
+    ProgramFileError,
     RuntimeShapeError,
 )
 from .executable import Executable
 from .kernels import Arg, BufferArg, Call, CudaKernelSpec, Kernel, KernelSpec, SizeArg
+from .loaded import LoadedProgram, load_program
 from .loader import host_machine, load
 from .packing import plan
+from .parts import Parts
 from .program import BufferSpec, ComputedCheck, IndexCheck, Program, SizeCheck
+from .program_file import read_program, save_program
 from .sizes import Poly, describe, evaluate
 from .state import State
 from .threads import Pool, available_cores, shared_pool
@@ -44,11 +48,13 @@ __all__ = [
     "KernelwrightError",
     "LayoutError",
     "LoadError",
+    "LoadedProgram",
     "Parts",
     "Poly",
     "Pool",
     "Program",
     "ProgramError",
+    "ProgramFileError",
     "RuntimeShapeError",
     "SizeArg",
     "SizeCheck",
@@ -60,7 +66,10 @@ __all__ = [
     "flags",
     "host_machine",
     "load",
+    "load_program",
     "plan",
+    "read_program",
+    "save_program",
     "seconds_per_tick",
     "shared_pool",
     "threads_for",

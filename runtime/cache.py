@@ -10,15 +10,12 @@ or one that others may write to (`trust`), means memory only, each with a warnin
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import os
 import pickle
 import re
 import tempfile
 import warnings
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,16 +25,14 @@ import platformdirs
 from . import eviction
 from .errors import CacheWarning
 from .locks import fork_safe_lock
+from .parts import Part, Parts, decode, encode
 from .trust import writable_by_others
 
 MAGIC = b"KWCACHE1"
 SUFFIX, UNFINISHED = ".kw", ".tmp"
 LIMIT = 2 * 2**30
 """Bytes of a folder's entries, where nothing else is said."""
-DIGEST = 16
 _KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
-
-Part = bytes | str
 
 
 @dataclass(frozen=True)
@@ -47,25 +42,6 @@ class CacheEntry:
     key: str
     size: int
     modified: float
-
-
-class Parts(Mapping[str, Part]):
-    """An entry's parts by name, each decoded only when it is asked for."""
-
-    def __init__(self, index: dict[str, tuple[str, int, int]], payload: memoryview) -> None:
-        self._index = index
-        self._payload = payload
-
-    def __getitem__(self, name: str) -> Part:
-        kind, start, length = self._index[name]
-        stored = self._payload[start : start + length]
-        return zlib.decompress(stored).decode() if kind == "text" else bytes(stored)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._index)
-
-    def __len__(self) -> int:
-        return len(self._index)
 
 
 _warned: set[Path] = set()
@@ -96,7 +72,7 @@ class KernelCache:
 
     def put(self, key: str, parts: Mapping[str, Part]) -> None:
         """Store `parts` under `key`, in place of what was there."""
-        data = _encode(parts)
+        data = encode(MAGIC, parts)
         path = self._path(key)
         if not self._trusted():
             self._memory[key] = data
@@ -181,7 +157,7 @@ class KernelCache:
                 return None
             eviction.used(path, status.st_mtime)
         try:
-            return _decode(data)
+            return decode(MAGIC, data)
         except ValueError as error:
             self.drop(key, str(error))
             return None
@@ -225,31 +201,3 @@ class KernelCache:
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
-
-
-def _encode(parts: Mapping[str, Part]) -> bytes:
-    """Magic, checksum of all that follows, length of the index, the index as JSON, the parts one after another."""
-    index: dict[str, tuple[str, int, int]] = {}
-    stored: list[bytes] = []
-    start = 0
-    for name, part in parts.items():
-        data = zlib.compress(part.encode()) if isinstance(part, str) else bytes(part)
-        index[name] = ("text" if isinstance(part, str) else "bytes", start, len(data))
-        stored.append(data)
-        start += len(data)
-    header = json.dumps(index).encode()
-    body = b"".join([len(header).to_bytes(4, "little"), header, *stored])
-    return MAGIC + _checksum(body) + body
-
-
-def _decode(data: bytes) -> Parts:
-    view = memoryview(data)
-    body = view[len(MAGIC) + DIGEST :]
-    if bytes(view[: len(MAGIC)]) != MAGIC or bytes(view[len(MAGIC) : len(MAGIC) + DIGEST]) != _checksum(body):
-        raise ValueError("the file is damaged or incomplete")
-    length = int.from_bytes(body[:4], "little")
-    return Parts(json.loads(bytes(body[4 : 4 + length])), body[4 + length :])
-
-
-def _checksum(body: bytes | memoryview) -> bytes:
-    return hashlib.blake2b(body, digest_size=DIGEST).digest()

@@ -5,7 +5,6 @@ Leans on safetensors. The metadata is JSON under the key `kernelwright`.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .errors import KernelwrightError
-from .partial import partial_file, sweep
+from .partial import write_whole
 
 KEY = "kernelwright"
 
@@ -31,22 +30,13 @@ def save(path: str | os.PathLike[str], tensors: Mapping[str, np.ndarray], meta: 
     """
     path = Path(path)
     data = _pack(path, tensors, meta)
-    partial = partial_file(path)
-    sweep(path)
     try:
-        with open(partial, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
+        write_whole(path, data)
     except OSError as error:
         raise CheckpointError(
             f"cannot write the checkpoint {path} ({len(data):,} bytes): {error.strerror or error}; "
             "what was there before is unchanged"
         ) from None
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink()
 
 
 def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

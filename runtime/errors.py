@@ -26,6 +26,10 @@ class ProgramError(KernelwrightError, ValueError):
     """A compiled program that contradicts itself: the fault is the compiler's, not the user's."""
 
 
+class ProgramFileError(KernelwrightError, RuntimeError):
+    """A program's file that cannot be written, read or run here: which file, and why."""
+
+
 class LoadError(KernelwrightError, RuntimeError):
     """Object code that cannot be linked into this process. `keys` are those of the objects at fault."""
 

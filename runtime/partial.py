@@ -20,6 +20,21 @@ def partial_file(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.partial")
 
 
+def write_whole(path: Path, data: bytes) -> None:
+    """Make `data` what the file holds; it never holds half of it. Raises OSError, with the file as it was before."""
+    partial = partial_file(path)
+    sweep(path)
+    try:
+        with open(partial, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+
+
 def sweep(path: Path) -> None:
     """Remove partial files of `path` whose writers are dead: no such process runs here, and nothing wrote of late."""
     ours = re.compile(rf"\.{re.escape(path.name)}\.(\d+)\.partial")

@@ -93,6 +93,18 @@ class Program:
         """The keys of the code that its kernels need, each once."""
         return list(dict.fromkeys(kernel.key for kernel in self.kernels if not isinstance(kernel, Call)))
 
+    @property
+    def named_states(self) -> dict[str, BufferSpec]:
+        """The states' dtypes and shapes by name, in order; a name that comes again gets a number."""
+        out: dict[str, BufferSpec] = {}
+        for position in self.states:
+            spec = self.buffers[position]
+            name, n = spec.name, 2
+            while name in out:
+                name, n = f"{spec.name}#{n}", n + 1
+            out[name] = spec
+        return out
+
     def __str__(self) -> str:
         """A line for each kernel: its number, its kind, and what it is given."""
         head = f"{self.name}: {len(self.buffers)} buffers, {len(self.kernels)} kernels"

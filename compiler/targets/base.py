@@ -7,6 +7,7 @@ enough for one that only schedules and prints. Leans on `passes` and on the lowe
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -88,6 +89,13 @@ class Compiled:
     def profile(self, *arrays: Any, repeats: int = 10) -> list[float]:
         """Seconds per kernel, in the order of `kernels`. Raises CompileError on a target that cannot tell."""
         raise CompileError("profile: kernels of this device are not timed one by one; device 'cpu' has a profile")
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the program to a file that `kernelwright.runtime.load_program` runs, without the values of variables.
+
+        Raises ProgramFileError where it cannot be written, CompileError on a target whose programs are not for files.
+        """
+        raise CompileError("save: programs of this device are not written to files; device 'cpu' writes them")
 
     def _check(self, arrays: Sequence[Any]) -> list[np.ndarray]:
         return check_arrays(self.inputs, arrays)

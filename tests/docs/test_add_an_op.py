@@ -24,9 +24,7 @@ def package(tmp_path: Path) -> Path:
     added = ADDITION.findall((ROOT / "docs" / "add_an_op.md").read_text())
     assert len(added) == len({place for place, _ in added}) == 4
     for place, code in added:
-        text = (copy / place).read_text()
-        head, mark, tail = text.partition("\n__all__ =") if place == "__init__.py" else (text, "", "")
-        (copy / place).write_text(f"{head}\n{code}{mark}{tail}")
+        (copy / place).write_text(f"{(copy / place).read_text()}\n{code}")
     return tmp_path
 
 

@@ -5,6 +5,7 @@ The passes are `target`'s. Leans on `saved`, and on the runtime for execution.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -51,11 +52,11 @@ class Native(Compiled):
         while True:
             try:
                 with typical(made_by.options.typical), uncollected():
-                    self.program, self.kernels, states, self.trace = _build_or_load(
+                    self.program, self.kernels, self._states, self.trace = _build_or_load(
                         made_by, self.inputs, self.outputs, self.updates
                     )
                 runnable = self.target.runs_here
-                self._executable = runtime.Executable(self.program, states, self.threads) if runnable else None
+                self._executable = runtime.Executable(self.program, self._states, self.threads) if runnable else None
                 return
             except runtime.LayoutError:
                 moved += 1
@@ -80,6 +81,13 @@ class Native(Compiled):
 
     def run(self, arrays: Sequence[Any], steps: int = 1, per_step: Sequence[int] = ()) -> list[np.ndarray]:
         return self.executable.run(self._check(arrays), steps, frozenset(per_step))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        runtime.save_program(path, self.program, self.target.triple.partition("-")[0], self.target.needs)
+
+    def states(self) -> dict[str, np.ndarray]:
+        """The present values of the variables that the program uses, by the names that its file has for them."""
+        return {name: state.get() for name, state in zip(self.program.named_states, self._states)}
 
     def threads_for(self, **sizes: int) -> int:
         """How many of `threads` run a step at these sizes: one, where it has less work than their meetings cost."""

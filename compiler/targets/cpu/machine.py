@@ -93,6 +93,18 @@ class Machine:
         return rows * columns + columns + spare <= self.vector_registers
 
     @property
+    def needs(self) -> tuple[str, ...]:
+        """The features, in LLVM's names, that a CPU must have to run what is compiled for the target.
+
+        Those that its description turns on; for a CPU chosen by name, those of its vectors.
+        """
+        given = tuple(name[1:] for name in self.features.split(",") if name.startswith("+"))
+        if given or not self.triple.startswith("x86_64"):
+            return given
+        wide = {64: ("avx512f", "avx512bw", "avx512dq", "avx512vl"), 32: ("avx2",)}.get(self.vector_bytes, ())
+        return (*wide, *["fma"] * self.fma, *["avx512bf16"] * self.pairs)
+
+    @property
     def runs_here(self) -> bool:
         """Can this machine run what is compiled for the target?"""
         here = described(NATIVE)

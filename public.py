@@ -1,0 +1,71 @@
+"""The names that `kernelwright` offers. The package imports this file when the first is asked for."""
+
+# mypy: implicit-reexport
+
+from __future__ import annotations
+
+from . import models
+from .compiler import errors
+from .compiler.errors import CompileError, DTypeError, GradientError, InputError, ShapeError
+from .compiler.graph import functions
+from .compiler.graph.autodiff import grad, hvp, vjp
+from .compiler.graph.bfloat16 import from_bfloat16, to_bfloat16
+from .compiler.graph.functions import (
+    cross_entropy,
+    gelu,
+    layer_norm,
+    local_response_norm,
+    log_softmax,
+    softmax,
+    softplus,
+)
+from .compiler.graph.node import scope, to_networkx, toposort
+from .compiler.graph.ops.contract import conv, conv_transpose, matmul
+from .compiler.graph.ops.defined import elementwise
+from .compiler.graph.ops.elementwise import abs_ as abs
+from .compiler.graph.ops.elementwise import (
+    ceil,
+    clip,
+    cos,
+    equal,
+    erf,
+    exp,
+    expm1,
+    floor,
+    log,
+    log1p,
+    maximum,
+    minimum,
+    not_equal,
+    relu,
+    rsqrt,
+    sigmoid,
+    sign,
+    sin,
+    sqrt,
+    stop_gradient,
+    tanh,
+    where,
+    zeros,
+)
+from .compiler.graph.ops.elementwise import round_ as round
+from .compiler.graph.ops.indexing import gather, one_hot, scatter_add
+from .compiler.graph.ops.movement import expand_dims, flatten, reshape, squeeze, transpose
+from .compiler.graph.ops.random import Generator
+from .compiler.graph.ops.reduce import argmax, argmin, mean, prod
+from .compiler.graph.ops.reduce import max_ as max
+from .compiler.graph.ops.reduce import min_ as min
+from .compiler.graph.ops.reduce import sum_ as sum
+from .compiler.graph.ops.slicing import concat, flip, pad, stack
+from .compiler.graph.ops.source import iota
+from .compiler.graph.ops.window import avg_pool, max_pool, sum_pool
+from .compiler.graph.tensor import Tensor, as_tensor, broadcast_to, cast, input
+from .compiler.graph.variable import get_value, set_value, variable
+from .compiler.pipeline import Compiled, compile
+from .models import callbacks, data, images, losses
+from .models import initializers as init
+from .models import layers as nn
+from .models import optimizers as optim
+from .models.callbacks import Callback
+from .models.trainer import Trainer
+from .runtime.errors import IndexLimitError, KernelwrightError
