@@ -92,11 +92,11 @@ def product():
 @pytest.mark.parametrize(
     ("program", "old", "new", "says"),
     [
-        (pointwise, "        buf1[i]", "        if i != 2:\n            buf1[i]", r"output\[2\] is never written"),
-        (pointwise, "(thread + 1) // threads)", "(thread + 1) // threads + 1)", r"\[12\] is read, of 12 elements"),
+        (pointwise, "    buf1[i]", "    if i != 2:\n                buf1[i]", r"output\[2\] is never written"),
+        (pointwise, "points, size0)", "points, size0) + (piece + 1) // pieces", r"\[12\] is read, of 12 elements"),
         (pointwise, "buf0[i]", "buf0[i - 1]", r"x\[-1\] is read"),
         (pointwise, "buf1[i]", "buf1[i + 1]", r"output\[12\] is written, of 12 elements"),
-        (pointwise, "size0 * (thread + 1) // threads", "size0", "written twice, by thread 0 and then by thread 1"),
+        (pointwise, "pieces * (thread + 1) // threads", "pieces", "written twice, by thread 0 and then by thread 1"),
         (pointwise, "buf1[i]", "buf1[0]", "written twice, by thread 0 and then by thread 0"),
         (product, "(n + z)", "z", "is written twice"),
         (product, "acc[y", "acc[10000 + y", r"float32 scratch\[10000\] is read, of \d+ elements"),
@@ -126,11 +126,11 @@ def test_a_missing_barrier_is_refused():
 
 
 def test_a_variable_that_another_thread_still_reads_is_refused():
-    v = kw.variable("v", [1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
+    v = kw.variable("v", [float(n) for n in range(20)])
     good = printed([], [], {v: v * 2.0})
     assert verify_kernels(*good) == []
     with pytest.raises(VerifyError, match="without a barrier"):
-        verify_kernels(*broken(good, "buf0[i] *", "buf0[5 - i] *"))
+        verify_kernels(*broken(good, "buf0[i] *", "buf0[19 - i] *"))
 
 
 def test_long_and_large_kernels_are_named():

@@ -18,7 +18,9 @@ def scale(table, thread, threads):
     x = float32_at(table, 1)
     y = float32_at(table, 2)
     out = float32_at(table, 3)
-    for i in range(n * thread // threads, n * (thread + 1) // threads):
+    first = n * thread // threads
+    last = n * (thread + 1) // threads
+    for i in range(first, last):
         out[i] = x[i] * y[i] + float32(2.5)
 """
 

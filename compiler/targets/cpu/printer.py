@@ -22,7 +22,7 @@ from ..shared.writer import Writer
 from .machine import lanes
 from .panel import Panel
 from .schedule import BLOCK, SLOTS, Block, Blocked, Chunked, Plain, Tile, Transform
-from .shares import blocks, parallel, product, share, take_apart, write_stores
+from .shares import blocks, parallel, points_of_a_piece, product, take_apart, write_stores
 from .winograd_printer import print_transform
 
 ARGUMENTS = ("table", "thread", "threads")
@@ -71,13 +71,13 @@ def _plain(kernel: Kernel, schedule: Plain, w: Writer) -> None:
             write_stores(kernel, w)
         return
     if len(order) == 1:
-        i = w.bind(order[0], "i")
-        n = w.names.size(order[0].extent)
-        with w.nest(f"for {i} in {share(n)}:", order[0], trips=order[0].extent):
+        w.bind(order[0], "i")
+        part = (order[0], w.names.size(order[0].extent))
+        with parallel(w, [part], points_of_a_piece(kernel), order[0].extent):
             write_stores(kernel, w)
         return
     shared, rest = order[:-1], order[-1]
-    with parallel(w, [(x, w.names.size(x.extent)) for x in shared]):
+    with parallel(w, [(x, w.names.size(x.extent)) for x in shared], points_of_a_piece(kernel, [rest])):
         i = w.bind(rest, "i")
         w.along = rest
         with w.nest(f"for {i} in range({w.names.size(rest.extent)}):", rest, trips=rest.extent):
@@ -170,19 +170,20 @@ def _tiles_together(
     w.scratch.append(f"acc = {dtype}_scratch({SLOTS * size})")
     w.line(f"work = {product(parts)}")
     with w.nest(f"for base in range(work * thread // threads, work * (thread + 1) // threads, {SLOTS}):"):
-        w.line(f"slots = min({SLOTS}, work * (thread + 1) // threads - base)")
+        mine = f"min({SLOTS}, work * (thread + 1) // threads - base)"
+        w.line(f"slots = {mine}")
         with w.nest(f"for z in range(slots * {size}):"):
             w.line(f"acc[z] = {dtype}(0)")
         with ExitStack() as nest:
             for x in block.outside:
                 nest.enter_context(w.nest(f"for {w.bind(x, w.fresh('k'))} in range({w.names.size(x.extent)}):", x))
             nest.enter_context(w.nest(f"for block in range({blocks(w, block.axis.extent, block.size)}):"))
-            with w.nest("for slot in range(slots):", *t.outer):
+            with w.nest(f"for slot in range({mine}):", *t.outer):
                 take_apart(w, "base + slot", parts)
                 rows, columns = _sides(t, w, width)
                 _fetch_ahead(t, block, w)
                 _call(t, w, rows, columns, f"offset(acc, slot * {size})")
-        with w.nest("for slot in range(slots):", *t.outer):
+        with w.nest(f"for slot in range({mine}):", *t.outer):
             take_apart(w, "base + slot", parts)
             _sides(t, w, width)
             _epilogue(kernel, t, w, width, f"slot * {size} + ")

@@ -1,48 +1,92 @@
 """What every form of a kernel needs: this thread's share of a space of axes, and the stores at one of its points.
 
-Leans on `writer`.
+Where a share begins and ends must not show in the bits. A loop over a share is therefore one that LLVM leaves as it
+stands (`llvm/loop_wishes.py`), and points that are to be computed in the lanes of a vector are shared in whole pieces:
+a loop inside, whose bounds depend on sizes alone. Leans on `writer`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from ...loops.expressions import Axis
 from ...loops.kernels import Kernel
 from ...shapes import Dim
+from ...shapes import product as multiplied
+from ..shared.levels import masks_pay
 from ..shared.writer import Writer
+from .machine import target
+
+PIECE = 1024
+"""Elements of a piece: what it takes to begin one is lost in it, and two of them are what two threads are worth."""
+VECTORS = 64
+"""Points of a piece are a multiple of this: whole vectors of any lanes, several at a time."""
+UNROLLED = 64
+"""LLVM unrolls loops of more constant trips than that no more, and looks for lanes inside of them."""
 
 
 def share(n: str) -> str:
     return f"range({n} * thread // threads, {n} * (thread + 1) // threads)"
 
 
-class parallel:
-    """This thread's share of a space of several axes: one loop over their product, taken apart at its head."""
+def points_of_a_piece(kernel: Kernel, inside: Sequence[Axis] = ()) -> int:
+    """How many points a piece has, each of which loops over `inside`; 1 where LLVM finds lanes within a point."""
+    loops = [tuple(inside), *((*inside, *e.data[1]) for e in kernel.expressions if e.kind == "reduce")]
+    if target().masks and any(masks_pay(x.extent) for axes in loops for x in axes):
+        return 1
+    trips = [n for n in (multiplied(x.extent for x in axes) for axes in loops) if isinstance(n, int) and n <= UNROLLED]
+    if len(trips) < len(loops):
+        return 1
+    return max(PIECE // max(sum(trips), 1) // VECTORS, 1) * VECTORS
 
-    def __init__(self, w: Writer, parts: Sequence[tuple[Axis | str, str]]):
-        self.w, self.parts = w, parts
 
-    def __enter__(self) -> None:
-        w = self.w
-        if not self.parts:
-            self.nest = w.nest("if thread == 0:", conditional=True)
-            self.nest.__enter__()
-            return
-        total = product(self.parts)
-        bound = [x for x, _ in self.parts if isinstance(x, Axis)]
-        if len(self.parts) == 1:
-            name = _part_name(w, self.parts[0][0])
-            self.nest = w.nest(f"for {name} in {share(total if total.isalnum() else f'({total})')}:", *bound)
-            self.nest.__enter__()
-            return
+@contextmanager
+def parallel(
+    w: Writer, parts: Sequence[tuple[Axis | str, str]], piece: int = 1, trips: Dim | None = None
+) -> Iterator[None]:
+    """This thread's share of a space of several axes: one loop over their product, taken apart at its head.
+
+    piece: how many points are shared as one. trips: of a single axis, how many it has (`Levels.nest`).
+    """
+    bound = [x for x, _ in parts if isinstance(x, Axis)]
+    if not parts:
+        with w.nest("if thread == 0:", conditional=True):
+            yield
+        return
+    total = product(parts)
+    if len(parts) > 1:
         w.line(f"work = {total}")
-        self.nest = w.nest(f"for p in {share('work')}:", *bound)
-        self.nest.__enter__()
-        take_apart(w, "p", self.parts)
+        name, total = "p", "work"
+    else:
+        name = _part_name(w, parts[0][0])
+    with _shared(w, name, total if total.isalnum() else f"({total})", piece, bound, trips):
+        if len(parts) > 1:
+            take_apart(w, name, parts)
+        yield
 
-    def __exit__(self, *error: object) -> None:
-        self.nest.__exit__(None, None, None)
+
+@contextmanager
+def _shared(w: Writer, name: str, n: str, piece: int, bound: Sequence[Axis], trips: Dim | None) -> Iterator[None]:
+    """`name` runs through this thread's share of n points, in whole pieces."""
+    if piece == 1:
+        with w.nest(f"for {name} in {share(n)}:", *bound):
+            yield
+    elif n.isdigit() and int(n) <= piece:
+        with w.nest("if thread == 0:", conditional=True), w.nest(f"for {name} in range({n}):", *bound, trips=trips):
+            yield
+    else:
+        w.line(f"points = {piece}")
+        w.line(f"pieces = ({n} + points - 1) // points")
+        limits = f"range(piece * points, min(piece * points + points, {n}))"
+        with w.nest(f"for piece in {share('pieces')}:"), w.nest(f"for {name} in {limits}:", *bound, trips=trips):
+            yield
+
+
+def in_small_pieces(text: str) -> str:
+    """A kernel's text with pieces of two points, so that several threads have some at the sizes of a check."""
+    return re.sub(r"\bpoints = \d+$", "points = 2", text, flags=re.MULTILINE)
 
 
 def product(parts: Sequence[tuple[Axis | str, str]]) -> str:

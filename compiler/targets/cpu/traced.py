@@ -21,6 +21,7 @@ from ...loops.kernels import Buffer
 from ...shapes import value
 from ..base import Source
 from .interpret import CASTS, AccessError, Memory, loaded
+from .shares import in_small_pieces
 
 ACCESSES = 100_000
 """Of buffers, by all threads of one run; about 0.3 s."""
@@ -112,7 +113,7 @@ def run(source: Source, sizes: Sizes, threads: int, watch: Watch | None = None) 
     """One run of a kernel by all threads, one after the other."""
     numbers = [value(d, sizes) for d in source.names.sizes]
     memories = [_memory(b, sizes) for b in source.names.buffers]
-    kernel = _loaded(source.text)
+    kernel = _loaded(in_small_pieces(source.text))
     complete, fault, line = True, "", 0
     for thread in range(threads):
         for i, memory in enumerate(memories):

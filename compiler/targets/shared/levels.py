@@ -60,7 +60,7 @@ class Levels:
         self.levels.pop()
         if level.lines:
             inner = not any(line.lstrip().startswith("for ") for line in level.lines)
-            short = self.masks and inner and trips is not None and _short(trips)
+            short = self.masks and inner and trips is not None and masks_pay(trips)
             lines = ["masked()", *level.lines] if short else level.lines
             self.levels[-1].lines += [header, *("    " + text for text in lines)]
 
@@ -74,7 +74,7 @@ class Levels:
         return "\n".join([*self.definitions.values(), kernel])
 
 
-def _short(trips: Dim) -> bool:
+def masks_pay(trips: Dim) -> bool:
     """Is a loop of so many trips spent in the rest after its whole vectors? What stands in the text is unrolled."""
     unrolled = isinstance(trips, int) and (trips < 8 or (trips > LITERAL_SIZE and trips % LITERAL_SIZE == 0))
     return nominal(trips) <= FEW_TRIPS and not unrolled

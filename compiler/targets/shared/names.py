@@ -60,4 +60,5 @@ def _size_name(size: Size) -> str:
     return "_".join(sorted(words, key=lambda word: word[0].isdigit()))
 
 
-_RESERVED = frozenset(["table", "thread", "threads", "i", "j", "k", "p", "acc", "range", "min", "max", "where", "exp"])
+_LOOPS = ["i", "j", "k", "p", "work", "rest", "piece", "pieces", "points"]
+_RESERVED = frozenset(["table", "thread", "threads", *_LOOPS, "acc", "range", "min", "max", "where", "exp"])

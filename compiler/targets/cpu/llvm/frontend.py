@@ -24,7 +24,7 @@ from numba.core.lowering import Lower
 from numba.core.registry import cpu_target
 
 from ....loops.definition import split
-from . import accumulation, defined, masked, mathlib, tiles
+from . import accumulation, defined, loop_wishes, mathlib, tiles
 from . import pointers as memory
 from . import winograd_tiles as transforms
 from .numba_passes import options, passes_to
@@ -99,7 +99,7 @@ def _export(context: Any, module: ir.Module, inner: ir.Function, described: Any)
 def _finish(module: ir.Module) -> ir.Module:
     """Attach alias scopes; allow contraction wherever an operation does not name flags of its own."""
     memory.attach_scopes(module)
-    masked.mark_loops(module)
+    loop_wishes.mark_loops(module)
     for function in module.functions:
         for block in function.blocks:
             for instruction in block.instructions:
@@ -117,7 +117,7 @@ def namespace(source: str) -> dict[str, Any]:
         **CASTS,
         **LIMITS,
         **memory.NAMES,
-        "masked": masked.masked,
+        "masked": loop_wishes.masked,
         **defined.intrinsics(split(source)[0]),
         **mathlib.NAMES,
         **{name: tiles.named(name) for name in sorted(used)},
@@ -140,8 +140,9 @@ def lower(source: str, name: str) -> tuple[str, list[str]]:
 
 def lower_by_numba(source: str, name: str, names: dict[str, Any]) -> tuple[str, list[str]]:
     """The same by Numba's whole front end, for source that printed kernels are unlike."""
-    names["accumulate"] = accumulation.accumulate
-    exec(compile(accumulation.marked(split(source)[1]), f"<kernel {name}>", "exec"), names)
+    names |= {"accumulate": accumulation.accumulate, "as_it_stands": loop_wishes.as_it_stands}
+    text = accumulation.marked(loop_wishes.marked(split(source)[1]))
+    exec(compile(text, f"<kernel {name}>", "exec"), names)
     function = names[name]
     function.__module__ = "kernel"
     descriptor = cpu_target

@@ -17,7 +17,7 @@ from typing import Any
 from llvmlite import ir
 from numba.core import types
 
-from . import accumulation
+from . import accumulation, loop_wishes
 from .operations import Operations, TypedValue, Unsupported, cpu, number
 from .pointers import I64
 
@@ -123,6 +123,8 @@ class _Walk:
         i = b.phi(I64)
         b.cbranch(b.icmp_signed("<", i, last), inside, after)
         b.position_at_end(inside)
+        if loop_wishes.shares(statement):
+            loop_wishes.note(b, loop_wishes.AS_IT_STANDS)
         self.scopes.append({})
         self.bind(target.id, TypedValue(types.int64, i))
         self.body(statement.body)
