@@ -24,6 +24,16 @@ CASES = {  # function, operands, the gradient of the sum of its results by each
     ),
     "maximum": (kw.maximum, [X, Y], [[0.5, 0.0, 1.0, 1.0, 1.0, 1.0], [0.5, 1.0, 0.0, 1.0, 1.0, 1.0]]),
     "minimum": (kw.minimum, [X, Y], [[0.5, 1.0, 0.0, 1.0, 1.0, 1.0], [0.5, 0.0, 1.0, 1.0, 1.0, 1.0]]),
+    "root of maximum": (
+        lambda x, y: kw.sqrt(kw.maximum(x, y)),
+        [[-1.0, 0.0, 4.0], [0.0, -1.0, 1.0]],
+        [[0.0, INF, 0.25], [INF, 0.0, 0.0]],
+    ),
+    "root of minimum": (
+        lambda x, y: kw.sqrt(kw.minimum(x, y)),
+        [[1.0, 0.0, 4.0], [0.0, 1.0, 9.0]],
+        [[0.0, INF, 0.25], [INF, 0.0, 0.0]],
+    ),
     "abs": (kw.abs, [[-1.0, -0.0, 0.0, 1.0, NAN]], [[-1.0, 0.0, 0.0, 1.0, 0.0]]),
     "sign": (kw.sign, [[NAN, 0.0, 1.0]], [[0.0, 0.0, 0.0]]),
     "relu": (kw.relu, [[-1.0, 0.0, 1.0, NAN]], [[0.0, 0.0, 1.0, 1.0]]),
@@ -72,6 +82,8 @@ def test_these_are_pytorchs():
         "clip, low above high": lambda x: x.clamp(1, -1),
         "clip by bounds": torch.clamp,
         "abs": torch.abs,
+        "root of maximum": lambda x, y: torch.maximum(x, y).sqrt(),
+        "root of minimum": lambda x, y: torch.minimum(x, y).sqrt(),
         **{
             n: getattr(torch, n)
             for n in ("maximum", "minimum", "sign", "relu", "sqrt", "rsqrt", "log", "sigmoid", "tanh")

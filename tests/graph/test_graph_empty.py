@@ -110,3 +110,15 @@ def test_positions_beyond_int32_are_refused():
     x = kw.input("x", (None, 2**30))
     checks = kw.compile([x], [kw.argmax(x)]).program.size_checks
     assert any("int32" in check.what and evaluate(check.room, {"batch": 2}) < 0 for check in checks)
+
+
+@pytest.mark.parametrize("groups", [1, 3, 6])
+@pytest.mark.parametrize("shape", [(0, 6, 7, 7), (2, 6, 7, 7)])
+def test_convolutions_of_no_images_have_shapes_and_gradients_of_zero(shape, groups):
+    x, w = kw.input("x", shape), kw.input("w", (6, 6 // groups, 3, 3))
+    y = kw.conv(kw.conv(x, w, pad=1, groups=groups), w, groups=groups)
+    program = kw.compile([x, w], [y, *kw.grad((y * y).sum(), [x, w])], threads=2)
+    results = program(np.ones(shape, "float32"), np.ones(w.shape, "float32"))
+    assert [r.shape for r in results] == [(shape[0], 6, 5, 5), shape, w.shape]
+    if not shape[0]:
+        np.testing.assert_array_equal(results[2], 0)

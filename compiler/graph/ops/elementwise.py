@@ -162,19 +162,20 @@ def relu(x: Like) -> Tensor:
 def _pow_gradient(node: Tensor, g: Tensor) -> Sequence[Any]:
     """By the exponent: x**y log x, which is 0 for x = 0 and y >= 0 (PyTorch's choice), and NaN for x < 0."""
     x, y = node.inputs
-    less = y - 1 if full_value(y) else where(equal(y, 0.0), 0.0, y - 1)  # x**0 is constant, at 0 as well
-    if full_value(y) is not None:
-        return g * y * x**less, None
-    flat = equal(x, 0.0) & (y >= 0)
-    return g * y * x**less, g * where(flat, 0.0, node * log(where(flat, 1.0, x)))
+    if full_value(y):
+        return g * y * x ** (y - 1), None
+    constant, flat = equal(y, 0.0), equal(x, 0.0) & (y >= 0)  # x**0 is constant, at 0 as well
+    by_x = where(constant, 0.0, g * y * x ** where(constant, 0.0, y - 1))
+    return by_x, g * where(flat, 0.0, node * log(where(flat, 1.0, x)))
 
 
 def _split_ties(node: Tensor, g: Tensor) -> Sequence[Any]:
-    """max and min: the gradient goes to the operand that was taken, half to each at a tie, whole to both beside NaN."""
+    """max and min: the gradient goes to the operand that was taken, half to each at a tie, whole to both beside NaN.
+    That of the other is 0, where infinity times 0 would be NaN."""
     x, y = node.inputs
     lost = (x < y, y < x) if node.op.name == "maximum" else (y < x, x < y)
     tie = where(equal(x, y), 0.5, 1.0).astype(g.dtype)
-    return tuple(g * where(each, 0.0, tie) for each in lost)
+    return tuple(where(each, 0.0, g * tie) for each in lost)
 
 
 def _clip_gradient(node: Tensor, g: Tensor) -> Sequence[Any]:

@@ -46,7 +46,7 @@ def _chunked(kernel: Kernel, order: tuple[Axis, ...], lane: Axis) -> Chunked:
     shares = math.prod(nominal(x.extent) for x in order if x in around)
     if shares < ENOUGH or not isinstance(lane.extent, int):
         return Chunked(order, lane)
-    whole_row = CHUNK << max(0, math.ceil(math.log2(lane.extent / CHUNK)))
+    whole_row = CHUNK << max(0, math.ceil(math.log2(max(lane.extent, 1) / CHUNK)))
     return Chunked(order, lane, min(whole_row, LONGEST_CHUNK))
 
 

@@ -232,7 +232,7 @@ def _from_panel(
     for r, v in tile_shapes("outer"):
         m, n = math.ceil(nominal(row.extent) / r), math.ceil(nominal(lane.extent) / (v * width))
         column = depth * v * width * size * phases
-        group = min(max(int(L2 // 2 // max(column, 1)), 1), n)
+        group = max(min(int(L2 // 2 // max(column, 1)), n), 1)
         rate = FROM_L2 if column <= L2 else FROM_L3
         fed = far * r + (0.0 if column <= L1 else v * width * size / rate)
         per_step = overlapped(kind.cycles(r, v), fed)
