@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from ..compiler.graph.variable import variable
 from ..runtime.errors import KernelwrightError
 from ..runtime.locks import fork_safe_lock
 from . import initializers as init
+from . import named_state
 from .checks import SettingError, flag
 from .members import members, trainable, variables
 
@@ -47,6 +48,10 @@ class Layer:
 
     kind: str = ""
     """The name used where none is given; empty for layers that open no scope of their own."""
+    state_names: ClassVar[Mapping[str, str | None]] = {}
+    """What state dicts call variables that have another name there than here; None for those that are not in them."""
+    state_ignored: ClassVar[tuple[str, ...]] = ()
+    """Names in PyTorch's state dicts of this layer for which there is no use here."""
     name: str | None
     built: bool
 
@@ -125,6 +130,33 @@ class Layer:
         """The layers inside this one, in the order they were set."""
         return (layer for _, layer in members(self._attributes(), Layer))
 
+    def named_children(self) -> Iterator[tuple[str, Layer]]:
+        """(path, layer) of the layers inside this one, as state dicts name them: `head`, `blocks.0`."""
+        yield from members(self._attributes(), Layer)
+
+    def named_variables(self) -> Iterator[tuple[str, Tensor]]:
+        """(name, variable) of this layer's own variables, parameters first."""
+        made = {**self._parameters, **self._buffers}
+        known = {id(v) for v in made.values()}
+        yield from made.items()
+        yield from ((n, v) for n, v in variables(self._attributes()) if id(v) not in known)
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Copies of all parameters and running statistics by PyTorch's names, in PyTorch's shapes.
+
+        Raises LayerError before the first call.
+        """
+        return named_state.state_dict(self)
+
+    def load_state_dict(self, values: Mapping[str, Any], strict: bool = True) -> named_state.Loaded:
+        """Set parameters and running statistics to `values`: arrays by name as in `state_dict`, NumPy's or PyTorch's.
+
+        Raises StateError, before anything is changed, listing all that is missing, unexpected or of another shape.
+        strict: with False what fits is loaded, and (missing_keys, unexpected_keys) says what was not. Raises
+        LayerError before the first call.
+        """
+        return named_state.load_state_dict(self, values, flag("load_state_dict: strict", strict))
+
     def parameters(self) -> list[Tensor]:
         """The trainable variables, in order. Raises LayerError before the first call, when sizes are unknown."""
         return list(dict.fromkeys(p for layer in self.walk() for p in layer._owned()[0]))
@@ -166,7 +198,7 @@ class Layer:
         """(parameters, buffers) of this layer without its children's."""
         parameters, buffers = list(self._parameters.values()), list(self._buffers.values())
         known = {id(v) for v in [*parameters, *buffers]}
-        found = [v for v in variables(self._attributes()) if id(v) not in known]
+        found = [v for _, v in variables(self._attributes()) if id(v) not in known]
         return parameters + [v for v in found if trainable(v)], buffers + [v for v in found if not trainable(v)]
 
     def _full_name(self, name: str) -> str:

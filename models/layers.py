@@ -6,7 +6,7 @@ computes; norms and dropout are in `normalization`, layers of older networks in 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ..compiler.graph.node import user_location
@@ -262,6 +262,8 @@ class Sequential(Layer):
         if len(layers) == 1 and isinstance(layers[0], (list, tuple)):
             layers = tuple(layers[0])
         self.layers = [as_layer(layer) for layer in layers]  # type: ignore[arg-type]
+        given = [layer.name for layer in self.layers]
+        self.keys = [n if n is not None and given.count(n) == 1 else str(i) for i, n in enumerate(given)]
         counts: dict[str, int] = {}
         for layer in self.layers:
             label = layer.kind or type(layer).__name__.lower()
@@ -273,6 +275,10 @@ class Sequential(Layer):
         for layer in self.layers:
             x = layer(x, training)
         return x
+
+    def named_children(self) -> Iterator[tuple[str, Layer]]:
+        """(name, layer): the name a layer was given, else its place."""
+        yield from zip(self.keys, self.layers, strict=True)
 
     def __getitem__(self, i: int) -> Layer:
         return self.layers[i]

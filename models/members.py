@@ -26,11 +26,11 @@ def members(attributes: Mapping[str, Any], kind: type) -> Iterator[tuple[str, An
             waiting += reversed([(f"{path}.{key}", item, around) for key, item in inner])
 
 
-def variables(attributes: Mapping[str, Any]) -> Iterator[Tensor]:
-    """The variables among these attributes, in order."""
-    for _, value in members(attributes, Tensor):
+def variables(attributes: Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:
+    """(path, variable) of the variables among these attributes, in order."""
+    for path, value in members(attributes, Tensor):
         if value.op.name == "variable":
-            yield value
+            yield path, value
 
 
 def trainable(variable: Tensor) -> bool:

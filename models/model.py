@@ -6,16 +6,24 @@ Leans on `layers` for the network and on `recipe` for the training defaults. `su
 from __future__ import annotations
 
 import math
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from ..compiler.graph.node import location, toposort
 from ..compiler.graph.tensor import Tensor, input
 from ..compiler.shapes import show, value
+from ..runtime import checkpoint as storage
 from . import initializers as init
+from . import saved
 from .arguments import explained
 from .checks import SettingError, sizes, whole
 from .checks import seed as checked_seed
 from .layer import Layer, traced
+from .named_state import Loaded
 from .recipe import Recipe
 
 
@@ -34,7 +42,7 @@ class Model:
     """`net` built for images of `input_shape` (channels, height, width), giving logits over `classes`.
 
     Its parameters are drawn from `seed` (None: different each time). dataset: the name in `kw.data` that it is
-    usually trained on.
+    usually trained on. `built_by` is, for a network of `kw.models`, its name there and the options it was built with.
     """
 
     @explained({"num_classes": "here it is classes", "shape": "here it is input_shape"})
@@ -54,6 +62,7 @@ class Model:
         self.name, self.net, self.classes = name, net, whole("Model: classes", classes)
         self.input_shape = shape if isinstance(shape, tuple) else (shape,)
         self.dataset, self.recipe, self.dtype = dataset, recipe or Recipe(), init.dtype()
+        self.built_by: tuple[str, dict[str, Any]] | None = None
         with init.seeded(None if seed is None else checked_seed("Model: seed", seed)):
             logits = net(self.images())
         if logits.shape[1:] != (classes,):
@@ -74,6 +83,22 @@ class Model:
     def buffers(self) -> list[Tensor]:
         """State that is not trained, in order."""
         return self.net.buffers()
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Copies of all parameters and running statistics by PyTorch's names (`Layer.state_dict` of `net`)."""
+        return self.net.state_dict()
+
+    def load_state_dict(self, values: Mapping[str, Any], strict: bool = True) -> Loaded:
+        """Set parameters and running statistics, as `Layer.load_state_dict` of `net` does, with its errors."""
+        return self.net.load_state_dict(values, strict)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the network's values, and which network it is, to a safetensors file for `kw.load_model`.
+
+        The file has `state_dict()` and no code; optimizer and counters of a run are in `Trainer.save`. Raises
+        CheckpointError where it cannot be written.
+        """
+        storage.save(path, self.state_dict(), saved.describe(self))
 
     def size(self) -> int:
         """How many numbers are trained."""

@@ -5,6 +5,8 @@ Leans on `layer`, and on the compiler's composed functions for the formulas.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from ..compiler.graph import functions
@@ -40,6 +42,8 @@ class BatchNorm(Layer):
     """
 
     kind = "batchnorm"
+    state_names: ClassVar = {"scale": "weight", "shift": "bias", "mean": "running_mean", "var": "running_var"}
+    state_ignored = ("num_batches_tracked",)
 
     @explained(NAMES, f"{LEARNT}, so that PyTorch's BatchNorm2d(64) is BatchNorm()", LayerError)
     def __init__(self, *, momentum: float = 0.1, eps: float = 1e-5, name: str | None = None):
@@ -84,6 +88,7 @@ class LayerNorm(Layer):
     """Over the last axis of each example (Ba, Kiros, Hinton 2016)."""
 
     kind = "layernorm"
+    state_names: ClassVar = {"scale": "weight", "shift": "bias"}
 
     @explained(NAMES, f"{LEARNT}, so that PyTorch's LayerNorm(64) is LayerNorm()", LayerError)
     def __init__(self, *, eps: float = 1e-5, name: str | None = None):
@@ -124,6 +129,8 @@ class Dropout(Layer):
     The mask comes from a counter-based generator whose state is a buffer of the layer: the same on any device and
     thread count, and restored with a checkpoint.
     """
+
+    state_names: ClassVar = {"generator": None}
 
     kind = "dropout"
 

@@ -8,7 +8,7 @@ steps are and on `geometry` for the warp.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -36,6 +36,7 @@ class Augment(Layer):
     """
 
     kind = "augment"
+    state_names: ClassVar = {"generator": None}
 
     @explained(error=LayerError)
     def __init__(self, *steps: Step, fill: float | str = 0.0, seed: int = 0, name: str | None = None):

@@ -6,6 +6,7 @@ name and the first line of its docstring are what people see. Leans on `model` o
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -17,9 +18,19 @@ _BUILDERS: dict[str, Callable[..., Model]] = {}
 
 
 def register(builder: Builder) -> Builder:
-    """Decorator: the function builds the network of its own name."""
-    _BUILDERS[builder.__name__] = builder
-    return builder
+    """Decorator: the function builds the network of its own name, and its models know how they were built."""
+    signature = inspect.signature(builder)
+
+    @functools.wraps(builder)
+    def noted(*given: Any, **named: Any) -> Model:
+        model = builder(*given, **named)
+        options = signature.bind(*given, **named)
+        options.apply_defaults()
+        model.built_by = (builder.__name__, dict(options.arguments))
+        return model
+
+    _BUILDERS[builder.__name__] = noted
+    return noted  # type: ignore[return-value]
 
 
 def names() -> list[str]:
