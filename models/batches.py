@@ -1,7 +1,7 @@
 """Data in memory, checked and cut into batches: what may go in, in which order, and how many steps per native call.
 
 The order of an epoch depends on the seed and the epoch alone, so that a resumed run continues with the same bits.
-Leans on NumPy only.
+Leans on NumPy and the runtime's advice on shapes.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..compiler.errors import InputError
+from ..runtime.sizes import channels_last
 
 
 class Arrays(NamedTuple):
@@ -62,12 +63,8 @@ def check_images(images: Any, input_shape: tuple[int, ...]) -> np.ndarray:
     if images.dtype.kind != "f":
         raise InputError(f"images are float32, not {images.dtype}: for bytes, images.astype('float32') / 255")
     if images.shape[1:] != input_shape or images.ndim != len(input_shape) + 1:
-        hint = ""
-        if images.shape == input_shape:
-            hint = ": one image still needs the leading axis, images[None]"
-        elif images.ndim and math.prod(images.shape[1:]) == math.prod(input_shape):
-            hint = f": images.reshape(-1, {', '.join(map(str, input_shape))}) makes it fit"
-        raise InputError(f"images have shape (n, {', '.join(map(str, input_shape))}), not {images.shape}{hint}")
+        sizes = ", ".join(map(str, input_shape))
+        raise InputError(f"images have shape (n, {sizes}), not {images.shape}{_advice(images.shape, input_shape)}")
     if not len(images):
         raise InputError("there are no images: at least one is needed")
     out = np.ascontiguousarray(images, "float32")
@@ -76,6 +73,18 @@ def check_images(images: Any, input_shape: tuple[int, ...]) -> np.ndarray:
         first = int(np.argmin(finite))
         raise InputError(f"image {first} holds nan or inf ({int((~finite).sum())} of {len(out)} images do)")
     return out
+
+
+def _advice(shape: tuple[int, ...], input_shape: tuple[int, ...]) -> str:
+    """What makes images of this shape fit, where it can be told: a reshape only where no axes are out of order."""
+    if shape == input_shape:
+        return ": one image still needs the leading axis, images[None]"
+    last = channels_last(shape, (None, *input_shape))
+    if last or not shape or math.prod(shape[1:]) != math.prod(input_shape):
+        return last
+    if sorted(shape[1:]) == sorted(input_shape):
+        return ""  # the same sizes in another order, which a reshape would mix up
+    return f": images.reshape(-1, {', '.join(map(str, input_shape))}) makes it fit"
 
 
 def order(count: int, seed: int, epoch: int) -> np.ndarray:

@@ -23,6 +23,7 @@ from ..runtime.errors import KernelwrightError
 from ..runtime.locks import fork_safe_lock
 from . import initializers as init
 from . import named_state
+from .blame import blame_layer
 from .checks import SettingError, flag
 from .members import members, trainable, variables
 
@@ -106,16 +107,25 @@ class Layer:
         label, token = self.name or self.kind, _TRAINING.set(mode)
         try:
             with scope(label) if label else nullcontext():
-                if not self.built:
-                    self._build_once(x)
-                y = self.forward(x, **options)
-                if not isinstance(y, Tensor):
-                    raise LayerError(f"{type(self).__name__}.forward gives {type(y).__name__}, not a tensor")
+                y = self._value(x, options)
                 trace = _TRACE.get()
                 if trace is not None and not any(True for _ in self.children()):
                     trace.append((user_location().scope, self, y))
         finally:
             _TRAINING.reset(token)
+        return y
+
+    def _value(self, x: Tensor, options: dict[str, bool]) -> Tensor:
+        """What `forward` gives, after `build` where it is the first. Errors name the layer and the user's line."""
+        try:
+            if not self.built:
+                self._build_once(x)
+            y = self.forward(x, **options)
+            if not isinstance(y, Tensor):
+                raise LayerError(f"{type(self).__name__}.forward gives {type(y).__name__}, not a tensor")
+        except KernelwrightError as error:
+            blame_layer(error, type(self).__name__)
+            raise
         return y
 
     def _build_once(self, x: Tensor) -> None:

@@ -13,13 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from ..compiler.graph.node import location, toposort
+from ..compiler.graph.node import location, toposort, user_location
 from ..compiler.graph.tensor import Tensor, input
 from ..compiler.shapes import show, value
 from ..runtime import checkpoint as storage
+from ..runtime.errors import KernelwrightError
 from . import initializers as init
 from . import saved
 from .arguments import explained
+from .blame import blame_network
 from .checks import SettingError, sizes, whole
 from .checks import seed as checked_seed
 from .layer import Layer, traced
@@ -64,9 +66,12 @@ class Model:
         self.dataset, self.recipe, self.dtype = dataset, recipe or Recipe(), init.dtype()
         self.built_by: tuple[str, dict[str, Any]] | None = None
         with init.seeded(None if seed is None else checked_seed("Model: seed", seed)):
-            logits = net(self.images())
+            logits = self(self.images())
         if logits.shape[1:] != (classes,):
-            raise SettingError(f"model {name!r}: the network gives {show(logits.shape)}, not (batch, {classes}) logits")
+            raise SettingError(
+                f"model {name!r}: the network gives {show(logits.shape)}, not (batch, {classes}) logits"
+                f"\n  at {user_location()}"
+            )
 
     def images(self) -> Tensor:
         """The input of programs made from this model: (batch, *input_shape), of the dtype it was built with."""
@@ -74,7 +79,11 @@ class Model:
 
     def __call__(self, x: Tensor, training: bool | None = None) -> Tensor:
         """The logits, (batch, classes), of images."""
-        return self.net(x, training)
+        try:
+            return self.net(x, training)
+        except KernelwrightError as error:
+            blame_network(error, self.name)
+            raise
 
     def parameters(self) -> list[Tensor]:
         """The trainable variables, in order."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from .errors import RuntimeShapeError
 from .program import Program
-from .sizes import Poly, describe, evaluate, single_symbol
+from .sizes import Poly, channels_last, describe, evaluate, single_symbol, symbols
 
 Shape = tuple[int, ...]
 
@@ -96,7 +96,9 @@ def bind_sizes(program: Program, shapes: Sequence[Shape]) -> dict[str, int]:
 def _mismatch(name: str, wanted: tuple[Poly, ...], got: Shape, sizes: dict[str, int]) -> str:
     expected = "(" + ", ".join(describe(poly) for poly in wanted) + ("," if len(wanted) == 1 else "") + ")"
     known = _known(sizes)
-    return f"input {name!r}: expected shape {expected}{' with ' + known if known else ''}, got {got}"
+    sizes_known = [evaluate(poly, sizes) if symbols(poly) <= sizes.keys() else None for poly in wanted]
+    advice = channels_last(got, sizes_known)
+    return f"input {name!r}: expected shape {expected}{' with ' + known if known else ''}, got {got}{advice}"
 
 
 def _known(sizes: dict[str, int]) -> str:

@@ -6,7 +6,7 @@ coefficient: `2*n*m + 3` is `((("m", "n"), 2), ((), 3))`. The constant c is `(((
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 Poly = tuple[tuple[tuple[str, ...], int], ...]
 
@@ -40,3 +40,21 @@ def describe(poly: Poly) -> str:
         factors = list(names) if coefficient == 1 and names else [str(coefficient), *names]
         terms.append("*".join(factors))
     return " + ".join(terms).replace("+ -", "- ") or "0"
+
+
+def channels_last(shape: Sequence[object], wanted: Sequence[object]) -> str:
+    """The advice for images (n, height, width, channels) where (n, channels, height, width) are `wanted`.
+
+    None in `wanted` stands for any size. Empty where the shape is another, or moving its last axis does not help.
+    """
+    if len(shape) != 4 or len(wanted) != 4:
+        return ""
+    moved = (shape[0], shape[3], shape[1], shape[2])
+    if tuple(shape) == moved or any(size is not None and size != got for size, got in zip(wanted, moved)):
+        return ""
+    return "; if the channels are its last axis, .transpose(0, 3, 1, 2) puts them first"
+
+
+def thin_images(shape: Sequence[object]) -> str:
+    """`channels_last` where no window fits images that are 1 or 3 wide, as grey or colour channels would be."""
+    return "".join(channels_last(shape, (None, channels, None, None)) for channels in (1, 3))

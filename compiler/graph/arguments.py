@@ -12,7 +12,7 @@ import numpy as np
 
 from ...runtime.errors import RuntimeShapeError
 from ...runtime.program import SizeCheck
-from ...runtime.sizes import evaluate, single_symbol, symbols
+from ...runtime.sizes import channels_last, evaluate, single_symbol, symbols
 from .. import dtypes
 from ..errors import CompileError, InputError
 from ..shapes import Dim, poly, show, value
@@ -105,7 +105,11 @@ def check_shapes(inputs: Sequence[Tensor], arrays: Sequence[np.ndarray], steps: 
     for x, shape in zip(inputs, shapes):
         if len(shape) != x.rank or any(value(d, env) != n for d, n in zip(x.shape, shape)):
             known = " with " + ", ".join(f"{name} = {n}" for name, n in env.items()) if env else ""
-            raise RuntimeShapeError(f"input {x.attrs.name!r}: expected shape {show(x.shape)}{known}, got {shape}")
+            wanted = [value(d, env) if symbols(poly(d)) <= env.keys() else None for d in x.shape]
+            raise RuntimeShapeError(
+                f"input {x.attrs.name!r}: expected shape {show(x.shape)}{known}, got {shape}"
+                f"{channels_last(shape, wanted)}"
+            )
 
 
 def check_sizes(rooms: Sequence[SizeCheck], feed: Mapping[Tensor, np.ndarray]) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ....runtime.sizes import channels_last, thin_images
 from ... import dtypes
 from ...errors import DTypeError, GradientError, ShapeError
 from ...loops import expressions as loops
@@ -365,7 +366,8 @@ def conv(x: Like, w: Like, stride: Any = 1, pad: Any = 0, dilation: Any = 1, gro
     if x.shape[1] != w.shape[1] * groups or w.shape[0] % groups:  # type: ignore[operator]
         raise ShapeError(
             f"conv: x {show(x.shape)} has {x.shape[1]} channels, w {show(w.shape)} with {groups} group(s) takes "
-            f"{w.shape[1] * groups}\n  at {user_location()}"
+            f"{w.shape[1] * groups}{channels_last(x.shape, (None, w.shape[1] * groups, None, None))}"
+            f"\n  at {user_location()}"
         )
     pads = _pads("conv", pad, d)
     strides, dilations = _each("conv", "stride", stride, d, 1), _each("conv", "dilation", dilation, d, 1)
@@ -376,6 +378,7 @@ def conv(x: Like, w: Like, stride: Any = 1, pad: Any = 0, dilation: Any = 1, gro
     if 0 in spec.out[3:]:
         raise ShapeError(
             f"conv: the window of w {show(w.shape)} is larger than x {show(x.shape)} with padding {pad}"
+            f"{thin_images(x.shape)}"
             f"\n  at {user_location()}"
         )
     y = apply("contract", (gx, gw), spec=spec)

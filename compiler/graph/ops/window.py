@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ....runtime.sizes import thin_images
 from ... import dtypes
 from ...errors import ShapeError
 from ...loops import expressions as loops
@@ -226,7 +227,8 @@ def _windows(name: str, x: Tensor, window: Any, stride: Any, pad: Any) -> Spec:
     spec = window_spec(x.shape, sizes, strides, pads)
     if any(isinstance(n, int) and n <= 0 for n in spec.out[-d:]):
         raise ShapeError(
-            f"{name}: a window of {sizes} does not fit into {show(x.shape)} with padding {pad}\n  at {user_location()}"
+            f"{name}: a window of {sizes} does not fit into {show(x.shape)} with padding {pad}{thin_images(x.shape)}"
+            f"\n  at {user_location()}"
         )
     return spec
 
