@@ -24,6 +24,9 @@ from .compiler.graph.ops.contract import conv, conv_transpose, matmul
 from .compiler.graph.ops.defined import elementwise
 from .compiler.graph.ops.elementwise import abs_ as abs
 from .compiler.graph.ops.elementwise import (
+    bitwise_and,
+    bitwise_or,
+    bitwise_xor,
     ceil,
     clip,
     cos,
@@ -32,12 +35,17 @@ from .compiler.graph.ops.elementwise import (
     exp,
     expm1,
     floor,
+    floor_divide,
+    invert,
+    left_shift,
     log,
     log1p,
     maximum,
     minimum,
     not_equal,
     relu,
+    remainder,
+    right_shift,
     rsqrt,
     sigmoid,
     sign,

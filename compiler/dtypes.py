@@ -1,7 +1,7 @@
 """Element types by their NumPy names, and how they promote.
 
-Promotion follows PyTorch: a float and an integer give the float; Python numbers are weak and take the
-type of the tensor they meet (a Python float with an integer tensor gives the default float).
+Integers and bools promote as in NumPy; a float and an integer give the float, as in PyTorch. Python numbers are weak
+and take the type of the tensor they meet (a Python float with an integer tensor gives the default float).
 
 bfloat16 is a type of values in memory: the upper 16 bits of a float32. Kernels compute with it in float32 and round to
 nearest even where it is stored or cast to.
@@ -15,12 +15,15 @@ import numpy as np
 
 from .errors import DTypeError
 
-BOOL, UINT8, INT32, UINT32, INT64 = "bool", "uint8", "int32", "uint32", "int64"
+BOOL = "bool"
+INT8, INT16, INT32, INT64 = "int8", "int16", "int32", "int64"
+UINT8, UINT16, UINT32, UINT64 = "uint8", "uint16", "uint32", "uint64"
 BFLOAT16, FLOAT32, FLOAT64 = "bfloat16", "float32", "float64"
 DEFAULT_FLOAT, DEFAULT_INT = FLOAT32, INT32
 
-_ORDER = (BOOL, UINT8, INT32, UINT32, INT64, BFLOAT16, FLOAT32, FLOAT64)
-ITEMSIZE = {BOOL: 1, UINT8: 1, INT32: 4, UINT32: 4, INT64: 8, BFLOAT16: 2, FLOAT32: 4, FLOAT64: 8}
+INTEGERS = (INT8, INT16, INT32, INT64, UINT8, UINT16, UINT32, UINT64)
+FLOATS = (BFLOAT16, FLOAT32, FLOAT64)
+ITEMSIZE = {BOOL: 1, **{each: np.dtype(each).itemsize for each in INTEGERS}, BFLOAT16: 2, FLOAT32: 4, FLOAT64: 8}
 
 
 def check(dtype: object) -> str:
@@ -30,13 +33,13 @@ def check(dtype: object) -> str:
     except TypeError:
         name = str(dtype)
     if name not in ITEMSIZE:
-        raise DTypeError(f"dtype {name!r} is not supported; use one of {', '.join(_ORDER)}")
+        raise DTypeError(f"dtype {name!r} is not supported; use one of {', '.join(ITEMSIZE)}")
     result: str = name
     return result
 
 
 def is_float(dtype: str) -> bool:
-    return dtype in (BFLOAT16, FLOAT32, FLOAT64)
+    return dtype in FLOATS
 
 
 def computed(dtype: str) -> str:
@@ -55,7 +58,7 @@ def largest(dtype: str) -> float:
 
 
 def is_integer(dtype: str) -> bool:
-    return dtype in (UINT8, INT32, UINT32, INT64)
+    return dtype in INTEGERS
 
 
 def converted(values: Any, dtype: str) -> np.ndarray:
@@ -78,7 +81,7 @@ def converted(values: Any, dtype: str) -> np.ndarray:
 
 
 def promote(a: str, b: str) -> str:
-    """The smallest of the supported types that holds both, floats before integers."""
-    if {a, b} == {INT32, UINT32}:
-        return INT64
-    return a if _ORDER.index(a) >= _ORDER.index(b) else b
+    """Where two types meet: floats before integers; of integers and bools NumPy's, the smallest integer type that
+    holds both. Nothing but float64 holds uint64 and negative numbers."""
+    floats = [each for each in FLOATS if each in (a, b)]
+    return floats[-1] if floats else np.promote_types(a, b).name

@@ -32,6 +32,14 @@ DSL = {
         "logical_and",
         "logical_not",
         "logical_or",
+        "bitwise_and",
+        "bitwise_or",
+        "bitwise_xor",
+        "floor_divide",
+        "invert",
+        "left_shift",
+        "remainder",
+        "right_shift",
         "lt",
         "mul",
         "neg",
@@ -83,12 +91,15 @@ REDUCTIONS = {
 KINDS = {"lowering/fuse.py": {"contract"}, "lowering/layout.py": {"contract"}, "loops/expressions.py": {"size"}}
 """The kind of an op or an expression, not its name."""
 
+WHOLE = {"floor_divide", "remainder", "left_shift", "right_shift"}
+
 EMITTED = {
     "loops/scalar_types.py": {"abs", "maximum", "minimum", "sign", "where"},
     "targets/cpu/llvm/accumulation.py": {"contract"},
     "targets/cpu/llvm/mathlib.py": {"abs", "exp", "maximum", "minimum", "rsqrt", "sigmoid", "sign", "sqrt", "where"}
     | {"bits_to_uniform", "round_bfloat16"} & set(OPS),
-    "targets/cpu/interpret.py": {"abs", "bits_to_uniform", "maximum", "minimum", "sign", "where"},
+    "targets/cpu/interpret.py": {"abs", "bits_to_uniform", "maximum", "minimum", "sign", "where"} | WHOLE,
+    "targets/shared/whole_numbers.py": WHOLE | {"floor"},
     "targets/cpu/llvm/operations.py": {"add", "min", "mul", "sub"},
     "targets/cpu/llvm/translate.py": {"max", "min"},
     "targets/cuda/intrinsics.py": {"abs", "bits_to_uniform", "maximum", "minimum", "random_bits", "sign", "where"},

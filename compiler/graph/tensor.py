@@ -57,6 +57,18 @@ class Tensor(Node):
     def __rtruediv__(self, other: Like) -> Tensor:
         return elementwise("div", other, self)
 
+    def __floordiv__(self, other: Like) -> Tensor:
+        return elementwise("floor_divide", self, other)
+
+    def __rfloordiv__(self, other: Like) -> Tensor:
+        return elementwise("floor_divide", other, self)
+
+    def __mod__(self, other: Like) -> Tensor:
+        return elementwise("remainder", self, other)
+
+    def __rmod__(self, other: Like) -> Tensor:
+        return elementwise("remainder", other, self)
+
     def __pow__(self, other: Like) -> Tensor:
         return elementwise("pow", self, other)
 
@@ -82,16 +94,32 @@ class Tensor(Node):
 
         return matmul(other, self)
 
+    # -------------------------------------------------------- bits of integers, logic of bools
     def __invert__(self) -> Tensor:
-        return elementwise("logical_not", self)
+        return bitwise("invert", self)
 
     def __and__(self, other: Like) -> Tensor:
-        return elementwise("logical_and", self, other)
+        return bitwise("bitwise_and", self, other)
 
     def __or__(self, other: Like) -> Tensor:
-        return elementwise("logical_or", self, other)
+        return bitwise("bitwise_or", self, other)
 
-    __rand__, __ror__ = __and__, __or__
+    def __xor__(self, other: Like) -> Tensor:
+        return bitwise("bitwise_xor", self, other)
+
+    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
+
+    def __lshift__(self, other: Like) -> Tensor:
+        return elementwise("left_shift", self, other)
+
+    def __rlshift__(self, other: Like) -> Tensor:
+        return elementwise("left_shift", other, self)
+
+    def __rshift__(self, other: Like) -> Tensor:
+        return elementwise("right_shift", self, other)
+
+    def __rrshift__(self, other: Like) -> Tensor:
+        return elementwise("right_shift", other, self)
 
     # -------------------------------------------------------- comparison, element by element (`is`: the same tensor)
     def __eq__(self, other: Any) -> Tensor:  # type: ignore[override]
@@ -168,7 +196,7 @@ class Tensor(Node):
         return cast(self, dtype)
 
     def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        """The sum over an axis, several, or all. Integers are summed in int64 (docs/arithmetic.md)."""
+        """The sum over an axis, several, or all. Integers are summed in 64 bits (docs/arithmetic.md)."""
         from .ops.reduce import sum_
 
         return sum_(self, axis, keepdims)
@@ -395,6 +423,16 @@ def elementwise(op: str, *operands: Like, **attrs: Any) -> Tensor:
         error.located = True  # type: ignore[attr-defined]
         raise error
     return apply(op, [broadcast_to(x, shape) for x in converted], **attrs)
+
+
+_LOGIC = {"bitwise_and": "logical_and", "bitwise_or": "logical_or", "bitwise_xor": "ne", "invert": "logical_not"}
+
+
+def bitwise(op: str, *operands: Like) -> Tensor:
+    """An operator of the bits of integers, which of bools alone is one of truth values."""
+    kinds = (type(x) if _is_number(x) else as_tensor(x).dtype for x in operands)
+    truths = all(kind in (dtypes.BOOL, bool, np.bool_) for kind in kinds)
+    return elementwise(_LOGIC[op] if truths else op, *operands)
 
 
 def _is_number(x: Any) -> bool:

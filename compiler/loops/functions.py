@@ -69,8 +69,9 @@ Form = Text | Inline | Instruction | LibraryCall | Own | Refused
 class Function:
     """One scalar function.
 
-    `numpy` is its meaning on arrays; `flops` its price, in additions; `truth`: the result is a bool; `widens`: Numba
-    gives integers of 64 bits, whatever those of the arguments, and the printer casts them back. `exact`: it does not
+    `numpy` is its meaning on arrays; `flops` its price, in additions; `truth`: the result is a bool; `widens`: of
+    integers the result may have more bits than the arguments (Numba's operators give 64, Python any number), and the
+    printer casts it back. `exact`: it does not
     round floats; `underflows`: normal arguments may give less than the smallest normal number; `once`: too dear to be
     computed again in every reader. `cpu` and `cuda` say how each target has it.
     """
@@ -119,6 +120,16 @@ def _relation(symbol: str, numpy: Callable[..., Any]) -> Function:
     return Function(2, numpy, form, form, truth=True, exact=True)
 
 
+def _bitwise(symbol: str, numpy: Callable[..., Any]) -> Function:
+    form = Text(f"({{0}} {symbol} {{1}})")
+    return Function(2, numpy, form, form, widens=True, exact=True)
+
+
+def _whole(numpy: Callable[..., Any], flops: int, **facts: bool) -> Function:
+    """An operator that LLVM leaves undefined for some integers, written out in `targets/shared/whole_numbers.py`."""
+    return Function(2, numpy, Own(), Own(), flops, widens=True, **facts)
+
+
 def _smooth(name: str, numpy: Callable[..., Any], flops: int, underflows: bool = False) -> Function:
     """A polynomial on the CPU, libdevice's function on CUDA."""
     return Function(1, numpy, Inline(name), LibraryCall(name), flops, underflows=underflows)
@@ -144,6 +155,14 @@ FUNCTIONS: dict[str, Function] = {
     "mul": _operator("*", np.multiply, underflows=True),
     "div": _operator("/", np.divide, 4, underflows=True),
     "neg": Function(1, np.negative, Text("(-{0})"), Text("(-{0})"), widens=True, exact=True),
+    "floor_divide": _whole(np.floor_divide, 24),
+    "remainder": _whole(np.remainder, 24, underflows=True),
+    "left_shift": _whole(np.left_shift, 3, exact=True),
+    "right_shift": _whole(np.right_shift, 3, exact=True),
+    "bitwise_and": _bitwise("&", np.bitwise_and),
+    "bitwise_or": _bitwise("|", np.bitwise_or),
+    "bitwise_xor": _bitwise("^", np.bitwise_xor),
+    "invert": Function(1, np.invert, Text("(~{0})"), Text("(~{0})"), widens=True, exact=True),
     "lt": _relation("<", np.less),
     "le": _relation("<=", np.less_equal),
     "eq": _relation("==", np.equal),
@@ -152,7 +171,7 @@ FUNCTIONS: dict[str, Function] = {
     "logical_or": _relation("|", np.logical_or),
     "logical_not": Function(1, np.logical_not, Text("(not {0})"), Text("(not {0})"), truth=True, exact=True),
     "cast": Function(1, np.asarray, Text("{dtype}({0})"), Text("{dtype}({0})"), underflows=True),
-    **{f"saturate_{dtype}": _saturating(dtype) for dtype in ("uint8", "int32", "uint32", "int64")},
+    **{f"saturate_{dtype}": _saturating(dtype) for dtype in dtypes.INTEGERS},
     "where": _own(3, np.where),
     "maximum": _own(2, np.maximum),
     "minimum": _own(2, np.minimum),

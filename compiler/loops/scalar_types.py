@@ -24,7 +24,7 @@ from .functions import FUNCTIONS
 FLOAT_OR_WHOLE = frozenset(["maximum", "minimum", "abs", "sign", "where"])
 """Functions that leave integers what they are; all others make floats of them."""
 NARROW = {"int8": "int64", "int16": "int64", "uint16": "int64", "uint64": "int64"}
-"""Types that no tensor has; numbers of the text alone have them."""
+"""Types that numbers of the text alone have: whole numbers are computed in 64 bits."""
 
 
 class Untyped(Exception):
@@ -43,6 +43,8 @@ def result_dtype(definition: Definition, dtype: str) -> str:
 
 def inferred(sources: Sequence[ast.Module], arity: int, dtype: str) -> str:
     """The same for syntax trees, one for each function; the last is asked about. Raises Untyped."""
+    if dtype == dtypes.UINT64:
+        raise Untyped("whole numbers are computed in int64, which does not hold all of uint64; cast them to int64", 0)
     with LLVM:
         return _inferred(sources, arity, argument(dtype))
 

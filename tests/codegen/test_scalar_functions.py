@@ -34,7 +34,8 @@ def test_only_rounding_to_bfloat16_is_refused_on_cuda():
 @pytest.mark.parametrize("name", sorted(FUNCTIONS))
 def test_a_function_takes_as_many_arguments_as_its_row_says(name):
     function = FUNCTIONS[name]
-    dtype = {"logical": "bool", "bits_to": "uint32", "random": "int64"}.get(name.rsplit("_", 1)[0], "float32")
+    kinds = {"logical": "bool", "bits": "uint32", "random": "int64", "bitwise": "int32", "left": "int8"}
+    dtype = {**kinds, "right": "uint64", "invert": "int16"}.get(name.split("_")[0], "float32")
     args = [np.ones(3, "bool" if name == "where" and i == 0 else dtype) for i in range(function.arity)]
     assert np.shape(function.numpy(*args)) == (3,)
     assert (np.asarray(function.numpy(*args)).dtype == np.bool_) == function.truth

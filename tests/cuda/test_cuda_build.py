@@ -34,13 +34,13 @@ def test_every_function_of_the_executor_is_one_of_the_compiler(toolkit):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_every_scalar_function_compiles(toolkit, dtype):
-    skipped = {"quotient", "remainder", "random_bits", "bits_to_uniform", *mma.TWINS}
+    skipped = {"quotient", "rest", "random_bits", "bits_to_uniform", *mma.TWINS}
     lines = []
     for i, name in enumerate(sorted(set(intrinsics.TWINS) - skipped)):
         args = ["x[0] < x[1]", "x[0]", "x[1]"] if name == "where" else ["x[0]", "x[1]"][: FUNCTIONS[name].arity]
         lines.append(f"    o[{i}] = {name}({', '.join(args)})")
     lines.append("    u[0] = random_bits(quotient(u[1], 3), 1, s[0], s[1])")
-    lines.append(f"    o[remainder(u[0], 7)] = {dtype}(bits_to_uniform(u[0]))")
+    lines.append(f"    o[rest(u[0], 7)] = {dtype}(bits_to_uniform(u[0]))")
     text = "\n".join(["def kernel(x, o, u, s):", *lines, ""])
     assert build.compile_kernel(text, (f"{dtype}*", f"{dtype}*", "uint32*", "int64*"), (32, 2), (8, 0)).ptx
 

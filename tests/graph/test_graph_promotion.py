@@ -1,8 +1,8 @@
 """Operands of arithmetic: broadcasting, promotion, and numbers, NumPy scalars and arrays on either side.
 
 The rule of promotion: of two tensors or arrays, a float and anything else give the (larger) float, integers and bools
-the smallest integer type that holds both. Numbers, NumPy's scalars too, are weak: they take the tensor's type, but a
-float makes integers float32, and an integer makes bools int32.
+what NumPy gives, the smallest integer type that holds both, and float64 where none does. Numbers, NumPy's scalars too,
+are weak: they take the tensor's type, but a float makes integers float32, and an integer makes bools int32.
 """
 
 import operator
@@ -16,7 +16,7 @@ import kernelwright as kw
 from kernelwright.compiler import dtypes
 from kernelwright.compiler.graph.reference import evaluate
 
-DTYPES = ("bool", "uint8", "int32", "uint32", "int64", "float32", "float64")
+DTYPES = ("bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)), "float32", "float64")
 NUMBERS = (2, 1.5, np.int64(2), np.int32(2), np.uint8(2), np.float64(1.5), np.float32(1.5))
 ARITHMETIC = (operator.add, operator.sub, operator.mul, operator.truediv)
 COMPARISONS = (operator.lt, operator.le, operator.gt, operator.ge)
@@ -111,6 +111,14 @@ def test_arrays_and_powers_products_and_logic():
         (m & True, b),
         (np.True_ & m, b),
         (False | m, b),
+        (m ^ True, ~b),
+        (b ^ m, b ^ b),
+        (kw.invert(m), ~b),
+        (a // x, a // a),
+        (9 // x, 9 // a),
+        (x // 2, a // 2),
+        (7 % x, 7 % a),
+        (x % a[0], a % a[0]),
     ]
     for got, (_, want) in zip(evaluate([p for p, _ in pairs], {x: a, m: b}), pairs):
         np.testing.assert_allclose(got, want)
@@ -177,8 +185,10 @@ def test_broadcasting_along_a_symbolic_axis():
         lambda x: x + None,
         lambda x: x + 1j,
         lambda x: x + np.ones(3, "complex64"),
-        lambda x: x & (x > 1),
-        lambda x: ~x,
+        lambda x: x & 1.5,
+        lambda x: ~x.astype("float32"),
+        lambda x: (x > 1) // (x > 2),
+        lambda x: x.astype("uint64") << x,
         lambda x: -(x > 1),
         lambda x: x @ np.ones((3, 3)),
         lambda x: kw.pad(x, [1], 0.5),

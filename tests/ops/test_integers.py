@@ -7,6 +7,7 @@ NumPy's own arrays say what is right; for floats that no integer holds it is wri
 from __future__ import annotations
 
 import math
+import operator
 from functools import cache
 
 import numpy as np
@@ -22,7 +23,7 @@ from kernelwright.compiler.targets.cpu.llvm.translate import translate
 from kernelwright.compiler.targets.cuda import program
 from kernelwright.compiler.targets.shared import saved
 
-DTYPES = ("uint8", "int32", "uint32", "int64")
+DTYPES = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
 DEVICES = ("walk", "numba", "cuda", "reference")
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 
@@ -56,8 +57,23 @@ FOLLOWED = {
     "then an op": (lambda r, a, b: abs(r - b) * r, lambda r, a, b: np.abs(r - b) * r),
     **{
         f"as {d}": (lambda r, a, b, d=d: r.astype(d) + 1, lambda r, a, b, d=d: r.astype(d) + np.dtype(d).type(1))
-        for d in DTYPES
+        for d in ("uint8", "int16", "uint32", "int64")
     },
+}
+WHOLE = {
+    "a // b": (operator.floordiv, np.floor_divide),
+    "a % b": (operator.mod, np.remainder),
+    "a << b": (operator.lshift, np.left_shift),
+    "a >> b": (operator.rshift, np.right_shift),
+    "a & b": (operator.and_, np.bitwise_and),
+    "a | b": (operator.or_, np.bitwise_or),
+    "a ^ b": (operator.xor, np.bitwise_xor),
+    "~a": (lambda a, b: ~a, lambda a, b: np.invert(a)),
+    "a // 3": (lambda a, b: a // 3, lambda a, b: a // a.dtype.type(3)),
+    "100 % a": (lambda a, b: 100 % a, lambda a, b: a.dtype.type(100) % a),
+    "1 << a": (lambda a, b: 1 << a, lambda a, b: a.dtype.type(1) << a),
+    "a >> 2 << 1": (lambda a, b: a >> 2 << 1, lambda a, b: a >> a.dtype.type(2) << a.dtype.type(1)),
+    "6 ^ a": (lambda a, b: 6 ^ a, lambda a, b: a.dtype.type(6) ^ a),
 }
 
 
@@ -66,6 +82,17 @@ def edges(dtype: str) -> np.ndarray:
     near = {0, 1, 2, 3, 7, limits.max // 2, limits.max // 2 + 1, limits.max - 1, limits.max}
     near |= {-1, -2, -7, limits.min, limits.min + 1, limits.min // 2}
     return np.array(sorted(v for v in near if limits.min <= v <= limits.max), dtype)
+
+
+def operands(dtype: str) -> tuple[np.ndarray, np.ndarray]:
+    """All pairs of edges, numbers of bits among them, and random numbers: an odd count, so that a rest is left."""
+    bits = [number for number in (8, 15, 16, 31, 32, 63, 64) if number <= np.iinfo(dtype).max]
+    near = np.concatenate([edges(dtype), np.array(bits, dtype)])
+    rng, limits = np.random.default_rng(5), np.iinfo(dtype)
+    drawn = rng.integers(limits.min, limits.max, (2, 77), dtype, endpoint=True)
+    drawn[1, ::3] = rng.integers(1, 8, 26)
+    a, b = (np.concatenate([x.ravel(), more]) for x, more in zip(np.meshgrid(near, near), drawn))
+    return (a, b) if a.size % 2 else (a[1:], b[1:])
 
 
 def pairs(dtype: str) -> tuple[np.ndarray, np.ndarray]:
@@ -134,6 +161,67 @@ def arithmetic(dtype: str):
 def test_arithmetic_wraps_wherever_it_stands(device, dtype, monkeypatch):
     inputs, outputs, arrays, cases = arithmetic(dtype)
     check(run(device, inputs, outputs, arrays, monkeypatch), cases)
+
+
+@cache
+def whole(dtype: str):
+    """(inputs, outputs, arrays, what each output is in NumPy)"""
+    a, b = kw.input("a", (None,), dtype), kw.input("b", (None,), dtype)
+    x, y = operands(dtype)
+    other = "int16" if dtype == "uint32" else "uint32"
+    outputs, cases = [], {}
+    with np.errstate(all="ignore"):
+        for name, (ours, numpy) in WHOLE.items():
+            r, want = ours(a, b), numpy(x, y)
+            outputs += [r, r.astype("float64"), r < b, abs(r - b) * r, r.astype(other) + 1]
+            cases |= {(name, 0): want, (name, 1): want.astype("float64"), (name, 2): want < y}
+            cases |= {(name, 3): np.abs(want - y) * want, (name, 4): want.astype(other) + np.dtype(other).type(1)}
+    return [a, b], outputs, [x, y], cases
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("device", DEVICES)
+def test_quotients_shifts_and_bits_wherever_they_stand(device, dtype, monkeypatch):
+    inputs, outputs, arrays, cases = whole(dtype)
+    check(run(device, inputs, outputs, arrays, monkeypatch), cases)
+
+
+def test_what_quotients_and_shifts_of_integers_are():
+    """Written out, beside NumPy's: rounded down, 0 for a divisor of 0, wrapped around, no bits left."""
+    a, b = kw.input("a", (9,), "int8"), kw.input("b", (9,), "int8")
+    x = np.array([7, -7, 7, -7, -128, 5, -5, 1, -3], "int8")
+    y = np.array([2, 2, -2, -2, -1, 0, 0, 8, -1], "int8")
+    got = kw.compile([a, b], [a // b, a % b, a << b, a >> b]).run([x, y])
+    assert np.asarray(got[0]).tolist() == [3, -4, -4, 3, -128, 0, 0, 0, 3]
+    assert np.asarray(got[1]).tolist() == [1, 1, -1, -1, 0, 0, 0, 1, 0]
+    assert np.asarray(got[2]).tolist() == [28, -28, 0, 0, 0, 5, -5, 0, 0]
+    assert np.asarray(got[3]).tolist() == [1, -2, 0, -1, -1, 5, -5, 0, -1]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("device", DEVICES)
+def test_quotients_and_remainders_of_floats_are_numpys(device, dtype, monkeypatch):
+    limits, rng = np.finfo(dtype), np.random.default_rng(2)
+    near = [0.0, 1.0, 0.1, 0.3, 3.0, 7.5, 1e10, math.inf, limits.max, limits.tiny, limits.smallest_subnormal]
+    near = np.array([*near, *(-v for v in near), math.nan], dtype)
+    drawn = rng.normal(size=(2, 76)).astype(dtype)
+    x, y = (np.concatenate([v.ravel(), more]) for v, more in zip(np.meshgrid(near, near), drawn))
+    a, b = kw.input("a", (None,), dtype), kw.input("b", (None,), dtype)
+    got = run(device, [a, b], [a // b, a % b, kw.floor_divide(a, 2), kw.remainder(1, b)], [x, y], monkeypatch)
+    with np.errstate(all="ignore"):
+        two, one = np.dtype(dtype).type(2), np.dtype(dtype).type(1)
+        wanted = [np.floor_divide(x, y), np.remainder(x, y), x // two, one % y]
+    check(got, dict(enumerate(wanted)))
+    for found, want in zip(got, wanted):
+        np.testing.assert_array_equal(np.signbit(np.asarray(found))[want == 0], np.signbit(want)[want == 0])
+
+
+def test_gradients_of_quotients_and_remainders_are_pytorchs():
+    x, y = kw.input("x", (4,), "float64"), kw.input("y", (4,), "float64")
+    by_x, by_y = kw.grad((x % y + x // y).sum(), [x, y])
+    got = kw.compile([x, y], [by_x, by_y]).run([np.array([7.0, -7.0, 7.0, 0.5]), np.array([2.0, 2.0, -2.0, 3.0])])
+    assert np.asarray(got[0]).tolist() == [1, 1, 1, 1]
+    assert np.asarray(got[1]).tolist() == [-3, 4, 4, 0]
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -225,22 +313,26 @@ SUMS = {
     "int32": (np.array([[2**31 - 1, -5, 1], [2**31 - 1, 2, 0]], "int32"), 2**32 - 4, [2**32 - 2, -3, 1], None),
     "uint32": (np.array([[2**32 - 1, 1, 1], [2**32 - 1, 0, 0]], "uint32"), 2**33, [2**33 - 2, 1, 1], None),
     "int64": (np.array([[2**63 - 1, 1, 1], [3, 0, 0]], "int64"), -(2**63) + 4, [-(2**63) + 2, 1, 1], None),
+    "int8": (np.array([[127, 127, -1], [127, -128, 0]], "int8"), 252, [254, -1, -1], [253, -1]),
+    "uint16": (np.array([[65535, 65535, 1], [1, 0, 0]], "uint16"), 131072, [65536, 65535, 1], [131071, 1]),
+    "uint64": (np.array([[2**64 - 1, 1, 1], [3, 2**63, 0]], "uint64"), 2**63 + 4, [2, 2**63 + 1, 1], None),
     "bool": (np.array([[1, 1, 0], [1, 0, 0]], bool), 3, [2, 1, 0], [2, 1]),
 }
 
 
 @pytest.mark.parametrize("dtype", SUMS)
 @pytest.mark.parametrize("device", DEVICES)
-def test_sums_of_integers_are_int64(device, dtype, monkeypatch):
+def test_sums_of_integers_have_64_bits(device, dtype, monkeypatch):
     values, whole, down, across = SUMS[dtype]
+    kind = "uint64" if dtype == "uint64" else "int64"
     x = kw.input("x", values.shape, dtype)
-    cases = {"whole": np.array(whole), "down": np.array(down), "as float64": np.array(whole, "float64")}
+    cases = {"whole": np.array(whole, kind), "down": np.array(down, kind), "as float64": np.array(whole, "float64")}
     outputs = [x.sum(), x.sum(0), x.sum().astype("float64")]
     if across:
         outputs.append(x.sum(1, keepdims=True))
         cases["across"] = np.array(across).reshape(2, 1)
     outputs += [x.sum(()), kw.prod(x, 1)]
-    cases |= {"nothing": values.astype("int64"), "product": values.prod(1, dtype="int64")}
+    cases |= {"nothing": values.astype(kind), "product": values.prod(1, dtype=kind)}
     check(run(device, [x], outputs, [values], monkeypatch), cases)
 
 

@@ -36,9 +36,20 @@ HEAD = "#include <math.h>\n#include <stdint.h>\n"
 DIVISIONS = """
 static inline int64_t quotient(int64_t a, int64_t b) { return a / b - (a % b != 0 && (a % b < 0) != (b < 0)); }
 static inline int64_t rest(int64_t a, int64_t b) { return a - b * quotient(a, b); }
+static inline double modulo(double a, double b) {
+    double r = fmod(a, b);
+    if (r != 0) return (r < 0) != (b < 0) ? r + b : r;
+    return b == 0 ? r : copysign(0.0, b);
+}
+static inline double divided(double a, double b) {
+    double q = (a - fmod(a, b)) / b, r = fmod(a, b);
+    if (b == 0) return a / b;
+    if (r != 0 && (r < 0) != (b < 0)) q -= 1;
+    return q == 0 ? copysign(0.0, a / b) : floor(q) + (q - floor(q) > 0.5);
+}
 """
 OPERATORS = {"add": "+", "sub": "-", "mul": "*", "div": "/", "lt": "<", "le": "<=", "eq": "==", "ne": "!="}
-OPERATORS |= {"logical_and": "&&", "logical_or": "||"}
+OPERATORS |= {"logical_and": "&&", "logical_or": "||", "bitwise_and": "&", "bitwise_or": "|", "bitwise_xor": "^"}
 LIBRARY = {"floor", "ceil", "sqrt", "exp", "expm1", "log", "log1p", "tanh", "erf", "sin", "cos", "pow"}
 FORMULAS = {
     "neg": "(-{0})",
@@ -50,7 +61,21 @@ FORMULAS = {
     "sign": "(({0} > 0) - ({0} < 0))",
     "rsqrt": "(1 / sqrt({0}))",
     "sigmoid": "(1 / (1 + exp(-{0})))",
+    "invert": "(~{0})",
 }
+SIGNED = {
+    "floor_divide": "({1} == 0 ? 0 : {1} == -1 ? -{0} : quotient({0}, {1}))",
+    "remainder": "({1} == 0 || {1} == -1 ? 0 : rest({0}, {1}))",
+    "left_shift": "((uint64_t){1} < sizeof({0}) * 8 ? {0} << {1} : 0)",
+    "right_shift": "({0} >> ((uint64_t){1} < sizeof({0}) * 8 ? {1} : sizeof({0}) * 8 - 1))",
+}
+UNSIGNED = {
+    **SIGNED,
+    "floor_divide": "({1} == 0 ? 0 : {0} / {1})",
+    "remainder": "({1} == 0 ? 0 : {0} % {1})",
+    "right_shift": "((uint64_t){1} < sizeof({0}) * 8 ? {0} >> {1} : 0)",
+}
+REAL = {"floor_divide": "divided({0}, {1})", "remainder": "modulo({0}, {1})"}
 
 
 def c_type(dtype: str) -> str:
@@ -160,6 +185,8 @@ class Printer:
             number = loops.const_value(e)
             special = {"inf": "INFINITY", "-inf": "-INFINITY", "nan": "NAN"}
             suffix = "f" if e.dtype == "float32" else ""
+            if dtypes.is_integer(e.dtype):
+                return f"({c_type(e.dtype)}){int(number) % 2**64}u"
             return special.get(
                 str(number), f"{float(number)!r}{suffix}" if dtypes.is_float(e.dtype) else str(int(number))
             )
@@ -177,7 +204,8 @@ class Printer:
             return f"{arguments[0]} != 0" if e.dtype == "bool" else f"({c_type(e.dtype)}){arguments[0]}"
         if e.data in LIBRARY:
             return f"{e.data}{'f' if e.dtype == 'float32' else ''}({', '.join(arguments)})"
-        return FORMULAS[e.data].format(*arguments)
+        of_dtype = REAL if dtypes.is_float(e.dtype) else UNSIGNED if e.dtype.startswith("u") else SIGNED
+        return {**FORMULAS, **of_dtype}[e.data].format(*arguments)
 
     def guard(self, e: loops.Expr, name: str) -> None:
         self.line(f"{c_type(e.dtype)} {name} = {self.value(e.args[1])};")

@@ -1,6 +1,7 @@
 """The protocol of targets is enough for another one: C from a file of under 400 lines trains a network."""
 
 import inspect
+import operator
 import shutil
 
 import c_target
@@ -41,6 +42,31 @@ def test_elementwise_reductions_and_products_have_numpys_values():
         "order_kernels",
         "schedule",
     ]
+
+
+@pytest.mark.parametrize("dtype", [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)])
+def test_whole_numbers_have_numpys_values(dtype):
+    limits = np.iinfo(dtype)
+    near = [limits.min, limits.min + 1, 0, 1, 2, 7, 8, 31, 64, limits.max, *([-1, -2] if limits.min else [])]
+    a, b = (v.ravel() for v in np.meshgrid(np.array(near, dtype), np.array(near, dtype)))
+    x, y = kw.input("x", (None,), dtype), kw.input("y", (None,), dtype)
+    operators = [operator.floordiv, operator.mod, operator.lshift, operator.rshift, operator.and_, operator.or_]
+    operators += [operator.xor, operator.add, operator.sub, operator.mul, lambda p, q: ~p]
+    with np.errstate(all="ignore"):
+        wanted = [f(a, b) for f in operators]
+    got = kw.compile([x, y], [f(x, y) for f in operators], device="c", threads=2).run([a, b])
+    for found, want in zip(got, wanted, strict=True):
+        np.testing.assert_array_equal(np.asarray(found), want, strict=True)
+
+
+def test_quotients_of_floats_have_numpys_values():
+    near = np.array([0.0, -0.0, 1.0, -1.0, 0.1, -7.5, 3.0, np.inf, -np.inf, np.nan], "float64")
+    a, b = (v.ravel() for v in np.meshgrid(near, near))
+    x, y = kw.input("x", (None,), "float64"), kw.input("y", (None,), "float64")
+    got = kw.compile([x, y], [x // y, x % y], device="c").run([a, b])
+    with np.errstate(all="ignore"):
+        for found, want in zip(got, [a // b, a % b], strict=True):
+            np.testing.assert_array_equal(np.asarray(found), want)
 
 
 def test_a_convolutional_network_trains_as_on_the_reference():

@@ -19,7 +19,7 @@ from ...loops import expressions as loops
 from ...loops import formula as f
 from ...loops.functions import FUNCTIONS
 from ..node import Location, location, user_location
-from ..tensor import Like, Tensor, apply, as_tensor, checked_shape, elementwise, full, full_value
+from ..tensor import Like, Tensor, apply, as_tensor, bitwise, checked_shape, elementwise, full, full_value
 from .registry import Bad, Op, Sample, register
 
 Gradient = Callable[..., Sequence[Any]]
@@ -46,6 +46,13 @@ def _numeric(inputs: Sequence[Tensor], attrs: Any) -> tuple[Any, str]:
     shape, dtype = _same(inputs, attrs)
     if dtype == dtypes.BOOL:
         raise DTypeError("needs numbers, not bool; use .astype")
+    return shape, dtype
+
+
+def _bits(inputs: Sequence[Tensor], attrs: Any) -> tuple[Any, str]:
+    shape, dtype = _same(inputs, attrs)
+    if not dtypes.is_integer(dtype):
+        raise DTypeError(f"needs integers, not {dtype}")
     return shape, dtype
 
 
@@ -141,6 +148,53 @@ ceil, round_, abs_ = _unary("ceil"), _unary("round"), _unary("abs")
 maximum, minimum, equal, not_equal = _binary("maximum"), _binary("minimum"), _binary("eq"), _binary("ne")
 
 
+def floor_divide(x: Like, y: Like) -> Tensor:
+    """x // y as `numpy.floor_divide`: the quotient rounded down. Numbers of any dtype, which broadcast.
+
+    Of integers it is an integer: 0 where y is 0, and the least number divided by -1 wraps around. The gradient is 0.
+    """
+    return elementwise("floor_divide", x, y)
+
+
+def remainder(x: Like, y: Like) -> Tensor:
+    """x % y as `numpy.remainder`: what `x // y` leaves, with the sign of y. Numbers of any dtype, which broadcast.
+
+    Of integers it is 0 where y is 0; of floats it is NaN. The gradient is 1 for x and -(x // y) for y.
+    """
+    return elementwise("remainder", x, y)
+
+
+def left_shift(x: Like, bits: Like) -> Tensor:
+    """x << bits as `numpy.left_shift`. Integers, which broadcast; 0 where all bits are gone, or `bits` is negative."""
+    return elementwise("left_shift", x, bits)
+
+
+def right_shift(x: Like, bits: Like) -> Tensor:
+    """x >> bits as `numpy.right_shift`. Integers, which broadcast; 0, or -1 of negative numbers, where all bits are
+    gone, or `bits` is negative."""
+    return elementwise("right_shift", x, bits)
+
+
+def bitwise_and(x: Like, y: Like) -> Tensor:
+    """x & y of each bit. Integers, which broadcast; of bools it is a bool."""
+    return bitwise("bitwise_and", x, y)
+
+
+def bitwise_or(x: Like, y: Like) -> Tensor:
+    """x | y of each bit. Integers, which broadcast; of bools it is a bool."""
+    return bitwise("bitwise_or", x, y)
+
+
+def bitwise_xor(x: Like, y: Like) -> Tensor:
+    """x ^ y of each bit. Integers, which broadcast; of bools it is a bool."""
+    return bitwise("bitwise_xor", x, y)
+
+
+def invert(x: Like) -> Tensor:
+    """~x, every bit turned. Integers of any shape; of bools it is a bool."""
+    return bitwise("invert", x)
+
+
 def where(condition: Like, x: Like, y: Like) -> Tensor:
     """`x` where the condition holds, else `y`; all three broadcast."""
     return elementwise("where", condition, x, y)
@@ -201,6 +255,18 @@ _op(
     domain=(0.5, 2.0),
     promotes=True,
 )
+_op("floor_divide", np.floor_divide, infer=_numeric, arity=2, domain=(0.3, 2.0), zero=True)
+_op(
+    "remainder",
+    np.remainder,
+    lambda n, g: (g, -g * floor_divide(*n.inputs)),
+    _numeric,
+    arity=2,
+    domain=(0.3, 2.0),
+)
+for _name in ("left_shift", "right_shift", "bitwise_and", "bitwise_or", "bitwise_xor"):
+    _op(_name, getattr(np, _name), infer=_bits, arity=2, zero=True, dtypes_=("int32", "int32"))
+_op("invert", np.invert, infer=_bits, zero=True, dtypes_=("int32",))
 _op("neg", np.negative, lambda n, g: (-g,), _numeric)
 _op("pow", np.power, _pow_gradient, arity=2, domain=(0.3, 2.0))
 _op("maximum", np.maximum, _split_ties, _numeric, arity=2, commutative=True)

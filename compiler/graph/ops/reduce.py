@@ -152,7 +152,7 @@ def _reduce(name: str, x: Like, axis: Any, keepdims: bool) -> Tensor:
 
     x = as_tensor(x)
     axes = normalize_axes(name, axis, x)
-    if name in ("sum", "prod") and not dtypes.is_float(x.dtype):
+    if name in ("sum", "prod") and not dtypes.is_float(x.dtype) and x.dtype != dtypes.UINT64:
         x = x.astype(dtypes.INT64)
     if not axes:
         return x
@@ -161,12 +161,13 @@ def _reduce(name: str, x: Like, axis: Any, keepdims: bool) -> Tensor:
 
 
 def sum_(x: Like, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The sum over `axis` (an int, several, or None for all). Integers and bools are added up in int64."""
+    """The sum over `axis` (an int, several, or None for all). Integers and bools are added up in int64,
+    uint64 in uint64."""
     return _reduce("sum", x, axis, keepdims)
 
 
 def prod(x: Like, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The product over `axis`. Integers and bools are multiplied in int64."""
+    """The product over `axis`. Integers and bools are multiplied in int64, uint64 in uint64."""
     return _reduce("prod", x, axis, keepdims)
 
 

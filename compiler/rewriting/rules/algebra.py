@@ -153,8 +153,8 @@ def op_log(v: Tensor) -> Tensor:
 
 def _cast_of_cast(node: Tensor, inner: Tensor, x: Tensor) -> Tensor | None:
     """A widening first cast changes nothing."""
-    order = [dtypes.BOOL, dtypes.UINT8, dtypes.INT32, dtypes.INT64]
-    wide = inner.dtype in order and x.dtype in order and order.index(inner.dtype) >= order.index(x.dtype)
+    whole = not dtypes.is_float(x.dtype) and not dtypes.is_float(inner.dtype)
+    wide = whole and dtypes.promote(x.dtype, inner.dtype) == inner.dtype
     wide |= (x.dtype, inner.dtype) == (dtypes.FLOAT32, dtypes.FLOAT64)
     wide |= x.dtype == dtypes.BFLOAT16 and inner.dtype in (dtypes.FLOAT32, dtypes.FLOAT64)
     return cast(x, node.dtype) if wide else None

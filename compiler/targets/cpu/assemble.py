@@ -40,7 +40,7 @@ GENERATOR = (
     _HERE / "winograd_matrices.py",
     _HERE.parents[1] / "dtypes.py",
     *(_HERE.parents[1] / "loops" / name for name in ("definition.py", "functions.py", "philox.py")),
-    *(_HERE.parent / "shared" / f"{each}.py" for each in ("saturate", "wrapping")),
+    *(_HERE.parent / "shared" / f"{each}.py" for each in ("saturate", "whole_numbers", "wrapping")),
 )
 """The files that decide which object code a kernel's source becomes; a change in one changes every key."""
 

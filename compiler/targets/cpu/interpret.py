@@ -23,8 +23,9 @@ from ...loops.philox import philox_reference, uniform_reference
 from .tile_text import called, python_of
 
 FLOATS: dict[str, Any] = {"float32": np.float32, "float64": np.float64}
-INTEGERS = {"uint8": (8, False), "int32": (32, True), "int64": (64, True), "uint32": (32, False), "uint64": (64, False)}
-ELEMENTS = (*FLOATS, "int32", "int64", "uint8", "uint32", "bfloat16", "bool")
+INTEGERS = {each: (8 * dtypes.ITEMSIZE[each], not each.startswith("u")) for each in dtypes.INTEGERS}
+LONGEST = 64
+ELEMENTS = (*FLOATS, *INTEGERS, "bfloat16", "bool")
 
 
 class AccessError(IndexError):
@@ -176,7 +177,7 @@ def _integer(bits: int, signed: bool, value: Any) -> int:
 
 def _float32(value: Any) -> Any:
     wide = isinstance(value, int) and abs(value) > 1 << 53  # which a double would round first
-    return np.array(value, np.int64).astype(np.float32)[()] if wide else np.float32(value)
+    return np.array(value).astype(np.float32)[()] if wide else np.float32(value)
 
 
 def _round_bfloat16(value: Any) -> Any:
@@ -230,7 +231,30 @@ def _philox(*words: int) -> tuple[int, ...]:
     return tuple(int(each) for each in philox_reference(words[:4], words[4:]))
 
 
+def _shifted_left(a: int, by: int) -> int:
+    """Without the bits that no dtype holds: the cast around it takes those beyond its own away."""
+    return a << by if 0 <= by < LONGEST else 0
+
+
+def _shifted_right(a: int, by: int) -> int:
+    return a >> (by if 0 <= by < LONGEST else LONGEST)
+
+
+WHOLE: dict[str, Callable[[int, int], int]] = {
+    "floor_divide": lambda a, b: a // b if b else 0,
+    "remainder": lambda a, b: a % b if b else 0,
+    "left_shift": _shifted_left,
+    "right_shift": _shifted_right,
+}
+"""Operators of whole numbers of any length, of which the cast around them keeps its dtype's bits."""
+
+
+def _of_whole(name: str, a: Any, b: Any) -> Any:
+    return WHOLE[name](int(a), int(b)) if _common((a, b)) is None else _of_numbers(FUNCTIONS[name].numpy, a, b)
+
+
 OWN: dict[str, Callable[..., Any]] = {
+    **{name: partial(_of_whole, name) for name in WHOLE},
     "where": _where,
     "bits_to_uniform": lambda bits: uniform_reference(np.asarray(bits, np.uint32))[()],
     "round_bfloat16": _round_bfloat16,

@@ -27,6 +27,8 @@ ITEM_BYTES = {
     "uint32": 4,
     "float16": 2,
     "bfloat16": 2,
+    "int16": 2,
+    "uint16": 2,
     "int8": 1,
     "uint8": 1,
     "bool": 1,

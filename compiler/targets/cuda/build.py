@@ -70,7 +70,7 @@ GENERATOR = (
     *sorted(Path(__file__).parent.glob("*.py")),
     Path(__file__).parents[2] / "dtypes.py",
     *(Path(__file__).parents[2] / "loops" / name for name in ("definition.py", "functions.py", "philox.py")),
-    *(Path(__file__).parents[1] / "shared" / name for name in ("saturate.py", "wrapping.py")),
+    *(Path(__file__).parents[1] / "shared" / name for name in ("saturate.py", "whole_numbers.py", "wrapping.py")),
 )
 """The files that decide what a kernel's source becomes; a change in one changes every key."""
 

@@ -17,16 +17,18 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
+from ... import dtypes
 from ...loops.definition import LIKE
 from ...loops.functions import FUNCTIONS, Function, LibraryCall, Own
 from ...loops.philox import PHILOX_MULTIPLIERS, PHILOX_ROUNDS, PHILOX_WEYL
+from ..shared import whole_numbers
 from ..shared.saturate import BITS, PREFIX, emit_saturated
 from . import mma
 
 F32, F64 = ir.FloatType(), ir.DoubleType()
 I32, I64 = ir.IntType(32), ir.IntType(64)
 
-CASTS = ("float32", "float64", "int32", "int64", "uint8", "uint32", "uint64")
+CASTS = (dtypes.FLOAT32, dtypes.FLOAT64, *dtypes.INTEGERS)
 
 
 # ---------------------------------------------------------------- what they mean, in NumPy
@@ -34,7 +36,7 @@ CASTS = ("float32", "float64", "int32", "int64", "uint8", "uint32", "uint64")
 TWINS: dict[str, Callable[..., Any]] = {
     **{name: f.numpy for name, f in FUNCTIONS.items() if isinstance(f.cuda, LibraryCall | Own)},
     "quotient": np.floor_divide,
-    "remainder": np.remainder,
+    "rest": np.remainder,
     **mma.TWINS,
 }
 
@@ -176,6 +178,9 @@ def namespace() -> dict[str, Any]:
 
         return _named(intrinsic, f"{PREFIX}{dtype}", typed, 1)
 
+    def by_name(builder: ir.IRBuilder, name: str, *args: ir.Value) -> ir.Value:
+        return _emit_libdevice(name)(builder, True, *args)
+
     own = {
         "maximum": numeric("maximum", _extreme(">"), 2),
         "minimum": numeric("minimum", _extreme("<"), 2),
@@ -184,6 +189,7 @@ def namespace() -> dict[str, Any]:
         "random_bits": fixed("random_bits", "uint32", ("int64",) * 4, _emit_random_bits),
         "bits_to_uniform": fixed("bits_to_uniform", "float32", ("uint32",), _emit_uniform),
         **{f"{PREFIX}{dtype}": saturating(dtype) for dtype in BITS},
+        **{name: numeric(name, partial(emit, by_name), 2) for name, emit in whole_numbers.EMITTED.items()},
         "where": _named(intrinsic, "where", where, 3),
     }
 
@@ -200,7 +206,7 @@ def namespace() -> dict[str, Any]:
         **{name: found for name, f in FUNCTIONS.items() if (found := made(name, f)) is not None},
         "quotient": fixed("quotient", "int64", ("int64", "int64"), _divide("udiv")),
         LIKE: _named(intrinsic, LIKE, weak, 2),
-        "remainder": fixed("remainder", "int64", ("int64", "int64"), _divide("urem")),
+        "rest": fixed("rest", "int64", ("int64", "int64"), _divide("urem")),
         **mma.namespace(partial(_named, intrinsic)),
     }
 

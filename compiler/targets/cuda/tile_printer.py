@@ -44,7 +44,7 @@ def place_block(s: Product, rows: int, columns: int, w: CudaWriter, m: str, n: s
     w.line("block = cuda.blockIdx.x")
     for name, size, count in (("n", columns, n), ("m", rows, m)):
         w.line(f"tiles_{name} = ({count} + {size - 1}) // {size}")
-        w.line(f"{name}0 = remainder(block, tiles_{name}) * {size}")
+        w.line(f"{name}0 = rest(block, tiles_{name}) * {size}")
         w.line(f"block = quotient(block, tiles_{name})")
     if s.batch:
         w.decode("block", s.batch, "o")

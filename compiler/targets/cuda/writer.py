@@ -89,7 +89,7 @@ class CudaWriter(Writer):
                 self.line(f"{name} = {flat}")
             else:
                 extent = self.names.size(product(x.extent for x in run))
-                self.line(f"{name} = remainder({flat}, {extent})")
+                self.line(f"{name} = rest({flat}, {extent})")
                 rest = self.fresh("rest")
                 self.line(f"{rest} = quotient({flat}, {extent})")
                 flat = rest

@@ -2,16 +2,18 @@
 
 LLVM's own conversion leaves those results open, and gives other ones in vectors than one by one. Selections around it
 say them, without a branch; LLVM's `fptosi.sat` is the same, but the LLVM inside CUDA's compiler does not know it.
-`dtypes.converted` says it in NumPy. Leans on llvmlite.
+`dtypes.converted` says it in NumPy. Leans on llvmlite and `dtypes`.
 """
 
 from __future__ import annotations
 
 from llvmlite import ir
 
+from ... import dtypes
+
 PREFIX = "saturate_"
 """`saturate_uint8(x)` is how printed kernels write the conversion."""
-BITS = {"uint8": 8, "int32": 32, "uint32": 32, "int64": 64}
+BITS = {dtype: 8 * dtypes.ITEMSIZE[dtype] for dtype in dtypes.INTEGERS}
 
 
 def emit_saturated(builder: ir.IRBuilder, x: ir.Value, dtype: str) -> ir.Value:

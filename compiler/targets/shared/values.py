@@ -14,7 +14,7 @@ from ... import dtypes
 from ...loops import expressions as loops
 from ...loops.definition import Definition
 from ...loops.expressions import Axis, Expr
-from ...loops.functions import FUNCTIONS, Form, Function, printed
+from ...loops.functions import FUNCTIONS, Form, Function, Text, printed
 from .indices import Indices, Steps
 from .literals import constant, wrapped
 from .names import Names
@@ -85,8 +85,11 @@ class Values(Indices):
         if isinstance(e.data, Definition):
             return self.defined(e.data, args, e.dtype)
         function = FUNCTIONS[e.data]
-        text = printed(self.form(function), e.data, args, e.dtype)
-        return wrapped(text, e.dtype) if function.widens else text
+        form = self.form(function)
+        text = printed(form, e.data, args, e.dtype)
+        if not function.widens:
+            return text
+        return wrapped(text if isinstance(form, Text) else f"({text})", e.dtype)
 
     def defined(self, definition: Definition, args: Sequence[str], dtype: str) -> str:
         """A call of a user's function, whose own source is put before the kernel's."""

@@ -23,6 +23,7 @@ from numba.core.compiler_machinery import LoweringPass, PassManager, register_pa
 from numba.core.lowering import Lower
 from numba.core.registry import cpu_target
 
+from .... import dtypes
 from ....loops.definition import split
 from . import accumulation, defined, loop_wishes, mathlib, tiles
 from . import pointers as memory
@@ -33,7 +34,7 @@ from .translate import translate
 
 ARGUMENTS = (types.int64, types.int64, types.int64)
 CONTRACTED = frozenset(["fadd", "fsub", "fmul"])
-CASTS = {name: getattr(np, name) for name in ("float32", "float64", "int32", "int64", "uint8", "uint32", "uint64")}
+CASTS = {name: getattr(np, name) for name in (dtypes.FLOAT32, dtypes.FLOAT64, *dtypes.INTEGERS)}
 LIMITS = {"INFINITY": float("inf"), "NAN": float("nan")}
 
 

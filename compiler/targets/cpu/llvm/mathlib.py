@@ -9,6 +9,7 @@ function become float64. Leans on Numba's extension API.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from llvmlite import ir
@@ -17,6 +18,7 @@ from numba.extending import intrinsic
 
 from ....loops.functions import FUNCTIONS, Function, Inline, Instruction, LibraryCall, Own
 from ....loops.philox import PHILOX_MULTIPLIERS, PHILOX_ROUNDS, PHILOX_WEYL
+from ...shared import whole_numbers
 from ...shared.saturate import BITS, PREFIX, emit_saturated
 from . import scalar
 from .bfloat16 import nearest_bfloat16
@@ -153,6 +155,15 @@ def _extreme(relation: str, name: str) -> Callable[..., ir.Value]:
     return emit
 
 
+def _by_name(builder: ir.IRBuilder, name: str, *args: ir.Value) -> ir.Value:
+    """LLVM's intrinsic, or the C library's `fmod`, which float64 has without rounding for float32 as well."""
+    if name != "fmod":
+        return _scalar(builder, args[0]).call(name, *args)
+    if args[0].type == F64:
+        return _library(builder, name, *args)
+    return builder.fptrunc(_library(builder, name, *(builder.fpext(x, F64) for x in args)), F32)
+
+
 def _saturating(dtype: str) -> Any:
     """An intrinsic from a float to an integer."""
 
@@ -270,6 +281,7 @@ OWN: dict[str, Any] = {
     "abs": _numeric("abs", 1, _emit_abs),
     "sign": _numeric("sign", 1, _emit_sign),
     **{f"{PREFIX}{dtype}": _saturating(dtype) for dtype in BITS},
+    **{name: _numeric(name, 2, partial(emit, _by_name)) for name, emit in whole_numbers.EMITTED.items()},
     "where": where,
     "round_bfloat16": round_bfloat16,
     "bits_to_uniform": bits_to_uniform,

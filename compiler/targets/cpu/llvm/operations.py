@@ -44,6 +44,7 @@ OPERATORS: dict[type, Any] = {
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
     ast.USub: operator.neg,
+    ast.Invert: operator.invert,
 }
 COMPARED = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!="}
 WHOLE = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul"}
@@ -68,6 +69,8 @@ def number(value: Any) -> TypedValue:
         return TypedValue(types.boolean, ir.Constant(memory.I1, int(value)))
     if isinstance(value, int) and -(2**63) <= value < 2**63:
         return TypedValue(types.int64, ir.Constant(I64, value))
+    if isinstance(value, int) and 2**63 <= value < 2**64:
+        return TypedValue(types.uint64, ir.Constant(I64, value))
     if isinstance(value, float):
         return TypedValue(types.float64, ir.Constant(ir.DoubleType(), value))
     raise Unsupported(f"the constant {value!r}")

@@ -20,6 +20,7 @@ from numba.core import cgutils, types
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
+from .... import dtypes
 from .bfloat16 import nearest_bfloat16, widened
 
 I1, I8, I16, I32, I64 = ir.IntType(1), ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.IntType(64)
@@ -29,10 +30,7 @@ CACHE_LINE = 64
 ELEMENTS = {
     "float32": (types.float32, ir.FloatType(), 4),
     "float64": (types.float64, ir.DoubleType(), 8),
-    "int32": (types.int32, I32, 4),
-    "int64": (types.int64, I64, 8),
-    "uint8": (types.uint8, I8, 1),
-    "uint32": (types.uint32, I32, 4),
+    **{d: (getattr(types, d), ir.IntType(8 * dtypes.ITEMSIZE[d]), dtypes.ITEMSIZE[d]) for d in dtypes.INTEGERS},
     "bfloat16": (types.float32, I16, 2),
     "bool": (types.boolean, I8, 1),
 }
