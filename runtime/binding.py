@@ -15,6 +15,7 @@ import numpy as np
 from .driver import Job
 from .errors import ProgramError
 from .kernels import BufferArg, Call, KernelSpec, arguments
+from .pace import Pace
 from .program import Program
 from .resolve import Resolved, Shape
 from .sizes import evaluate
@@ -48,6 +49,8 @@ class Binding:
     job_address: int
     threads: int
     kept: tuple[np.ndarray, ...]
+    steps: int
+    pace: Pace
 
 
 @dataclass(frozen=True)
@@ -94,9 +97,8 @@ def bind(program: Program, resolved: Resolved, addresses: Mapping[int, int], res
     job = _job(steps.count, kernel_list, bumps, threads, resources)
     input_slots = tuple(uses[position] for position in program.inputs)
     slots, last = table.data, [-1] * len(input_slots)
-    return Binding(
-        slots, input_slots, steps.inputs, last, outputs, kernel_list, job, job.ctypes.data, threads, (table, bumps)
-    )
+    table_and_job = (slots, input_slots, steps.inputs, last, outputs, kernel_list, job, job.ctypes.data)
+    return Binding(*table_and_job, threads, (table, bumps), steps.count, Pace(threads))
 
 
 def native_kernels(program: Program) -> tuple[KernelSpec | Call, ...]:

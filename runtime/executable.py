@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from time import perf_counter
 
 import numpy as np
 
@@ -89,10 +90,24 @@ class Executable(Runner[Binding]):
     def _execute(self, binding: Binding, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         held = _give(binding, inputs)
         outputs = _take(binding)
-        self._pool.run(binding.job_address, binding.threads)
+        self._run(binding)
         native_run()
         del held
         return outputs
+
+    def _run(self, binding: Binding) -> None:
+        """All steps: at once on one thread, else in pieces, on as many threads as go fastest just now."""
+        if binding.threads == 1:
+            self._pool.run(binding.job_address, 1)
+            return
+        left = binding.steps
+        while left:
+            threads, steps = binding.pace.piece(left)
+            binding.job[Job.STEPS], binding.job[Job.THREADS] = steps, threads
+            begin = perf_counter()
+            self._pool.run(binding.job_address, threads)
+            binding.pace.took(threads, steps, perf_counter() - begin)
+            left -= steps
 
 
 def _give(binding: Binding, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
