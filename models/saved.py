@@ -50,13 +50,15 @@ def load_model(path: str | os.PathLike[str], model: Model | Layer | None = None)
         hint = "; kw.Trainer.resume reads a trainer's checkpoint" if "optimizer_made" in said else ""
         raise CheckpointError(f"{path} is not a model's file of format {FORMAT}{hint}")
     if isinstance(model, Layer):
-        with init.precision(said["dtype"]):
+        with storage.understanding(path), init.precision(said["dtype"]):
             model = Model(said["name"], model, tuple(said["input_shape"]), said["classes"])
     elif model is None:
-        model = _built(said, path)
+        with storage.understanding(path):
+            model = _built(said, path)
     elif not isinstance(model, Model):
         raise SettingError(f"load_model: the model is a kw.models.Model or a layer, not {model!r}")
-    theirs = (said["name"], tuple(said["input_shape"]), said["classes"])
+    with storage.understanding(path):
+        theirs = (said["name"], tuple(said["input_shape"]), said["classes"])
     if theirs != (model.name, model.input_shape, model.classes):
         raise CheckpointError(f"{path} is of {theirs[0]} {theirs[1]} with {theirs[2]} classes, not of {model!r}")
     try:

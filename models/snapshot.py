@@ -69,7 +69,7 @@ def revive(description: Mapping[str, Any]) -> optimizers.Optimizer:
     rate = _revive_schedule(description["learning_rate"])
     options = dict(description["options"])
     options["groups"] = [optimizers.Group(**g) for g in options.get("groups", ())]
-    result: optimizers.Optimizer = getattr(optimizers, description["kind"])(rate, **options)
+    result: optimizers.Optimizer = _class(description["kind"], optimizers.Optimizer)(rate, **options)
     return result
 
 
@@ -86,8 +86,16 @@ def _describe_schedule(rate: schedules.Schedule) -> dict[str, Any]:
 
 def _revive_schedule(description: Mapping[str, Any]) -> schedules.Schedule:
     options = {k: _revive_schedule(v) if isinstance(v, dict) else v for k, v in description.items() if k != "kind"}
-    result: schedules.Schedule = getattr(optimizers, description["kind"])(**options)
+    result: schedules.Schedule = _class(description["kind"], schedules.Schedule)(**options)
     return result
+
+
+def _class(name: Any, base: type) -> Any:
+    """The class of `kw.optim` that a checkpoint names. Raises ValueError for anything but a class of this kind."""
+    found = getattr(optimizers, name, None) if isinstance(name, str) else None
+    if not isinstance(found, type) or not issubclass(found, base):
+        raise ValueError(f"{name!r} is no {base.__name__} of kw.optim")
+    return found
 
 
 def identity(model: Model, augment: Augment | None) -> dict[str, Any]:

@@ -216,7 +216,8 @@ class Trainer:
         Raises CheckpointError where it was written for another network or optimizer.
         """
         arrays, metadata = storage.load(path)
-        resuming.restore(self, arrays, metadata, path)
+        with storage.understanding(path):
+            resuming.restore(self, arrays, metadata, path)
         return self
 
     @classmethod

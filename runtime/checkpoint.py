@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,23 +43,46 @@ def save(path: str | os.PathLike[str], tensors: Mapping[str, np.ndarray], meta: 
 def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """(tensors by name, metadata). Raises CheckpointError for a file that is missing, damaged or something else."""
     import safetensors
-    import safetensors.numpy
 
     try:
-        data = Path(path).read_bytes()
+        with open(path, "rb") as file:
+            file.read(1)
     except FileNotFoundError:
         raise CheckpointError(f"there is no checkpoint {path}") from None
     except OSError as error:
         raise CheckpointError(f"cannot read the checkpoint {path}: {error.strerror}") from None
     try:
-        tensors = safetensors.numpy.load(data)
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        meta = json.loads(header["__metadata__"][KEY])
-    except safetensors.SafetensorError as error:
+        with safetensors.safe_open(path, "numpy") as stored:  # the header is checked, and nothing else read so far
+            meta = _metadata(path, stored.metadata())
+            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 - it is no dict
+    except (safetensors.SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} is not a whole safetensors file: {error}") from None
-    except (KeyError, ValueError):
-        raise CheckpointError(f"{path} is a safetensors file, but not a checkpoint of kernelwright") from None
+    except (TypeError, AttributeError, ValueError) as error:
+        raise CheckpointError(f"{path} has an array that NumPy has no dtype for: {error}") from None
+    except MemoryError:
+        raise CheckpointError(f"{path} holds more than there is memory for") from None
     return tensors, meta
+
+
+@contextmanager
+def understanding(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Metadata of a checkpoint at `path` that its reader stumbles over is a CheckpointError, not Python's own."""
+    try:
+        yield
+    except KernelwrightError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
+        raise CheckpointError(f"{path}: its metadata is damaged: {error!r}") from None
+
+
+def _metadata(path: str | os.PathLike[str], said: Mapping[str, str] | None) -> dict[str, Any]:
+    try:
+        meta = json.loads((said or {})[KEY])
+    except (KeyError, ValueError, RecursionError):
+        meta = None
+    if not isinstance(meta, dict):
+        raise CheckpointError(f"{path} is a safetensors file, but not a checkpoint of kernelwright") from None
+    return meta
 
 
 def _pack(path: Path, tensors: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> bytes:

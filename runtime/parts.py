@@ -11,6 +11,8 @@ import zlib
 from collections.abc import Iterator, Mapping
 
 DIGEST = 16
+LARGEST = 1 << 28
+"""Bytes of a text: a hundred times what the largest networks' programs have."""
 
 Part = bytes | str
 
@@ -25,13 +27,25 @@ class Parts(Mapping[str, Part]):
     def __getitem__(self, name: str) -> Part:
         kind, start, length = self._index[name]
         stored = self._payload[start : start + length]
-        return zlib.decompress(stored).decode() if kind == "text" else bytes(stored)
+        return _inflated(stored) if kind == "text" else bytes(stored)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._index)
 
     def __len__(self) -> int:
         return len(self._index)
+
+
+def _inflated(stored: memoryview) -> str:
+    """The text of a part. Raises ValueError where it is damaged, or more than LARGEST."""
+    inflater = zlib.decompressobj()
+    try:
+        text = inflater.decompress(stored, LARGEST)
+    except zlib.error as error:
+        raise ValueError(f"the text is damaged: {error}") from None
+    if not inflater.eof:
+        raise ValueError(f"the text is cut off, or longer than {LARGEST:,} bytes")
+    return text.decode()
 
 
 def encode(magic: bytes, parts: Mapping[str, Part]) -> bytes:

@@ -21,6 +21,8 @@ from .plain import from_plain, to_plain
 from .program import Program
 
 MAGIC = b"KWPROGRM"
+FAULTS = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
+"""What reading raises where a whole file holds something else than was written."""
 FORMAT = 1
 """Raised with every change of what is stored, of the driver's or of a kernel's arguments."""
 
@@ -47,27 +49,31 @@ def read_program(path: str | os.PathLike[str]) -> Program:
     another CPU.
     """
     try:
-        data = Path(path).read_bytes()
+        with open(path, "rb") as file:
+            data = file.read(len(MAGIC))
+            data += file.read() if data == MAGIC else b""
+    except MemoryError:
+        raise ProgramFileError(f"the program {path} is larger than memory") from None
     except FileNotFoundError:
         raise ProgramFileError(f"there is no program {path}") from None
     except OSError as error:
         raise ProgramFileError(f"cannot read the program {path}: {error.strerror}") from None
-    if data[: len(MAGIC)] != MAGIC:
+    if not data.startswith(MAGIC):
         raise ProgramFileError(f"{path} is not a program of kernelwright; program.save(path) writes one")
     try:
         parts = decode(MAGIC, data)
         about = json.loads(parts["about"])
-        found = about["format"]
-    except (KeyError, ValueError):
+        found, architecture, features = about["format"], str(about["architecture"]), list(map(str, about["features"]))
+    except FAULTS:
         raise ProgramFileError(f"the program {path} is damaged or incomplete; save it again") from None
     if found != FORMAT:
         raise ProgramFileError(
             f"the program {path} has format {found}, this version of kernelwright reads {FORMAT}; save it again with it"
         )
-    _check_machine(path, about["architecture"], about["features"])
+    _check_machine(path, architecture, features)
     try:
         return from_plain(about["program"], parts)
-    except (KeyError, TypeError, ValueError) as error:
+    except FAULTS as error:
         raise ProgramFileError(f"the program {path} is damaged: {error!r}; save it again") from None
 
 

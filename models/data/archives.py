@@ -1,19 +1,37 @@
-"""Files inside zip and tar archives, read without unpacking; every fault is a DataError that names the archive."""
+"""Files inside zip and tar archives, read without unpacking; every fault is a DataError that names the archive.
+
+An archive says how much it unpacks to, and may lie: nothing is read beyond what its reader can use. Nothing is written
+to a path that an archive names.
+"""
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
+import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Collection
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
 
 from .errors import DataError
 
-FAULTS = (OSError, EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, tarfile.TarError, NotImplementedError)
+FAULTS = (
+    *(OSError, EOFError, MemoryError, OverflowError, RuntimeError, ValueError, struct.error),
+    *(zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError),
+)
+"""What the readers of the standard library raise for damaged files: RuntimeError also for encrypted ones."""
 AGAIN = "remove it and download or copy it again"
+CHUNK = 1 << 20
+LARGEST = 2 << 30
+"""The most bytes that an archive may hold unpacked; CIFAR's hold 180 MB, EMNIST's files at most 600 MB each."""
+COMPRESSED: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
+"""How a compressed archive begins, and what unpacks it."""
 
 
 @dataclass(frozen=True)
@@ -26,39 +44,107 @@ class Member:
     def __str__(self) -> str:
         return f"{self.archive}, {self.name}"
 
-    def read_bytes(self) -> bytes:
-        """Its content. Raises DataError for an archive without it, or damaged."""
+    @contextmanager
+    def open(self) -> Iterator[BinaryIO]:
+        """Its content as a stream. Raises DataError for an archive without it, with two of it, or damaged."""
         try:
             with zipfile.ZipFile(self.archive) as archive:
-                for entry in archive.namelist():
-                    if PurePosixPath(entry).name == self.name:
-                        return archive.read(entry)
+                found = [entry for entry in archive.infolist() if PurePosixPath(entry.filename).name == self.name]
+                if len(found) == 1:
+                    with archive.open(found[0]) as stream:
+                        yield stream  # type: ignore[misc]
+                    return
+        except DataError:
+            raise
         except FAULTS as error:
-            raise DataError(f"{self.archive}: damaged zip file: {error}; {AGAIN}") from None
-        raise DataError(f"{self.archive} has no {self.name}: it is not the published archive; {AGAIN}")
+            raise DataError(f"{self.archive}: damaged zip file: {fault_of(error)}; {AGAIN}") from None
+        what = f"{len(found)} files" if found else "no"
+        raise DataError(f"{self.archive} has {what} {self.name}: it is not the published archive; {AGAIN}")
 
 
-def read_tar(path: Path, wanted: Collection[str]) -> dict[str, bytes]:
+def read_tar(path: Path, wanted: Mapping[str, int]) -> dict[str, bytes]:
     """The content of the files of a tar archive (plain or compressed) whose names are `wanted`, by name.
 
-    Raises DataError for an archive that is missing, damaged or lacks one of them.
+    wanted: the most bytes that each may have. Raises DataError for an archive that is missing, damaged, lacks one of
+    them or has it twice, claims more than that or than LARGEST in all, or names places outside of itself.
     """
     found: dict[str, bytes] = {}
     try:
-        with tarfile.open(path, "r:*") as archive:
-            for entry in archive:
-                name = PurePosixPath(entry.name).name
-                if name in wanted and entry.isfile():
-                    content = archive.extractfile(entry)
-                    found[name] = content.read() if content else b""
-            while archive.fileobj is not None and archive.fileobj.read(1 << 20):
+        with path.open("rb") as raw:
+            start = raw.read(6)
+            raw.seek(0)
+            unpack = next((opened for magic, opened in COMPRESSED.items() if start.startswith(magic)), None)
+            stream = _Bounded(path, unpack(raw) if unpack else raw, max(wanted.values()) + CHUNK)
+            with tarfile.open(fileobj=stream, mode="r:") as archive:  # type: ignore[call-overload]
+                for entry in archive:
+                    _check_entry(path, entry)
+                    name = PurePosixPath(entry.name).name
+                    if name in wanted and entry.isfile():
+                        found[name] = _content(path, archive, entry, name, wanted[name], found)
+            while stream.read(CHUNK):
                 pass  # the checksum of a compressed archive is at its very end
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
+    except DataError:
+        raise
     except FAULTS as error:
-        fault = str(error).splitlines()[0].rstrip(":") if str(error) else type(error).__name__
-        raise DataError(f"{path}: damaged tar file: {fault}; {AGAIN}") from None
+        raise DataError(f"{path}: damaged tar file: {fault_of(error)}; {AGAIN}") from None
     missing = [name for name in wanted if name not in found]
     if missing:
         raise DataError(f"{path} has no {', '.join(missing)}: it is cut off or not the published archive; {AGAIN}")
     return found
+
+
+def read_up_to(path: Path, most: int) -> bytes:
+    """The first `most` bytes of a file, however large it is."""
+    with path.open("rb") as file:
+        return file.read(min(most, path.stat().st_size + 1))
+
+
+def fault_of(error: BaseException) -> str:
+    """An error of the standard library on one line."""
+    return str(error).splitlines()[0].rstrip(":") if str(error) else type(error).__name__
+
+
+class _Bounded:
+    """An unpacked archive as tarfile reads it: no more than `most` bytes at once, nor LARGEST in all.
+
+    A header may say that gigabytes of names follow; tarfile would read them in one go.
+    """
+
+    def __init__(self, path: Path, stream: Any, most: int):
+        self.path, self.stream, self.most = path, stream, most
+        self.tell = stream.tell
+
+    def read(self, size: int) -> bytes:
+        if not 0 <= size <= self.most or self.tell() + size > LARGEST + CHUNK:
+            raise DataError(f"{self.path}: damaged tar file: a header claims {size:,} bytes; {AGAIN}")
+        data: bytes = self.stream.read(size)
+        return data
+
+    def seek(self, position: int) -> int:
+        if position > LARGEST:
+            raise DataError(
+                f"{self.path}: a file in it claims to end at byte {position:,}, beyond {LARGEST:,}; {AGAIN}"
+            )
+        place: int = self.stream.seek(position)
+        return place
+
+
+def _check_entry(path: Path, entry: tarfile.TarInfo) -> None:
+    place = PurePosixPath(entry.name)
+    if place.is_absolute() or ".." in place.parts:
+        raise DataError(f"{path} names a place outside of it, {entry.name!r}: it is not the published archive; {AGAIN}")
+
+
+def _content(
+    path: Path, archive: tarfile.TarFile, entry: tarfile.TarInfo, name: str, most: int, found: Mapping[str, bytes]
+) -> bytes:
+    if name in found:
+        raise DataError(f"{path} has 2 files {name}: it is not the published archive; {AGAIN}")
+    if entry.size > most:
+        raise DataError(
+            f"{path}, {name}: too long: {entry.size:,} bytes, where the published one has at most {most:,}; {AGAIN}"
+        )
+    content = archive.extractfile(entry)
+    return content.read() if content else b""

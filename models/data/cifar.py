@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .archives import AGAIN, read_tar
+from .archives import AGAIN, read_tar, read_up_to
 from .dataset import Dataset, Split
 from .download import fetch
 from .errors import DataError
@@ -22,17 +22,19 @@ from .places import locate
 MIRRORS = ("https://www.cs.toronto.edu/~kriz/",)
 SHAPE = (3, 32, 32)
 PIXELS = 3 * 32 * 32
+NAMES = 1 << 16
+"""The most bytes of a file of class names; CIFAR's have about a thousand."""
 
 
 @dataclass(frozen=True)
 class Cifar:
-    """archive: its name, with its MD5; inside: the folder it unpacks to. names: the file of class names for each label
-    byte. train, test: their files, each with its number of records.
+    """archive: its name, with its SHA-256; inside: the folder it unpacks to. names: the file of class names for each
+    label byte. train, test: their files, each with its number of records.
     """
 
     name: str
     archive: str
-    md5: str
+    sha256: str
     inside: str
     names: tuple[str, ...]
     train: dict[str, int]
@@ -48,11 +50,18 @@ class Cifar:
         """All files that are read."""
         return (*self.names, *self.train, *self.test)
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The most bytes that each of them can have."""
+        record = len(self.names) + PIXELS
+        counts = {name: count * record for name, count in {**self.train, **self.test}.items()}
+        return {**dict.fromkeys(self.names, NAMES), **counts}
+
 
 CIFAR10 = Cifar(
     "cifar10",
     "cifar-10-binary.tar.gz",
-    "c32a1d4ab5d03f1284b67883e8d87530",
+    "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
     "cifar-10-batches-bin",
     ("batches.meta.txt",),
     {f"data_batch_{i}.bin": 10_000 for i in range(1, 6)},
@@ -61,7 +70,7 @@ CIFAR10 = Cifar(
 CIFAR100 = Cifar(
     "cifar100",
     "cifar-100-binary.tar.gz",
-    "03b5dce01913d631647c71ecec9e9cb8",
+    "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
     "cifar-100-binary",
     ("coarse_label_names.txt", "fine_label_names.txt"),
     {"train.bin": 50_000},
@@ -97,7 +106,7 @@ def read(row: Cifar, folder: str | os.PathLike[str] | None = None, download: boo
 def _download_missing(row: Cifar, folder: Path) -> None:
     if _unpacked(row, folder) is None and not (folder / row.archive).is_file():
         try:
-            fetch({row.archive: row.md5}, MIRRORS, folder)
+            fetch({row.archive: row.sha256}, MIRRORS, folder)
         except DataError as error:
             raise DataError(f"{error}\nPut {row.needs} into {folder} by hand") from None
 
@@ -115,7 +124,7 @@ def _files(row: Cifar, folder: Path) -> tuple[Path, dict[str, bytes]]:
     place = _unpacked(row, folder)
     if place is None:
         if (folder / row.archive).is_file():
-            return folder / row.archive, read_tar(folder / row.archive, row.files)
+            return folder / row.archive, read_tar(folder / row.archive, row.sizes)
         raise DataError(
             f"{folder} has no {row.name} in the binary format; it should hold {row.needs}. "
             "A folder of JPEG or PNG files is read by kw.data.image_folder"
@@ -123,7 +132,7 @@ def _files(row: Cifar, folder: Path) -> tuple[Path, dict[str, bytes]]:
     content = {}
     for name in row.files:
         try:
-            content[name] = (place / name).read_bytes()
+            content[name] = read_up_to(place / name, row.sizes[name] + 1)
         except FileNotFoundError:
             raise DataError(f"{place} has no {name}; {row.name} needs {row.needs}") from None
         except OSError as error:

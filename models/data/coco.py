@@ -7,9 +7,10 @@ one that covers most of it. Format: https://cocodataset.org/#format-data. Leans 
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from .places import locate
 
 NAME = "coco"
 PARTS = ("train", "val")
+FAULTS = (LookupError, TypeError, ValueError, ArithmeticError)
 NEEDS = "annotations/instances_train2017.json and annotations/instances_val2017.json, with train2017/ and val2017/"
 
 
@@ -67,9 +69,9 @@ def instances(
     content = _load(path, ("images", "annotations", "categories"))
     try:
         categories = sorted((int(c["id"]), str(c["name"])) for c in content["categories"])
-        files = sorted((int(i["id"]), str(i["file_name"])) for i in content["images"])
+        files = sorted((int(i["id"]), _inside(i["file_name"])) for i in content["images"])
         areas = _areas(content["annotations"], [k for k, _ in files], [k for k, _ in categories])
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+    except FAULTS as error:
         raise DataError(f"{path}: not COCO's instances: {_fault(error)}; {AGAIN}") from None
     kept = np.arange(len(files)) if several else np.flatnonzero((areas > -1).any(1))
     labels = (areas > -1).astype("uint8") if several else areas[kept].argmax(1).astype("int32")
@@ -90,7 +92,7 @@ def captions(annotations: str | os.PathLike[str]) -> dict[str, tuple[str, ...]]:
         found: dict[str, list[str]] = {name: [] for name in names.values()}
         for a in content["annotations"]:
             found[names[int(a["image_id"])]].append(str(a["caption"]))
-    except (KeyError, TypeError, ValueError) as error:
+    except FAULTS as error:
         raise DataError(f"{path}: not COCO's captions: {_fault(error)}; {AGAIN}") from None
     return {name: tuple(texts) for name, texts in found.items()}
 
@@ -102,8 +104,18 @@ def _areas(annotations: Any, images: list[int], categories: list[int]) -> np.nda
     for a in annotations:
         at = row[int(a["image_id"])], column[int(a["category_id"])]
         width, height = float(a["bbox"][2]), float(a["bbox"][3])
+        if not math.isfinite(width * height):
+            raise ValueError(f"a box of {width} x {height}")
         areas[at] = max(areas[at], 0.0) + width * height
     return areas
+
+
+def _inside(name: Any) -> str:
+    """The name of an image's file. Raises ValueError for one that leads out of the folder of the images."""
+    place = PurePath(str(name))
+    if place.is_absolute() or ".." in place.parts:
+        raise ValueError(f"the file {name!r} is not in the folder of the images")
+    return str(name)
 
 
 def _load(path: Path, keys: tuple[str, ...]) -> dict[str, Any]:
@@ -113,7 +125,7 @@ def _load(path: Path, keys: tuple[str, ...]) -> dict[str, Any]:
         raise DataError(f"{path}: no such file; COCO needs {NEEDS}") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: truncated or damaged JSON: {error}; {AGAIN}") from None
     lacking = [key for key in keys if not isinstance(content, dict) or not isinstance(content.get(key), list)]
     if lacking:

@@ -1,4 +1,4 @@
-"""Files from the network: from the first mirror that answers, checked against a checksum, put in place as a whole.
+"""Files from the network: by https from the first mirror that answers, checked by SHA-256, put in place as a whole.
 
 Leans on the standard library, and on rich, imported when there is something to fetch, for the progress bar.
 """
@@ -9,24 +9,29 @@ import contextlib
 import hashlib
 import http.client
 import os
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from ...runtime.partial import partial_file, sweep
 from .errors import DataError
 
 CHUNK = 1 << 16
 TIMEOUT = 20.0
+LARGEST = 1 << 30
+"""Bytes of a download; the largest file there is, EMNIST's archive, has half as many."""
+SCHEMES = ("https", "file")
+"""How a mirror may be reached: encrypted, or as a folder of this machine."""
 
 Advance = Callable[..., None]
 """Called with `completed`, the bytes that came so far, and `total`, the bytes to come in all or None."""
 
 
 def fetch(files: Mapping[str, str], mirrors: Sequence[str], folder: Path) -> None:
-    """Download `files`, names with the MD5 of their content, into `folder`, with a progress bar on a terminal.
+    """Download `files`, names with the SHA-256 of their content, into `folder`, with a progress bar on a terminal.
 
     Raises DataError naming every mirror and what went wrong with it, or the folder where it cannot be written.
     """
@@ -38,12 +43,12 @@ def fetch(files: Mapping[str, str], mirrors: Sequence[str], folder: Path) -> Non
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        for name, md5 in files.items():
+        for name, sha256 in files.items():
             task = progress.add_task(name, total=None)
-            _fetch_one(name, md5, mirrors, folder, partial(progress.update, task))
+            _fetch_one(name, sha256, mirrors, folder, partial(progress.update, task))
 
 
-def _fetch_one(name: str, md5: str, mirrors: Sequence[str], folder: Path, advance: Advance) -> None:
+def _fetch_one(name: str, sha256: str, mirrors: Sequence[str], folder: Path, advance: Advance) -> None:
     """The file `name` of `folder`, from the first mirror that gives the right content."""
     problems = []
     for mirror in mirrors:
@@ -55,19 +60,39 @@ def _fetch_one(name: str, md5: str, mirrors: Sequence[str], folder: Path, advanc
             except (OSError, ValueError, http.client.HTTPException) as error:
                 problems.append(f"{mirror}: {getattr(error, 'reason', None) or error}")
                 continue
-            if found == md5:
+            if found == sha256:
                 return file.keep()
         problems.append(f"{mirror}: what came is not the published file (wrong checksum)")
     reasons = "\n  ".join(problems)
     raise DataError(f"cannot download {name}:\n  {reasons}")
 
 
+class _Encrypted(urllib.request.HTTPRedirectHandler):
+    """Follows a mirror's redirects as long as they stay encrypted."""
+
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        _check_scheme(newurl, SCHEMES[:1])
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _check_scheme(url: str, allowed: tuple[str, ...]) -> None:
+    if urllib.parse.urlsplit(url).scheme not in allowed:
+        raise ValueError(f"{url} is not reached by https, so what comes from it is not fetched")
+
+
+def _open(url: str) -> Any:
+    _check_scheme(url, SCHEMES)
+    return urllib.request.build_opener(_Encrypted).open(url, timeout=TIMEOUT)
+
+
 def _get(url: str, file: _Partial, advance: Advance) -> str:
-    """Write what `url` gives into `file`; its MD5."""
-    with urllib.request.urlopen(url, timeout=TIMEOUT) as response:
+    """Write what `url` gives into `file`; its SHA-256. Raises ValueError for more than LARGEST."""
+    with _open(url) as response:
         length = response.headers.get("Content-Length")
-        total, done, digest = int(length) if length else None, 0, hashlib.md5(usedforsecurity=False)
+        total, done, digest = int(length) if length else None, 0, hashlib.sha256()
         while chunk := response.read(CHUNK):
+            if max(done + len(chunk), total or 0) > LARGEST:
+                raise ValueError(f"more than {LARGEST:,} bytes come, so it is not the published file")
             file.write(chunk)
             digest.update(chunk)
             done += len(chunk)

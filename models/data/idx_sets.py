@@ -33,7 +33,7 @@ MERGED = "abdefghnqrt"
 
 @dataclass(frozen=True)
 class IdxSet:
-    """files: training images and labels, test images and labels. downloads: file names with their MD5.
+    """files: training images and labels, test images and labels. downloads: file names with their SHA-256.
 
     archive: a zip file of the folder that may hold the files. first: what the files call class 0. turned: the images
     lie with rows and columns exchanged. size: the side of an image.
@@ -60,8 +60,8 @@ class IdxSet:
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
 
-def _gz(*md5: str) -> dict[str, str]:
-    return {f"{name}.gz": digest for name, digest in zip(FILES, md5)}
+def _gz(*sha256: str) -> dict[str, str]:
+    return {f"{name}.gz": digest for name, digest in zip(FILES, sha256)}
 
 
 MNIST = IdxSet(
@@ -70,10 +70,10 @@ MNIST = IdxSet(
     FILES,
     DIGITS,
     _gz(
-        "f68b3c2dcbeaaa9fbdd348bbdeb94873",
-        "d53e105ee54ea40749a09fcbcd1e9432",
-        "9fb629c4189551a2d022fa330f9573f3",
-        "ec29112dd5afa0611ce80d1b7f02629c",
+        "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+        "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+        "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+        "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
     ),
     ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/"),
 )
@@ -83,15 +83,12 @@ FASHION_MNIST = IdxSet(
     FILES,
     ("T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"),
     _gz(
-        "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
-        "25c81989df183df01b3e8a0aad5dffbe",
-        "bef4ecab320f06d8554ea6380940ec79",
-        "bb300cfdad3c16e7a12a480ee83cd310",
+        "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+        "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+        "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+        "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
     ),
-    (
-        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
-        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
-    ),
+    ("https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",),
 )
 USPS = IdxSet("usps", "usps", FILES, DIGITS, {}, (), size=16)
 """Never downloaded: the terms of the copies in circulation are not stated."""
@@ -116,7 +113,7 @@ def _emnist(split: str) -> IdxSet:
             f"{parts[1]}-labels-idx1-ubyte",
         ),
         classes.get(split, DIGITS),
-        {"gzip.zip": "58c8d27c78d21e728a6bc7b3cc06412e"},
+        {"gzip.zip": "fb9bb67e33772a9cc0b895e4ecf36d2cf35be8b709693c3564cea2a019fcda8e"},
         ("https://biometrics.nist.gov/cs_links/EMNIST/", "https://www.itl.nist.gov/iaui/vip/cs_links/EMNIST/"),
         archive="gzip.zip",
         first=1 if split == "letters" else 0,

@@ -6,7 +6,7 @@ Leans on Pillow, the extra `images`, imported when the first file is decoded.
 from __future__ import annotations
 
 import os
-import struct
+import warnings
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,11 +15,16 @@ from typing import Any
 
 import numpy as np
 
+from . import archives
 from .errors import DataError
 
 ENDINGS = (".jpg", ".jpeg", ".png")
 FITS = ("crop", "stretch")
 MODES = {1: "L", 3: "RGB"}
+LARGEST = 1 << 27
+"""Pixels of a file that is decoded: more than any camera's, and half a gigabyte while it is decoded in colour."""
+FAULTS = (*archives.FAULTS, SyntaxError, LookupError, TypeError, AttributeError, ArithmeticError)
+"""What Pillow raises for damaged files, depending on the format and on the place of the damage."""
 MISSING = "reading JPEG and PNG files needs Pillow: pip install 'kernelwright[images]' (or pip install pillow)"
 
 
@@ -56,9 +61,13 @@ def decode_bytes(path: str | os.PathLike[str], shape: tuple[int, int, int], fit:
     except ImportError:
         raise DataError(MISSING) from None
     channels, height, width = shape
-    faults = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
     try:
-        with Image.open(path) as file:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # `LARGEST` is the limit here
+            file = Image.open(path)
+        with file:
+            if file.width * file.height > LARGEST:
+                raise ValueError(f"{file.width} x {file.height} pixels, at most {LARGEST:,} are read")
             image = _in_mode(file, MODES[channels])
             if image.size != (width, height):
                 bilinear = Image.Resampling.BILINEAR
@@ -67,7 +76,7 @@ def decode_bytes(path: str | os.PathLike[str], shape: tuple[int, int, int], fit:
             pixels = np.asarray(image, np.uint8)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; it was there when the data set was opened") from None
-    except faults as error:
+    except (*FAULTS, Image.DecompressionBombError) as error:
         what = "not an image" if type(error).__name__ == "UnidentifiedImageError" else f"cannot be decoded ({error})"
         raise DataError(f"{path}: {what}; remove the file or replace it by a whole one") from None
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)

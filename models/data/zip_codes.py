@@ -14,11 +14,13 @@ import numpy as np
 from .archives import AGAIN
 from .dataset import Dataset, Split
 from .errors import DataError
-from .idx import content
+from .idx import opened, up_to
 
 FILES = {"zip.train": 7291, "zip.test": 2007}
 """Each file and its lines: text has no header that would tell of a missing end."""
 SIDE = 16
+LARGEST = 64 << 20
+"""Bytes of text that are read; the larger file has 13 MB."""
 CLASSES = tuple("0123456789")
 
 
@@ -56,7 +58,10 @@ def _part(path: Path, lines: int) -> Split:
 
 
 def _table(path: Path) -> np.ndarray:
-    data = content(path)
+    with opened(path) as file:
+        data = up_to(file, LARGEST + 1)
+    if len(data) > LARGEST:
+        raise DataError(f"{path}: more than {LARGEST:,} bytes unpacked, several times what USPS has; {AGAIN}")
     if not data.strip():
         raise DataError(f"{path}: empty; {AGAIN}")
     try:

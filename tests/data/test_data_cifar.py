@@ -136,7 +136,7 @@ def test_a_folder_without_it_says_what_belongs_there(tmp_path: Path) -> None:
 
 def test_download_is_checked_and_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mirror = pack(CIFAR10, tmp_path / "mirror", content(FEW["cifar10"]))
-    right = hashlib.md5((mirror / CIFAR10.archive).read_bytes()).hexdigest()
+    right = hashlib.sha256((mirror / CIFAR10.archive).read_bytes()).hexdigest()
     monkeypatch.delenv("KERNELWRIGHT_DATA", raising=False)
     monkeypatch.setattr(cifar, "MIRRORS", (mirror.as_uri() + "/",))
     monkeypatch.setattr(places.platformdirs, "user_data_dir", lambda name: str(tmp_path / name))
@@ -144,7 +144,7 @@ def test_download_is_checked_and_read(tmp_path: Path, monkeypatch: pytest.Monkey
         DataError, match=r"(?s)cannot download .*wrong checksum.*Put cifar-10-binary\.tar\.gz.* by hand"
     ):
         cifar.read(FEW["cifar10"])
-    row = replace(FEW["cifar10"], md5=right)
+    row = replace(FEW["cifar10"], sha256=right)
     assert len(cifar.read(row).train) == 20
     monkeypatch.setattr(cifar, "MIRRORS", ())
     assert len(cifar.read(row).train) == 20  # what was stored is read

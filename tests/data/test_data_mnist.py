@@ -30,7 +30,7 @@ def private_user_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 def mirrored(tmp_path: Path) -> IdxSet:
     """MNIST's row for a file:// mirror of a small MNIST, with the checksums of its files."""
     folder = small_mnist(tmp_path / "mirror", compressed=True)
-    found = {f"{name}.gz": hashlib.md5((folder / f"{name}.gz").read_bytes()).hexdigest() for name in FILES}
+    found = {f"{name}.gz": hashlib.sha256((folder / f"{name}.gz").read_bytes()).hexdigest() for name in FILES}
     return replace(MNIST, downloads=found, mirrors=(folder.as_uri() + "/",))
 
 
@@ -93,10 +93,10 @@ def test_second_mirror_serves_where_the_first_is_wrong(mirrored: IdxSet, tmp_pat
 
 
 def test_offline_names_mirrors_and_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def offline(url: str, timeout: float) -> None:
+    def offline(url: str) -> None:
         raise download.urllib.request.URLError("no route to host")
 
-    monkeypatch.setattr(download.urllib.request, "urlopen", offline)
+    monkeypatch.setattr(download, "_open", offline)
     with pytest.raises(DataError) as caught:
         download_missing(MNIST, tmp_path / "target")
     message = str(caught.value)
