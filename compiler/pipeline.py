@@ -7,6 +7,8 @@ in `targets/cuda/target.py`, and for every other target in `targets/base.py`. Le
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 
 from .errors import CompileError
 from .graph.arguments import check_program
@@ -54,7 +56,20 @@ def compile(
     check_program(inputs, wanted, new_values)
     new_values = with_companions(wanted, new_values)
     options = Options(threads, dict(typical or {}), dict(schedules or {}), tune, precision)
-    return target(device, options).compile(inputs, wanted, new_values)
+    return _compiled(device, options, inputs, wanted, new_values)
+
+
+def _compiled(
+    device: str,
+    options: Options,
+    inputs: Sequence[Tensor],
+    outputs: Sequence[Tensor],
+    updates: Mapping[Tensor, Tensor],
+) -> Compiled:
+    """The program, which knows how it was made: a copy of it is compiled in the same way."""
+    program = target(device, options).compile(inputs, outputs, updates)
+    program.remake = partial(_compiled, device, replace(options, tune=bool(options.tune)))
+    return program
 
 
 def target(device: str, options: Options | None = None) -> Target:

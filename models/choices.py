@@ -27,7 +27,6 @@ TRAINER = {
     "lr": "kw.Trainer(model, kw.optim.SGD(0.1))",
     "learning_rate": "kw.Trainer(model, kw.optim.SGD(0.1))",
     "criterion": "here it is loss",
-    "metrics": "accuracy is always measured",
 }
 
 

@@ -18,7 +18,7 @@ from ..compiler.graph.variable import get_value, set_value
 from ..compiler.pipeline import Compiled
 from ..compiler.shapes import show
 from ..runtime.errors import KernelwrightError
-from .programs import POSITIONS, Graph
+from .programs import Graph
 
 Values = dict[Tensor, np.ndarray]
 SNAPSHOT_BYTES = 64 * 2**20
@@ -35,13 +35,16 @@ def snapshot(variables: Sequence[Tensor]) -> Values | None:
     return {v: get_value(v) for v in variables} if size <= SNAPSHOT_BYTES else None
 
 
-def find(graph: Graph, program: Compiled, before: Values | None, arrays: Sequence[Any], bad: int) -> str:
+def find(
+    graph: Graph, program: Compiled, before: Values | None, fixed: Sequence[Any], advancing: Sequence[Any], bad: int
+) -> str:
     """The first op of step `bad` (or of the one before it) that made a non-finite value, in words.
 
-    arrays: what the native call was given, positions and what else there is per step last. The variables end as they
-    were found.
+    fixed, advancing: what the native call was given as it is and a row for each step. The variables end as they were
+    found.
     """
-    per_step = range(POSITIONS, len(arrays))
+    arrays = [*fixed, *advancing]
+    per_step = range(len(arrays) - len(advancing), len(arrays))
 
     def feed(step: int) -> dict[Tensor, Any]:
         return {x: a[step] if i in per_step else a for i, (x, a) in enumerate(zip(graph.inputs, arrays))}

@@ -6,7 +6,7 @@ Both give the same batches for the same seed. Leans on `batches` for arrays and 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from typing import Any, Protocol
 
@@ -19,8 +19,8 @@ from .data.sources import Source
 from .labels import Labels
 from .model import Model
 
-Chunk = tuple[batches.Arrays, np.ndarray]
-"""What one native call takes: images and labels, and (steps, batch) positions in them."""
+Chunk = tuple[Sequence[np.ndarray], np.ndarray]
+"""What one native call takes: arrays (images and labels), and (steps, batch) positions in them."""
 
 PRINTS = ("labels", "images")
 """Keys of what tells two data sets of one size apart: fingerprints of all labels, and of some images."""
@@ -78,6 +78,50 @@ class ArrayFeed:
         return {**said, "labels": _fingerprint(self.arrays.labels), "images": _fingerprint(some)}
 
 
+class SeveralFeed(ArrayFeed):
+    """Steps from any number of arrays in memory, inputs before targets."""
+
+    def __init__(self, several: Sequence[np.ndarray], batch: int, seed: int):
+        self.several = several
+        super().__init__(batches.Arrays(several[0], several[-1]), batch, seed)
+
+    def chunks(self, epoch: int, start: int, pace: batches.Pace) -> Iterator[Chunk]:
+        for _, chunk in super().chunks(epoch, start, pace):
+            yield self.several, chunk
+
+    def in_order(self) -> Iterator[Chunk]:
+        for _, chunk in super().in_order():
+            yield self.several, chunk
+
+
+class BatchFeed:
+    """Steps from a loader, whose batch and seed they have; `split` makes a batch's arrays of its images and labels."""
+
+    def __init__(self, loader: Loader, split: Callable[[np.ndarray, np.ndarray], Sequence[np.ndarray]]):
+        self.loader, self.split = loader, split
+        self.batch, self.seed = loader.batch, loader.seed
+        with closing(loader.in_order()) as first:  # type: ignore[type-var]
+            split(*next(first))  # what does not fit is said before the run begins
+
+    @property
+    def steps(self) -> int:
+        return len(self.loader)
+
+    def chunks(self, epoch: int, start: int, pace: batches.Pace) -> Iterator[Chunk]:
+        return self._single(self.loader.batches(epoch, start))
+
+    def in_order(self) -> Iterator[Chunk]:
+        return self._single(self.loader.in_order())
+
+    def describe(self) -> dict[str, Any]:
+        return {**self.loader.describe(), "labels": _fingerprint(self.loader.labels)}
+
+    def _single(self, made: Iterator[Any]) -> Iterator[Chunk]:
+        with closing(made):  # type: ignore[type-var]
+            for images, labels in made:
+                yield self.split(images, labels), np.arange(len(images), dtype="int32")[None]
+
+
 class LoaderFeed:
     """Steps from a loader, whose batch and seed they have. Raises InputError where its labels do not fit `model`."""
 
@@ -119,21 +163,27 @@ def feed(data: Any, part: str, model: Model, labels: Labels, batch: int, seed: i
     check_fit(data, model)
     if getattr(data, part, None) is not None:
         data = getattr(data, part)
-    if isinstance(data, Loader):
-        return LoaderFeed(data, model, labels)
-    if isinstance(data, Source):
-        return LoaderFeed(Loader(data, batch, seed), model, labels)
+    loader = loader_of(data, batch, seed)
+    if loader is not None:
+        return LoaderFeed(loader, model, labels)
     return ArrayFeed(check(batches.part(data), model, labels), batch, seed)
 
 
-def held(data: Any, validation: Any, model: Model, labels: Labels, batch: int, seed: int) -> Feed | None:
+def loader_of(data: Any, batch: int, seed: int) -> Loader | None:
+    """The loader that `data` is, or that reads it where it is a source; None for anything else."""
+    if isinstance(data, Loader):
+        return data
+    return Loader(data, batch, seed) if isinstance(data, Source) else None
+
+
+def held(data: Any, validation: Any, feed: Callable[[Any, str, int, int], Feed], batch: int, seed: int) -> Feed | None:
     """What a fit is validated with: `validation`, else the validation or test part of `data`, else nothing."""
     if validation is not None:
         part = "validation" if getattr(validation, "validation", None) is not None else "test"
-        return feed(validation, part, model, labels, batch, seed)
+        return feed(validation, part, batch, seed)
     for part in ("validation", "test"):
         if getattr(data, part, None) is not None:
-            return feed(getattr(data, part), part, model, labels, batch, seed)
+            return feed(getattr(data, part), part, batch, seed)
     return None
 
 

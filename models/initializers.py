@@ -10,6 +10,7 @@ import contextlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
@@ -95,16 +96,19 @@ def variance_scaling(scale: float, mode: str = "fan_in", distribution: str = "un
     choice("variance_scaling: mode", mode, ("fan_in", "fan_out", "fan_avg"))
     choice("variance_scaling: distribution", distribution, ("uniform", "normal"))
 
-    def init(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-        fan_in, fan_out = fans(shape)
-        fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[mode]
-        std = math.sqrt(scale / max(fan, 1))
-        if distribution == "normal":
-            return (rng.standard_normal(shape) * std).astype("float32")
-        limit = math.sqrt(3) * std
-        return rng.uniform(-limit, limit, shape).astype("float32")
+    return partial(_variance_scaling, scale, mode, distribution)
 
-    return init
+
+def _variance_scaling(
+    scale: float, mode: str, distribution: str, shape: tuple[int, ...], rng: np.random.Generator
+) -> np.ndarray:
+    fan_in, fan_out = fans(shape)
+    fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[mode]
+    std = math.sqrt(scale / max(fan, 1))
+    if distribution == "normal":
+        return _normal(std, 0.0, shape, rng)
+    limit = math.sqrt(3) * std
+    return _uniform(-limit, limit, shape, rng)
 
 
 fan_in_uniform = variance_scaling(1 / 3)
@@ -124,31 +128,44 @@ def normal(std: float = 0.01, mean: float = 0.0) -> Initializer:
     """Normal with the given mean and standard deviation."""
     number("normal: std", std, NOT_NEGATIVE)
     number("normal: mean", mean)
-    return lambda shape, rng: (rng.standard_normal(shape) * std + mean).astype("float32")
+    return partial(_normal, std, mean)
+
+
+def _normal(std: float, mean: float, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    return (rng.standard_normal(shape) * std + mean).astype("float32")
 
 
 def uniform(low: float = -0.05, high: float = 0.05) -> Initializer:
     """Uniform in [low, high)."""
     if number("uniform: low", low) > number("uniform: high", high):
         raise SettingError(f"uniform: low is at most high, not {low} and {high}")
-    return lambda shape, rng: rng.uniform(low, high, shape).astype("float32")
+    return partial(_uniform, low, high)
+
+
+def _uniform(low: float, high: float, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    return rng.uniform(low, high, shape).astype("float32")
 
 
 def constant(value: float) -> Initializer:
     """The same number everywhere."""
     number("constant: value", value)
-    return lambda shape, rng: np.full(shape, value, "float32")
+    return partial(_constant, value)
+
+
+def _constant(value: float, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    return np.full(shape, value, "float32")
 
 
 def over_fan_in(limit: float = 2.4) -> Initializer:
     """Uniform in +-limit/fan_in: the fan-in, not its root (LeCun et al. 1989, section 5; 1998, appendix A)."""
     number("over_fan_in: limit", limit, NOT_NEGATIVE)
 
-    def init(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-        most = limit / max(fans(shape)[0], 1)
-        return rng.uniform(-most, most, shape).astype("float32")
+    return partial(_over_fan_in, limit)
 
-    return init
+
+def _over_fan_in(limit: float, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    most = limit / max(fans(shape)[0], 1)
+    return _uniform(-most, most, shape, rng)
 
 
 zeros = constant(0.0)
@@ -159,12 +176,13 @@ def orthogonal(gain: float = 1.0) -> Initializer:
     """Rows (or columns, whichever are fewer) orthonormal, times `gain` (Saxe et al. 2014)."""
     number("orthogonal: gain", gain)
 
-    def init(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-        if len(shape) < 2:
-            raise SettingError(f"orthogonal: a shape of at least two axes is needed, not {shape}")
-        rows, columns = shape[0], math.prod(shape[1:])
-        q, r = np.linalg.qr(rng.standard_normal((max(rows, columns), min(rows, columns))))
-        q = q * np.sign(np.diag(r))
-        return (gain * (q.T if rows < columns else q)).reshape(shape).astype("float32")
+    return partial(_orthogonal, gain)
 
-    return init
+
+def _orthogonal(gain: float, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    if len(shape) < 2:
+        raise SettingError(f"orthogonal: a shape of at least two axes is needed, not {shape}")
+    rows, columns = shape[0], math.prod(shape[1:])
+    q, r = np.linalg.qr(rng.standard_normal((max(rows, columns), min(rows, columns))))
+    q = q * np.sign(np.diag(r))
+    return (gain * (q.T if rows < columns else q)).reshape(shape).astype("float32")

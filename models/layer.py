@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from contextvars import ContextVar
 from typing import Any, ClassVar
@@ -77,8 +77,9 @@ class Layer:
     def build(self, x: Tensor) -> None:
         """Make the variables, once, for an input like `x`."""
 
-    def forward(self, x: Tensor, training: bool) -> Tensor:
-        """The layer's value. A subclass may leave `training` out; layers called inside have it all the same."""
+    def forward(self, x: Tensor, training: bool) -> Any:
+        """The layer's value: a tensor, or a tuple or dict of them. A subclass may take several tensors, and leave
+        `training` out; layers called inside have it all the same."""
         raise LayerError(f"{type(self).__name__} has no forward: write forward(self, x) or forward(self, x, training)")
 
     def parameter(self, name: str, value: Any) -> Tensor:
@@ -94,46 +95,60 @@ class Layer:
         return self._buffers[name]
 
     # -------------------------------------------------------- what users call
-    def __call__(self, x: Tensor, training: bool | None = None) -> Tensor:
-        """The layer applied to `x`; `training` chooses batch statistics and dropout over their inference forms.
+    def __call__(self, x: Tensor | None = None, *more: Any, training: bool | None = None, **named: Tensor) -> Tensor:
+        """The layer applied to the tensors that its `forward` takes, by place or by name; most take one, `x`.
 
-        None: as the layer that this one is called in, and inference outside of any. Raises LayerError for what is no
-        tensor, and for a `forward` that cannot be called so or gives nothing.
+        `training`, which may also stand after the tensors, chooses batch statistics and dropout over their inference
+        forms. None: as the layer that this one is called in, and inference outside of any. Gives what `forward` does:
+        a tensor, or a tuple or dict of them. Raises LayerError for what is no tensor, and for a `forward` that cannot
+        be called so or gives anything else.
         """
-        if not isinstance(x, Tensor):
-            raise LayerError(f"a layer takes a tensor, not {type(x).__name__}: use kw.input, and kw.compile to run it")
+        given = [] if x is None and named else [x, *more]
+        if training is None and len(given) > 1 and not isinstance(given[-1], Tensor):
+            training = given.pop()
+        for value in [*given, *named.values()]:
+            if not isinstance(value, Tensor):
+                what = type(value).__name__
+                raise LayerError(f"a layer takes a tensor, not {what}: use kw.input, and kw.compile to run it")
         mode = bool(_TRAINING.get()) if training is None else _mode(training)
-        options = {"training": mode} if _takes_training(type(self).forward, type(self).__name__) else {}
+        options: dict[str, Any] = dict(named)
+        if _takes_training(type(self).forward, type(self).__name__, len(given), tuple(named)):
+            options["training"] = mode
         label, token = self.name or self.kind, _TRAINING.set(mode)
         try:
             with scope(label) if label else nullcontext():
-                y = self._value(x, options)
+                y = self._value(given, options, named)
                 trace = _TRACE.get()
-                if trace is not None and not any(True for _ in self.children()):
+                if trace is not None and isinstance(y, Tensor) and not any(True for _ in self.children()):
                     trace.append((user_location().scope, self, y))
         finally:
             _TRAINING.reset(token)
         return y
 
-    def _value(self, x: Tensor, options: dict[str, bool]) -> Tensor:
+    def _value(self, given: Sequence[Any], options: dict[str, Any], named: Mapping[str, Tensor]) -> Tensor:
         """What `forward` gives, after `build` where it is the first. Errors name the layer and the user's line."""
+        forward: Callable[..., Any] = self.forward
         try:
             if not self.built:
-                self._build_once(x)
-            y = self.forward(x, **options)
-            if not isinstance(y, Tensor):
-                raise LayerError(f"{type(self).__name__}.forward gives {type(y).__name__}, not a tensor")
+                self._build_once(given, named)
+            y: Tensor = forward(*given, **options)
+            parts = y.values() if isinstance(y, dict) else y if isinstance(y, (tuple, list)) else (y,)
+            wrong = [type(part).__name__ for part in parts if not isinstance(part, Tensor)]
+            if wrong or not parts:
+                what = wrong[0] if wrong else "nothing"
+                raise LayerError(f"{type(self).__name__}.forward gives {what}, not a tensor or a tuple or dict of them")
         except KernelwrightError as error:
             blame_layer(error, type(self).__name__)
             raise
         return y
 
-    def _build_once(self, x: Tensor) -> None:
+    def _build_once(self, given: Sequence[Any], named: Mapping[str, Tensor]) -> None:
         """Build where no other thread that calls the layer has: variables made twice would be two networks."""
         with _BUILDING:
             if not self.built:
                 self._name_children()
-                self.build(x)
+                if type(self).build is not Layer.build:
+                    self.build(*given, **named)
                 self.built = True
 
     def children(self) -> Iterator[Layer]:
@@ -201,6 +216,10 @@ class Layer:
             yield layer
             waiting += reversed(list(layer.children()))
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For `pickle` and `copy.deepcopy`: all but what the last call left, which is of that call's graph."""
+        return {**vars(self), "_updates": {}, "_heads": [], "_last_input": None}
+
     def _attributes(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name not in _OWN}
 
@@ -234,18 +253,22 @@ def inside_training() -> bool | None:
 
 
 @functools.cache
-def _takes_training(forward: Callable[..., Any], owner: str) -> bool:
-    """Whether `forward` takes the mode besides the input. Raises LayerError for other signatures."""
+def _takes_training(forward: Callable[..., Any], owner: str, count: int, named: tuple[str, ...]) -> bool:
+    """Whether `forward` takes the mode besides `count` tensors by place and those that are `named`. Raises LayerError
+    where it cannot be called so."""
     signature = inspect.signature(forward)
-    options = {"training": False} if "training" in signature.parameters else {}
+    takes = "training" in signature.parameters
+    options: dict[str, Any] = {**dict.fromkeys(named), **({"training": False} if takes else {})}
     try:
-        signature.bind("self", "x", **options)
-    except TypeError:
+        signature.bind("self", *range(count), **options)
+    except TypeError as error:
+        tensors = "one tensor" if count == 1 and not named else f"{count + len(named)} tensors"
+        names = f" ({', '.join(named)} by name)" if named else ""
         raise LayerError(
-            f"{owner}.forward{signature}: it is called with one tensor, and with `training` where it has that: write "
-            "forward(self, x) or forward(self, x, training)"
+            f"{owner}.forward{signature}: it is called with {tensors}{names}, and with `training` where it has that "
+            f"({error}): write forward(self, x) or forward(self, x, training), with a parameter for each tensor"
         ) from None
-    return bool(options)
+    return takes
 
 
 def traced(layer: Layer, x: Tensor) -> Trace:

@@ -29,6 +29,8 @@ class Monitor:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str):
             raise SettingError(f"monitor: a key of the history such as 'validation_loss', not {self.name!r}")
+        if self.name.startswith("val_"):  # as Keras calls it
+            object.__setattr__(self, "name", "validation_" + self.name.removeprefix("val_"))
         choice(f"monitor {self.name!r}: the mode", self.mode, MODES)
         number(f"monitor {self.name!r}: the threshold", self.threshold, NOT_NEGATIVE)
 

@@ -29,10 +29,6 @@ from .updating import Updating, accumulated, plain
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
-POSITIONS, APPLY = 2, 3
-"""Which inputs of the training and evaluation programs advance with the step: the positions of its batch and, where
-gradients are accumulated, whether it ends with an update (int32, 0 or 1)."""
-
 
 @dataclass(frozen=True)
 class Graph:
@@ -88,20 +84,36 @@ def training(
     value = loss(logits, targets)
     for weight, head in heads:
         value = value + loss(head, targets) * weight
-    parameters = model.parameters()
+    counts = labels.counts(logits, targets)
+    changed = {**changes, **statistics}
+    return stepping(inputs[:2], inputs[2], value, counts, model.parameters(), changed, optimizer, options)
+
+
+def stepping(
+    arrays: Sequence[Tensor],
+    positions: Tensor,
+    value: Tensor,
+    counts: Tensor,
+    parameters: Sequence[Tensor],
+    changes: Mapping[Tensor, Tensor],
+    optimizer: Optimizer,
+    options: Updating,
+) -> Graph:
+    """(arrays, positions, and, where gradients are accumulated, apply) -> (loss, counts), with the updates that
+    lessen the loss `value` and `changes` of other variables."""
+    inputs = [*arrays, positions]
     scale = None if options.loss_scale is None else LossScale(options.loss_scale)
     gradients = grad(value, parameters) if scale is None else scale.unscaled(grad(scale.scaled(value), parameters))
     if options.accumulate == 1:
         step = plain(options, optimizer, parameters, gradients)
     else:
-        examples = size_of(dim_of(inputs[POSITIONS], (0,)), "float32")
+        examples = size_of(dim_of(positions, (0,)), "float32")
         inputs.append(input("apply", (), "int32"))
-        step = accumulated(options, optimizer, parameters, gradients, examples, inputs[APPLY] > 0)
+        step = accumulated(options, optimizer, parameters, gradients, examples, inputs[-1] > 0)
     moved, state = step.updates, step.state
     if scale is not None:
         moved, state = scale.guarded(moved, gradients), [*state, *scale.state]
-    outputs = [value, labels.counts(logits, targets)]
-    return Graph(inputs, outputs, {**changes, **statistics, **moved}, step.averages, state)
+    return Graph(inputs, [value, counts], {**changes, **moved}, step.averages, state)
 
 
 def _forward(
@@ -159,8 +171,10 @@ def _gathered(model: Model, labels: Labels) -> tuple[list[Tensor], Tensor, Tenso
     return [images, targets, positions], gather(images, positions), gather(targets, positions)
 
 
-def run(program: Compiled, arrays: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
-    """Losses (steps,) and counts (steps, kinds) of a step for each row of the positions in `arrays`."""
-    per_step, steps = range(POSITIONS, len(arrays)), len(arrays[POSITIONS])
-    losses, counts = program.run(arrays, steps=steps, per_step=per_step)
+def run(program: Compiled, arrays: Sequence[Any], advancing: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Losses (steps,) and counts (steps, kinds) of a step for each row of what advances with the step: the positions
+    of its batch and, where gradients are accumulated, whether it ends with an update (int32, 0 or 1)."""
+    fixed, steps = [*arrays], len(advancing[0])
+    per_step = range(len(fixed), len(fixed) + len(advancing))
+    losses, counts = program.run([*fixed, *advancing], steps=steps, per_step=per_step)
     return np.ravel(losses), np.reshape(counts, (steps, -1))

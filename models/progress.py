@@ -6,8 +6,13 @@ Leans on rich, imported when a display opens.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
+
+OTHERS = ("epoch", "learning_rate", "seconds", "images_per_second")
+"""What a line of history has besides the loss and the measures."""
+SHARES = ("accuracy", "exact", "f1")
+"""Measures shown in percent."""
 
 
 class Display:
@@ -37,14 +42,14 @@ class Display:
         self._started, self._images = time.perf_counter(), 0
         if self._bar is not None:
             label = f"epoch {epoch + 1}/{self.epochs}"
-            self._task = self._bar.add_task(label, total=steps, completed=done, loss=0.0, accuracy=0.0, speed=0.0)
+            self._task = self._bar.add_task(label, total=steps, completed=done, means="", speed=0.0)
 
-    def update(self, done: int, images: int, loss: float, accuracy: float) -> None:
-        """`done` steps are past; the last call took `images` images; means over the epoch so far."""
+    def update(self, done: int, images: int, means: Mapping[str, float]) -> None:
+        """`done` steps are past; the last call took `images` images; means of loss and measures over the epoch."""
         self._images += images
         if self._bar is not None:
             speed = self._images / max(time.perf_counter() - self._started, 1e-9)
-            self._bar.update(self._task, completed=done, loss=loss, accuracy=accuracy, speed=speed)
+            self._bar.update(self._task, completed=done, means=_measures(means), speed=speed)
 
     def finish(self, record: dict[str, Any]) -> None:
         """The epoch is over: its line of history."""
@@ -89,10 +94,18 @@ class Tuning:
 
 def describe(record: dict[str, Any], epochs: int) -> str:
     """One epoch's history as a line of text."""
-    text = f"epoch {record['epoch']}/{epochs}  loss {record['loss']:.4f}  accuracy {record['accuracy']:.2%}"
-    if "validation_loss" in record:
-        text += f"  validation loss {record['validation_loss']:.4f}  accuracy {record['validation_accuracy']:.2%}"
+    text = f"epoch {record['epoch']}/{epochs}  {_measures({k: v for k, v in record.items() if k not in OTHERS})}"
     return text + f"  {record['images_per_second']:,.0f} images/s  {record['seconds']:.1f} s"
+
+
+def _measures(means: Mapping[str, float]) -> str:
+    """Losses and measures as text, those of validation after one word."""
+    parts = []
+    for name, value in means.items():
+        short = name.removeprefix("validation_")
+        said = "validation loss" if name == "validation_loss" else short
+        parts.append(f"{said} {value:.2%}" if short.endswith(SHARES) else f"{said} {value:.4f}")
+    return "  ".join(parts)
 
 
 def _bar(console: Any) -> Any:
@@ -102,7 +115,7 @@ def _bar(console: Any) -> Any:
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("loss {task.fields[loss]:.4f}  accuracy {task.fields[accuracy]:.2%}"),
+        TextColumn("{task.fields[means]}"),
         TextColumn("{task.fields[speed]:,.0f} images/s"),
         TimeRemainingColumn(),
         console=console,

@@ -24,7 +24,7 @@ def metadata(trainer: Trainer) -> dict[str, Any]:
     """All that a resumed run needs besides the arrays, as plain data."""
     made, loss = trainer.optimizer, trainer.loss
     return {
-        **snapshot.identity(trainer.model, trainer.augment),
+        **trainer.task.identity(trainer.augment),
         "optimizer_made": made is not None,
         "optimizer": None if made is None else snapshot.describe(made),
         "updating": asdict(trainer.updating),
@@ -43,7 +43,7 @@ def metadata(trainer: Trainer) -> dict[str, Any]:
 
 def restore(trainer: Trainer, arrays: Mapping[str, Any], said: Mapping[str, Any], path: Any) -> None:
     """Set the trainer to what the checkpoint at `path` holds. Raises CheckpointError where it is of something else."""
-    snapshot.check(said, trainer.model, trainer.augment, path)
+    trainer.task.adopt(said, trainer.augment, path)
     _adopt(trainer, said, path)
     if said["optimizer_made"] and trainer.optimizer is None:
         if said["optimizer"] is None:
@@ -62,7 +62,7 @@ def restore(trainer: Trainer, arrays: Mapping[str, Any], said: Mapping[str, Any]
 
 def check_data(trainer: Trainer, data: Any, path: Any) -> None:
     """Raises CheckpointError where the run of the checkpoint at `path` was trained with other data than `data`."""
-    now = feeds.feed(data, "train", trainer.model, trainer.labels, trainer.batch, trainer.seed).describe()
+    now = trainer.task.feed(data, "train", trainer.batch, trainer.seed).describe()
     changed = feeds.differences(trainer._data, now)
     if changed:
         raise CheckpointError(f"{path} was written for other data, which had {changed}")
@@ -79,4 +79,4 @@ def _adopt(trainer: Trainer, said: Mapping[str, Any], path: Any) -> None:
     trainer.updating = theirs
     smoothing = said.get("label_smoothing", 0.0)
     if smoothing and trainer.loss in (cross_entropy, CrossEntropy()) and not trainer._programs:
-        trainer.loss = CrossEntropy(smoothing)
+        trainer.task.loss = CrossEntropy(smoothing)

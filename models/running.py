@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ class Running:
     """What the steps of an epoch gave so far; plain numbers, kept in checkpoints."""
 
     loss: float = 0.0
-    counts: list[int] = field(default_factory=list)
+    counts: list[Any] = field(default_factory=list)
     seen: int = 0
     seconds: float = 0.0
 
@@ -22,7 +23,7 @@ class Running:
         """Count steps of `batch` examples each: mean losses (steps,), and what was right (steps, kinds)."""
         for value in losses.tolist():
             self.loss += value * batch
-        new = counts.sum(0).tolist()
+        new = counts.sum(0, dtype="float64" if counts.dtype.kind == "f" else None).tolist()
         self.counts = [a + b for a, b in zip(self.counts, new, strict=True)] if self.counts else new
         self.seen += batch * len(losses)
         self.seconds += seconds

@@ -1,14 +1,14 @@
 """The training loop, as `kw.Trainer`: fit, step, evaluate, predict, save, resume.
 
 Many steps run in one native call; between calls the bar moves, Ctrl-C is answered and losses are checked. Leans on
-`programs` for what is computed, `batches` for data, `resuming` for checkpoints, `callbacks` for what watches a run,
-`diagnose` where a loss is not finite.
+`tasks` for what is trained, `programs` for how it runs, `feeds` for data, `resuming` for checkpoints, `callbacks` for
+what watches a run, `diagnose` where a loss is not finite.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -29,8 +29,7 @@ from .checks import SettingError, flag, whole
 from .checks import seed as checked_seed
 from .images.augment import Augment, keeping_shape
 from .interrupt import Interrupt, Stopped
-from .labels import ONE, SEVERAL, Labels
-from .losses import for_several
+from .layer import Layer
 from .model import Model
 from .monitor import Monitor
 from .optimizers import Optimizer
@@ -39,15 +38,18 @@ from .precision import of_device
 from .progress import Display
 from .running import Running
 from .schedules import Schedule
+from .tasks import task_of
 from .updating import Updating
 
 
 class Trainer:
-    """Trains `model` on `device`. `optimizer`: one of `kw.optim` or its name ("adam", with the defaults of
-    `kw.optim.Adam()`), by default the model's recipe, made at the first fit.
+    """Trains `model`, a `kw.models.Model` or any layer, on `device`. `optimizer`: one of `kw.optim` or its name
+    ("adam", with the defaults of `kw.optim.Adam()`), by default the model's recipe, made at the first fit.
 
-    loss: (logits, integer labels) -> scalar mean, or a name of `kw.losses` or Keras ("mse",
-    "sparse_categorical_crossentropy"), by default the recipe's; batch likewise. seed: the order of examples.
+    loss: (outputs, targets) -> scalar mean, or a name of `kw.losses` or Keras ("mse",
+    "sparse_categorical_crossentropy"), by default the recipe's; batch likewise. For a layer, which may take and give
+    several tensors, also a dict of losses, one for each output, with `loss_weights`. metrics: names ("mae", "accuracy")
+    or functions (outputs, targets) -> scalar, averaged over the examples. seed: the order of examples.
     several: whether an image may show several classes, so that labels are zeros and ones (n, classes); by default where
     the loss is binary cross-entropy. The history then has the measures of `labels.SeveralClasses`.
     augment: a `kw.images.Augment` that images go through in training only; it keeps their shape.
@@ -64,9 +66,9 @@ class Trainer:
     @explained(choices.TRAINER)
     def __init__(
         self,
-        model: Model,
+        model: Model | Layer,
         optimizer: Optimizer | str | None = None,
-        loss: programs.Loss | str | None = None,
+        loss: Any = None,
         device: str = "cpu",
         threads: int | None = None,
         seed: int = 0,
@@ -80,20 +82,20 @@ class Trainer:
         precision: str | None = None,
         loss_scale: float | None = None,
         tune: bool = False,
+        metrics: Any = None,
+        loss_weights: Mapping[Any, float] | None = None,
     ):
-        if not isinstance(model, Model):
+        if not isinstance(model, (Model, Layer)):
             raise TypeError(
-                f"Trainer: a kw.models.Model is needed, not {type(model).__name__}; "
+                f"Trainer: a layer or a kw.models.Model is needed, not {type(model).__name__}; "
                 "kw.models.Model('name', net, input_shape=(1, 28, 28), classes=10) makes one of a network"
             )
         self.model, self.optimizer = model, choices.optimizer_of(optimizer)
-        self.loss = model.recipe.criterion() if loss is None else choices.loss_of(loss)
-        many = for_several(self.loss) if several is None else flag("Trainer: several", several)
-        self.labels: Labels = SEVERAL if many else ONE
-        self.augment = keeping_shape(augment, model.images())
+        self.task = task_of(model, loss, several, metrics, loss_weights, augment)
+        self.augment = keeping_shape(augment, model.images()) if isinstance(model, Model) else None
         self.device, self.tune = choices.device_of(device), flag("Trainer: tune", tune)
         self.threads = None if threads is None else whole("Trainer: threads", threads)
-        self.batch = model.recipe.batch if batch is None else whole("Trainer: batch", batch)
+        self.batch = self.task.recipe.batch if batch is None else whole("Trainer: batch", batch)
         self.seed = checked_seed("Trainer: seed", seed)
         in_graph, self._precision = of_device(device, precision)
         self.updating = Updating(clip_norm, clip_value, ema, accumulate, in_graph, loss_scale)
@@ -109,6 +111,11 @@ class Trainer:
         self._watchers = Watchers()
         self._resumed: dict[str, Any] = {}
         self._watched: list[str] = []
+
+    @property
+    def loss(self) -> Any:
+        """The loss, a function of (outputs, targets)."""
+        return self.task.loss
 
     # -------------------------------------------------------- what users call
     @explained(choices.FIT)
@@ -128,6 +135,8 @@ class Trainer:
         recipe's learning rate out anew, over all of them.
 
         data: (images, labels), a data set with `.train`, or a `kw.data.Loader`, which brings its own batch and seed.
+        For a layer (inputs, targets), each an array, a tuple or a dict of arrays; a dict of both; or one array, which
+        is its own target.
         validation: the same, by default the data set's `.validation` or `.test`, if any. checkpoint: a file written
         after each epoch and on Ctrl-C. callbacks: `kw.callbacks`, or functions of the trainer and an epoch's line of
         history. best: a file kept at the best validation accuracy. Returns the history. Raises InputError for data
@@ -136,13 +145,13 @@ class Trainer:
         DivergenceError where the loss stops being finite, KeyboardInterrupt after Ctrl-C or SIGTERM (with everything
         saved).
         """
-        goal = choices.epochs_of((self.plan.epochs or self.model.recipe.epochs) if epochs is None else epochs)
+        goal = choices.epochs_of((self.plan.epochs or self.task.recipe.epochs) if epochs is None else epochs)
         checkpoint, best = choices.file_of("the checkpoint", checkpoint), choices.file_of("the best epoch", best)
         given = [*choices.callbacks_of(callbacks), *([] if best is None else [BestCheckpoint(best)])]
         flag("fit: progress", progress)
-        feed = feeds.feed(data, "train", self.model, self.labels, self.batch, self.seed)
+        feed = self.task.feed(data, "train", self.batch, self.seed)
         self._begin(feed)
-        held = feeds.held(data, validation, self.model, self.labels, self.batch, self.seed)
+        held = self.task.held(data, validation, self.batch, self.seed)
         if best is not None and held is None:
             raise SettingError("fit: the best epoch is chosen by validation accuracy, so `best` needs validation data")
         self._lay_out(batches.steps_in(feed.steps, self.updating.accumulate), goal)
@@ -180,23 +189,26 @@ class Trainer:
 
     def step(self, images: Any, labels: Any) -> float:
         """One update from one batch; its loss before the update. Before any fit, the recipe's rate stays constant."""
-        arrays = feeds.check((images, labels), self.model, self.labels)
+        arrays = self.task.check((images, labels))
         if self.optimizer is None:
-            self.plan, self.optimizer = Plan(None, self.model.recipe), self.model.recipe.build(1, 1, constant=True)
-        positions = np.arange(len(arrays), dtype="int32")[None]
-        losses, _ = programs.run(self._program("training"), [*arrays, positions, *self._applied(np.ones(1, bool))])
+            self.plan, self.optimizer = Plan(None, self.task.recipe), self.task.recipe.build(1, 1, constant=True)
+        positions = np.arange(len(arrays[0]), dtype="int32")[None]
+        losses, _ = programs.run(self._program("training"), arrays, [positions, *self._applied(np.ones(1, bool))])
         return float(losses[0])
 
     def evaluate(self, split: Any) -> dict[str, float]:
         """{"loss", "accuracy"} in inference mode, over (images, labels), a data set's `.test` or a `kw.data.Loader`."""
-        return self._evaluate(feeds.feed(split, "test", self.model, self.labels, self.batch, self.seed))
+        return self._evaluate(self.task.feed(split, "test", self.batch, self.seed))
 
-    def predict(self, images: Any) -> np.ndarray:
-        """Class probabilities, (n, classes) float32; those of several classes per image do not add up to 1."""
-        checked = batches.check_images(images, self.model.input_shape)
+    def predict(self, images: Any) -> Any:
+        """Class probabilities, (n, classes) float32; those of several classes per image do not add up to 1. Of a layer
+        what it gives: an array, or a tuple or dict of arrays."""
+        checked = self.task.questions(images)
         program = self._program("prediction")
-        size = max(self.batch, 256)
-        return np.concatenate([program(checked[i : i + size]) for i in range(0, len(checked), size)])
+        size = max(self.batch, feeds.EVALUATION)
+        starts = range(0, len(checked[0]), size)
+        found = [program.run([each[i : i + size] for each in checked]) for i in starts]
+        return self.task.answers([np.concatenate(parts) for parts in zip(*found, strict=True)])
 
     def save(self, path: str | Path) -> None:
         """Write everything that a resumed run needs, atomically."""
@@ -237,8 +249,7 @@ class Trainer:
             asked = time.perf_counter()
             for given in chunks:
                 self._run_steps(given, feed.steps, checkpoint, time.perf_counter() - asked)
-                means = self._means(self._running)
-                display.update(self.position, given[1].size, means["loss"], means["accuracy"])
+                display.update(self.position, given[1].size, self.task.means(self._running))
                 self._watchers.steps(self)
                 if stop.asked:
                     raise KeyboardInterrupt
@@ -249,15 +260,15 @@ class Trainer:
         arrays, chunk = given
         program, graph = self._program("training"), self._training()
         done = self.position + 1 + np.arange(len(chunk))
-        inputs = [*arrays, chunk, *self._applied((done % self.updating.accumulate == 0) | (done == steps))]
+        advancing = [chunk, *self._applied((done % self.updating.accumulate == 0) | (done == steps))]
         before = diagnose.snapshot(list(graph.updates))
         started = time.perf_counter()
-        losses, counts = programs.run(program, inputs)
+        losses, counts = programs.run(program, arrays, advancing)
         seconds = time.perf_counter() - started
         bad = np.flatnonzero(~np.isfinite(losses))
         if bad.size:
             step = int(bad[0])
-            reason = diagnose.find(graph, program, before, inputs, step)
+            reason = diagnose.find(graph, program, before, arrays, advancing, step)
             kept = f"; the last good state is in {checkpoint}" if checkpoint and Path(checkpoint).exists() else ""
             raise diagnose.DivergenceError(
                 f"the loss became {losses[step]} in epoch {self.epoch + 1}, step {self.position + step + 1}: "
@@ -272,7 +283,7 @@ class Trainer:
         done = self._running
         record: dict[str, Any] = {
             "epoch": self.epoch + 1,
-            **self._means(done),
+            **self.task.means(done),
             "learning_rate": self._rate(),
             "seconds": done.seconds,
             "images_per_second": done.seen / max(done.seconds, 1e-9),
@@ -289,12 +300,9 @@ class Trainer:
         program, total = self._program("evaluation"), Running()
         with closing(feed.in_order()) as chunks:  # type: ignore[type-var]
             for arrays, chunk in chunks:
-                losses, counts = programs.run(program, [*arrays, chunk])
+                losses, counts = programs.run(program, arrays, [chunk])
                 total.add(losses, counts, chunk.shape[1], 0.0)
-        return self._means(total)
-
-    def _means(self, sums: Running) -> dict[str, float]:
-        return sums.means(self.labels, self.model.classes)
+        return self.task.means(total)
 
     def _applied(self, ends: np.ndarray) -> list[np.ndarray]:
         """The training program's last input: which micro-batches end with an update. None without accumulation."""
@@ -319,8 +327,8 @@ class Trainer:
     def _lay_out(self, steps_per_epoch: int, epochs: int) -> None:
         """Make the recipe's optimizer where the user gave none, its learning rate for a run of `epochs`."""
         if self.optimizer is None:
-            self.plan = Plan(epochs, self.model.recipe)
-            self.optimizer = self.model.recipe.build(steps_per_epoch, epochs)
+            self.plan = Plan(epochs, self.task.recipe)
+            self.optimizer = self.task.recipe.build(steps_per_epoch, epochs)
         elif self.epoch < epochs:
             rate = self.plan.rate(steps_per_epoch, epochs)
             self.plan = replace(self.plan, epochs=epochs)
@@ -340,7 +348,7 @@ class Trainer:
 
     def _watch(self, watchers: Watchers, validated: bool) -> None:
         """The callbacks begin: what its history will have is known, and the callbacks get the state they left."""
-        keys = ["loss", *self.labels.measures]
+        keys = ["loss", *self.task.measures]
         self._watched = [*keys, "learning_rate", "seconds", *(f"validation_{k}" for k in keys if validated)]
         self.stopped, self._watchers = None, watchers
         assert self.optimizer is not None
@@ -353,9 +361,7 @@ class Trainer:
         """The training step's graph, made once: a second one would draw other dropout masks."""
         if self._graph is None:
             assert self.optimizer is not None
-            self._graph = programs.training(
-                self.model, self.loss, self.optimizer, self.augment, self.updating, self.labels
-            )
+            self._graph = self.task.training(self.optimizer, self.augment, self.updating)
         return self._graph
 
     def _averages(self) -> dict[Tensor, Tensor]:
@@ -370,9 +376,9 @@ class Trainer:
             if which == "training":
                 graph, size, tune = self._training(), self.batch, self.tune
             elif which == "evaluation":
-                graph = programs.evaluation(self.model, self.loss, averages, self.labels, self.updating.precision)
+                graph = self.task.evaluation(averages, self.updating.precision)
             else:
-                graph = programs.prediction(self.model, averages, self.labels, self.updating.precision)
+                graph = self.task.prediction(averages, self.updating.precision)
             self._programs[key] = graph.compile(self.device, self.threads, size, None, tune, shown, self._precision)
         return self._programs[key]
 

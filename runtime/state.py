@@ -7,6 +7,7 @@ them fixes its order, and from then on it stays where it is in memory.
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -41,6 +42,10 @@ class State:
 
     def __repr__(self) -> str:
         return f"State({self.name!r}, shape={self.shape}, dtype={self.dtype}, order={self.order})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For `pickle` and `copy.deepcopy`: a state of its own with this value, in an order that is free again."""
+        return State, (self.name, self.get())
 
     @property
     def stamp(self) -> tuple[int, int]:

@@ -171,6 +171,11 @@ def location(node: Node) -> Location:
     return _LOCATIONS[node]
 
 
+def set_location(node: Node, where: Location) -> None:
+    """A node made again belongs where the first was written."""
+    _LOCATIONS[node] = where
+
+
 def inherit_location(new: Node, old: Node) -> None:
     """A node made by the compiler in place of `old` keeps the user's line (unless it has one of theirs)."""
     if new is not old and old in _LOCATIONS and not _LOCATIONS[new].scope:

@@ -169,6 +169,12 @@ class Tensor(Node):
             "or run it with kw.compile"
         )
 
+    def __reduce__(self) -> Any:
+        """For `pickle` and `copy.deepcopy`: the same expression over new variables of equal values."""
+        from .copies import as_rows, revived
+
+        return revived, (as_rows([self])[0],)
+
     def reshape(self, *shape: Any) -> Tensor:
         """The same elements in another shape, one size of which may be -1. Raises ShapeError where they do not fit."""
         from .ops.movement import reshape

@@ -19,6 +19,7 @@ import numpy as np
 from ... import runtime
 from ..errors import CompileError
 from ..graph.arguments import check_arrays
+from ..graph.copies import Row, as_rows, from_rows
 from ..graph.limits import Limits, limits, size_checks
 from ..graph.tensor import Tensor
 from ..loops.kernels import Buffer, Kernel
@@ -68,6 +69,8 @@ class Compiled:
     def __init__(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], updates: Mapping[Tensor, Tensor]):
         self.inputs, self.outputs, self.updates = tuple(inputs), tuple(outputs), dict(updates)
 
+    remake: Callable[..., Compiled] | None = None
+    """(inputs, outputs, updates) -> the program that the same compilation makes of them; where that is known."""
     kernels: Sequence[Any] = ()
     trace: Trace | None = None
     """What each pass did; None where none ran."""
@@ -97,8 +100,24 @@ class Compiled:
         """
         raise CompileError("save: programs of this device are not written to files; device 'cpu' writes them")
 
+    def __reduce__(self) -> Any:
+        """For `pickle` and `copy.deepcopy`: the same graph, over new variables of equal values, compiled again (which
+        the kernel cache makes short)."""
+        if self.remake is None:
+            raise TypeError("only programs that kw.compile made can be copied or pickled")
+        rows, places = as_rows([*self.inputs, *self.outputs, *self.updates, *self.updates.values()])
+        return _remade, (self.remake, rows, places, len(self.inputs), len(self.outputs))
+
     def _check(self, arrays: Sequence[Any]) -> list[np.ndarray]:
         return check_arrays(self.inputs, arrays)
+
+
+def _remade(remake: Callable[..., Compiled], rows: Sequence[Row], places: Sequence[int], ins: int, outs: int) -> Any:
+    """The program of these rows: inputs, outputs, variables, and as many new values."""
+    found = from_rows(rows, places)
+    inputs, outputs, rest = found[:ins], found[ins : ins + outs], found[ins + outs :]
+    half = len(rest) // 2
+    return remake(inputs, outputs, dict(zip(rest[:half], rest[half:], strict=True)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -47,7 +47,8 @@ def plot(history: Sequence[dict[str, Any]], path: str | Path) -> None:
     if not history:
         raise SettingError("plot: the history is empty; train for an epoch first")
     Figure = _matplotlib()
-    keys = [key for key in ("loss", "accuracy", "learning_rate") if key in history[0]]
+    others = ("epoch", "seconds", "images_per_second")
+    keys = [key for key in history[0] if key not in others and not key.startswith("validation_")]
     figure = Figure(figsize=(4.5 * len(keys), 3.5), layout="constrained")
     for axes, key in zip(figure.subplots(1, len(keys), squeeze=False)[0], keys):
         for name, label in ((key, "training"), (f"validation_{key}", "validation")):

@@ -63,7 +63,7 @@ class Augment(Layer):
             accompany(y, self._updates)
         return y
 
-    def __call__(self, x: Any, training: bool | None = None) -> Any:
+    def __call__(self, x: Any, training: bool | None = None) -> Any:  # type: ignore[override]
         """A tensor changed inside a program, or an array (n, channels, height, width) of float32 or float64 by a
         program of its own, compiled for the first array of that shape (any n).
 

@@ -165,7 +165,7 @@ def test_words_for_an_optimizer_and_a_loss():
     for word in ("cross_entropy", "sparse_categorical_crossentropy", "categorical_crossentropy"):
         assert trainer(loss=word).loss is kw.losses.cross_entropy
     several = trainer(loss="binary_crossentropy")
-    assert several.loss is kw.losses.binary_cross_entropy and several.labels.several
+    assert several.loss is kw.losses.binary_cross_entropy and several.task.labels.several
     t = trainer(optimizer="sgd", loss="mse", batch=3)
     history = t.fit(
         (np.random.default_rng(0).random((30, 1, 28, 28), "float32"), np.arange(30) % 10), 3, progress=False

@@ -159,6 +159,6 @@ def test_a_loss_that_is_not_finite_names_the_op_and_the_layer(device, problem, t
         trainer(device, model).fit(problem, epochs=1, checkpoint=tmp_path / "c.safetensors", progress=False)
 
 
-def test_a_model_is_asked_for():
-    with pytest.raises(TypeError, match=r"kw\.models\.Model"):
-        kw.Trainer(kw.nn.Dense(3))
+def test_a_model_or_a_layer_is_asked_for():
+    with pytest.raises(TypeError, match=r"a layer or a kw\.models\.Model is needed, not function"):
+        kw.Trainer(kw.relu)

@@ -131,10 +131,10 @@ def test_a_loader_gives_the_same_as_arrays(shown):
 
 def test_the_kind_of_labels_follows_the_loss_or_is_chosen():
     model = network()
-    assert kw.Trainer(model).labels is labels.SEVERAL
-    assert kw.Trainer(model, loss=losses.cross_entropy).labels is labels.ONE
-    assert kw.Trainer(model, loss=kw.losses.BinaryCrossEntropy(0.1)).labels is labels.SEVERAL
-    assert kw.Trainer(model, loss=lambda y, t: ((y - t) ** 2).mean(), several=True).labels is labels.SEVERAL
+    assert kw.Trainer(model).task.labels is labels.SEVERAL
+    assert kw.Trainer(model, loss=losses.cross_entropy).task.labels is labels.ONE
+    assert kw.Trainer(model, loss=kw.losses.BinaryCrossEntropy(0.1)).task.labels is labels.SEVERAL
+    assert kw.Trainer(model, loss=lambda y, t: ((y - t) ** 2).mean(), several=True).task.labels is labels.SEVERAL
 
 
 def test_labels_that_do_not_fit_are_named(shown):
