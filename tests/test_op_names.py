@@ -67,8 +67,11 @@ CHECKS = {
 }
 """What the runtime checks about a run, and what is known to hold without."""
 
-MADE = {"targets/cpu/winograd.py": {"contained", "contract", "input"}}
-"""A pass that replaces one contraction by others. `input` is one of its three matrices."""
+MADE = {
+    "targets/cpu/winograd.py": {"contained", "contract", "input"},
+    "lowering/sorted_sums.py": {"scatter_add", "segment_sum", "sum"},
+}
+"""Passes that replace one contraction, or one scatter-add, by others. `input` is one of Winograd's three matrices."""
 
 REDUCTIONS = {
     "lowering/merge.py": {"argmax"},

@@ -364,7 +364,7 @@ def rebuild(expr: Expr, args: tuple[Expr, ...], data: Any = None) -> Expr:
 
 
 def postorder(roots: Iterable[Expr]) -> list[Expr]:
-    """Every subexpression, arguments first (not those inside dynamic indices)."""
+    """Every subexpression, arguments first, and the values that indices take from data."""
     order: list[Expr] = []
     done: set[Expr] = set()
     stack: list[tuple[Expr, bool]] = [(r, False) for r in reversed(list(roots))]
@@ -379,8 +379,21 @@ def postorder(roots: Iterable[Expr]) -> list[Expr]:
         stack.append((expr, True))
         stack.extend((a, False) for a in reversed(expr.args) if a not in done)
         for index in indices(expr):
-            stack.extend((a.value, False) for a, _ in index.terms if isinstance(a, Dynamic) and a.value not in done)
+            stack.extend((value, False) for value in read_from_data(index) if value not in done)
     return order
+
+
+def read_from_data(index: Index) -> list[Expr]:
+    """The values that an index takes from data, those inside divisions and remainders too."""
+    found: list[Expr] = []
+    waiting = [index]
+    while waiting:
+        for atom, _ in waiting.pop().terms:
+            if isinstance(atom, Dynamic):
+                found.append(atom.value)
+            elif isinstance(atom, Div | Mod):
+                waiting.append(atom.index)
+    return found
 
 
 def indices(expr: Expr) -> tuple[Index, ...]:

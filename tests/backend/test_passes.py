@@ -12,6 +12,7 @@ X = np.linspace(-2, 2, 15, dtype="float32").reshape(3, 5)
 CPU = [
     "simplify",
     "fast_convolutions",
+    "sorted_sums",
     "part_joins",
     "recompute",
     "strided_gradients",

@@ -8,11 +8,13 @@ Costs are in cycles of one core. Leans on `schedule` for the choices.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from ...loops import expressions as loops
-from ...loops.expressions import Axis, Expr, Index
+from ...loops.expressions import Axis, Dynamic, Expr, Index
 from ...loops.kernels import Kernel, address
 from ...shapes import nominal
+from ..shared.summed_axes import cuts_loop
 from .schedule import BLOCK, CHUNK, LONGEST_CHUNK, Blocked, Chunked, Plain, Schedule
 from .tiling import FAR, NEAR, plan_tile, whole
 from .winograd_maps import plan_transform
@@ -93,9 +95,17 @@ def _lane(kernel: Kernel, order: tuple[Axis, ...]) -> Axis | None:
             for x in place.axes:
                 score[x] = score.get(x, 0) + (place.coefficient(x) == 1)
     along_red = max((score.get(x, 0) for x in red), default=0)
-    best = max(order, key=lambda x: score.get(x, 0))
+    uneven = _uneven(reductions)
+    best = max(order, key=lambda x: -1 if x in uneven else score.get(x, 0))
     dependent = any(best in e.axes for e in reductions)
     return best if dependent and score.get(best, 0) > along_red and nominal(best.extent) >= 8 else None
+
+
+def _uneven(reductions: Sequence[Expr]) -> set[Axis]:
+    """Axes along which loops end at places read from data: side by side, their elements would take all trips."""
+    ends = [c for e in reductions if e.args[0].kind == "guard" for c in e.args[0].data if cuts_loop(c, e.data[1])]
+    atoms = [atom for c in ends for atom, _ in c.index.terms]
+    return {x for atom in atoms if isinstance(atom, Dynamic) for x in atom.value.axes}
 
 
 def _plain_cost(kernel: Kernel, innermost: Axis | None, lane: Axis | None) -> float:

@@ -22,6 +22,7 @@ from ...lowering.joins import part_joins
 from ...lowering.merge import merged
 from ...lowering.normalize import normalize
 from ...lowering.recompute import recompute
+from ...lowering.sorted_sums import sorted_sums
 from ...passes import GraphPass, KernelPass, Trace, each
 from ...rewriting.rules import simplify
 from ...shapes import as_index
@@ -64,6 +65,7 @@ class Cpu(Target):
         return (
             GraphPass("simplify", simplify),
             GraphPass("fast_convolutions", fast_convolutions),
+            GraphPass("sorted_sums", sorted_sums),
             GraphPass("part_joins", part_joins, needed=True),
         )
 
