@@ -13,6 +13,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .runtime.locks import LLVM  # before any thread can fork: the lock then keeps forks out of imports
+
 PACKAGES = ("compiler", "models", "runtime")
 
 
@@ -41,8 +43,6 @@ def _public() -> dict[str, Any]:
 
     A fork waits until they are imported: a child would find modules that are half there.
     """
-    from .runtime.locks import LLVM
-
     with LLVM:
         public = import_module(".public", __name__)
     names = {name: value for name, value in vars(public).items() if name[0] != "_" and name != "annotations"}

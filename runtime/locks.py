@@ -6,6 +6,7 @@ the parent held would stay locked in it for ever.
 
 from __future__ import annotations
 
+import concurrent.futures.thread  # noqa: F401 - and logging: see below
 import functools
 import os
 import threading
@@ -56,4 +57,6 @@ def _open_again() -> None:
     LLVM.release()
 
 
+# Python runs what was registered when a fork began, and afterwards all that is registered then. So what `logging` and
+# `concurrent.futures` do at a fork is known before one waits here for an import of them: they are imported above.
 os.register_at_fork(before=LLVM.acquire, after_in_parent=LLVM.release, after_in_child=_open_again)
