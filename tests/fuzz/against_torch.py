@@ -61,8 +61,9 @@ def differences(seed: int, torch: Any, threads: int = 2) -> list[str]:
             bounds = [1e-12 * np.abs(np.where(np.isfinite(w), w, 0)) + 5e-324 for w in want]
         else:
             bounds = allowed(seed, torch, want, 1e-6 if t.kind == "graph32" else 1e-12)
-    if t.kind == "extreme":  # a gradient written in one formula can exist where PyTorch's chain is 0 * inf
-        want[t.results :] = [np.where(np.isnan(w), g, w) for g, w in zip(got[t.results :], want[t.results :])]
+    if t.kind == "extreme":  # a gradient can exist where a factor of PyTorch's is infinite
+        pairs = zip(got[t.results :], want[t.results :])
+        want[t.results :] = [np.where(np.isfinite(w), w, g) for g, w in pairs]
     out = []
     for i, (g, w, bound) in enumerate(zip(got, want, bounds, strict=True)):
         if g.shape != w.shape:

@@ -110,3 +110,12 @@ def test_values_of_clip(device):
     inside, crossed = kw.compile([x], [kw.clip(x, -1, 1), kw.clip(x, 1, -1)], device=device).run([values])
     np.testing.assert_array_equal(inside, np.array([-1.0, -1.0, 0.5, 1.0, 1.0, NAN, 1.0], "float32"))
     np.testing.assert_array_equal(crossed, np.array([-1.0] * 5 + [NAN, -1.0], "float32"))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "least", "want"), [("float32", 2.0**-149, 1.5 * 2.0**-74.5), ("float64", 2.0**-1074, 1.5 * 2.0**-537)]
+)
+def test_the_gradient_of_a_root_keeps_the_least_numbers(dtype, least, want):
+    x = kw.input("x", (1,), dtype)
+    (gradient,) = kw.compile([x], [kw.grad((x * kw.sqrt(x)).sum(), x)]).run([np.array([least], dtype)])
+    np.testing.assert_allclose(gradient, want, rtol=1e-6)  # half of `least`, before the division, would be 0
