@@ -1,5 +1,7 @@
 """Files from the network: by https from the first mirror that answers, checked by SHA-256, put in place as a whole.
 
+A connection that drops is taken up again where it broke off.
+
 Leans on the standard library, and on rich, imported when there is something to fetch, for the progress bar.
 """
 
@@ -9,6 +11,8 @@ import contextlib
 import hashlib
 import http.client
 import os
+import time
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,6 +25,10 @@ from .errors import DataError
 
 CHUNK = 1 << 16
 TIMEOUT = 20.0
+TRIES = 8
+"""How often a connection that dropped is opened again."""
+PAUSE = 0.5
+"""Seconds before the first of these; each further pause is twice as long as the one before."""
 LARGEST = 1 << 30
 """Bytes of a download; the largest file there is, EMNIST's archive, has half as many."""
 SCHEMES = ("https", "file")
@@ -80,24 +88,69 @@ def _check_scheme(url: str, allowed: tuple[str, ...]) -> None:
         raise ValueError(f"{url} is not reached by https, so what comes from it is not fetched")
 
 
-def _open(url: str) -> Any:
+def _open(url: str, headers: Mapping[str, str]) -> Any:
     _check_scheme(url, SCHEMES)
-    return urllib.request.build_opener(_Encrypted).open(url, timeout=TIMEOUT)
+    request = urllib.request.Request(url, headers=dict(headers))
+    return urllib.request.build_opener(_Encrypted).open(request, timeout=TIMEOUT)
 
 
 def _get(url: str, file: _Partial, advance: Advance) -> str:
-    """Write what `url` gives into `file`; its SHA-256. Raises ValueError for more than LARGEST."""
-    with _open(url) as response:
+    """Write what `url` gives into `file`; its SHA-256.
+
+    Once something has come, a connection that drops is opened again, TRIES times in all, and goes on where it broke
+    off. Raises ValueError for more than LARGEST, else what the last try met.
+    """
+    arrived, tries = _Arrived(file, advance), 0
+    while True:
+        try:
+            with _open(url, arrived.wanted()) as response:
+                arrived.go_on(response)
+            return arrived.digest.hexdigest()
+        except (OSError, http.client.HTTPException) as error:
+            refused = isinstance(error, urllib.error.HTTPError) and error.code < 500
+            if refused or arrived.done == 0 or tries == TRIES:
+                raise
+            time.sleep(PAUSE * 2**tries)
+            tries += 1
+
+
+class _Arrived:
+    """What of a file has come, over one connection or several."""
+
+    def __init__(self, file: _Partial, advance: Advance):
+        self.file, self.advance = file, advance
+        self.done, self.digest, self.version = 0, hashlib.sha256(), ""
+
+    def wanted(self) -> dict[str, str]:
+        """Headers that ask for the rest, of the same version of the file (RFC 9110, 13.1.5 and 14.2)."""
+        if not self.done:
+            return {}
+        condition = {"If-Range": self.version} if self.version else {}
+        return {"Range": f"bytes={self.done}-", **condition}
+
+    def go_on(self, response: Any) -> None:
+        """Take what the response has. Raises ConnectionError where it ends early, ValueError for too much."""
+        if self.done and not self._continues(response):
+            self.file.restart()
+            self.done, self.digest = 0, hashlib.sha256()
+        tag = response.headers.get("ETag") or ""
+        self.version = "" if tag.startswith("W/") else tag
         length = response.headers.get("Content-Length")
-        total, done, digest = int(length) if length else None, 0, hashlib.sha256()
+        total = self.done + int(length) if length else None
         while chunk := response.read(CHUNK):
-            if max(done + len(chunk), total or 0) > LARGEST:
+            if max(self.done + len(chunk), total or 0) > LARGEST:
                 raise ValueError(f"more than {LARGEST:,} bytes come, so it is not the published file")
-            file.write(chunk)
-            digest.update(chunk)
-            done += len(chunk)
-            advance(completed=done, total=total)
-    return digest.hexdigest()
+            self.file.write(chunk)
+            self.digest.update(chunk)
+            self.done += len(chunk)
+            self.advance(completed=self.done, total=total)
+        if total is not None and self.done < total:
+            raise ConnectionError(f"the connection ended after {self.done:,} of {total:,} bytes")
+
+    def _continues(self, response: Any) -> bool:
+        """Whether the response begins where the last one broke off; a server may give the whole file instead."""
+        place = response.headers.get("Content-Range") or ""
+        return response.status == 206 and place.startswith(f"bytes {self.done}-")
 
 
 class _Partial:
@@ -120,6 +173,13 @@ class _Partial:
                 sweep(self.path)
                 self._file = open(self.partial, "wb")  # noqa: SIM115 - closed by keep or at the end
             self._file.write(chunk)
+
+    def restart(self) -> None:
+        """Forget what was written."""
+        with self._storing():
+            if self._file is not None:
+                self._file.seek(0)
+                self._file.truncate()
 
     def keep(self) -> None:
         with self._storing():

@@ -25,6 +25,17 @@ LARGEST = 1 << 27
 """Pixels of a file that is decoded: more than any camera's, and half a gigabyte while it is decoded in colour."""
 FAULTS = (*archives.FAULTS, SyntaxError, LookupError, TypeError, AttributeError, ArithmeticError)
 """What Pillow raises for damaged files, depending on the format and on the place of the damage."""
+ORIENTATION = 0x0112
+TURNS = {
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
+"""EXIF's tag of the camera's orientation (CIPA DC-008, 4.6.4 A), and what turns an image upright, by its values."""
 MISSING = "reading JPEG and PNG files needs Pillow: pip install 'kernelwright[images]' (or pip install pillow)"
 
 
@@ -53,7 +64,8 @@ def decode_bytes(path: str | os.PathLike[str], shape: tuple[int, int, int], fit:
     """The image in a JPEG or PNG file as uint8 (channels, height, width); 3 channels are red, green, blue.
 
     fit: "crop" scales, with antialiasing, until the image covers the size, and cuts off what is over on both sides;
-    "stretch" scales each side by itself. Transparency is dropped. Raises DataError naming a file that is missing,
+    "stretch" scales each side by itself. An image that EXIF says was taken turned is turned upright first. Transparency
+    is dropped. Raises DataError naming a file that is missing,
     damaged, cut off or no image, and where Pillow is missing.
     """
     try:
@@ -68,7 +80,8 @@ def decode_bytes(path: str | os.PathLike[str], shape: tuple[int, int, int], fit:
         with file:
             if file.width * file.height > LARGEST:
                 raise ValueError(f"{file.width} x {file.height} pixels, at most {LARGEST:,} are read")
-            image = _in_mode(file, MODES[channels])
+            file.load()  # here, so that reading EXIF data meets no faults of the pixels
+            image = _upright(file, _in_mode(file, MODES[channels]))
             if image.size != (width, height):
                 bilinear = Image.Resampling.BILINEAR
                 size = (width, height)
@@ -89,6 +102,19 @@ def _in_mode(image: Any, mode: str) -> Any:
 
         image = Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
     return image if image.mode == mode else image.convert(mode)
+
+
+def _upright(file: Any, image: Any) -> Any:
+    """The image as it was seen, turned as the file's EXIF data says; damaged EXIF data says nothing."""
+    from PIL.Image import Transpose
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of damaged data
+            turn = TURNS.get(file.getexif().get(ORIENTATION))
+    except (*FAULTS, UserWarning):
+        turn = None
+    return image if turn is None else image.transpose(Transpose[turn])
 
 
 class ImageFiles:

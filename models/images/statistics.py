@@ -7,12 +7,17 @@ NumPy only; images are arrays (n, channels, height, width) or (n, height, width)
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ...compiler.errors import InputError
+
+FLAT = 1e-12
+"""The standard deviation up to which values count as all the same."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +102,7 @@ def contrast_histogram(images: Any, bins: int = 64, dark: float = 1e-3) -> Histo
         )
     logs = np.log(np.maximum(pixels, dark))
     logs -= logs.mean((1, 2), keepdims=True)
-    if not logs.std() > 1e-12:
+    if not logs.std() > FLAT:
         raise InputError("contrast_histogram: every image has one brightness only, so there is no contrast")
     return _histogram(logs / logs.std(), bins)
 
@@ -108,20 +113,11 @@ def filter_marginals(images: Any, scales: int = 3, bins: int = 101) -> list[Marg
 
     Raises InputError where the images are too small to be halved so often, or have no detail.
     """
-    low = _pixels("filter_marginals", images, 2**scales)
     found = []
-    for scale in range(1, scales + 1):
-        low = low[:, : low.shape[1] // 2 * 2, : low.shape[2] // 2 * 2]
-        a, b, c, d = low[:, ::2, ::2], low[:, ::2, 1::2], low[:, 1::2, ::2], low[:, 1::2, 1::2]
-        for name, response in (
-            ("vertical", (a - b + c - d) / 2),
-            ("horizontal", (a + b - c - d) / 2),
-            ("diagonal", (a - b - c + d) / 2),
-        ):
-            if not response.std() > 1e-12:
-                raise InputError(f"filter_marginals: the images have no {name} detail at scale {scale}")
-            found.append(Marginal(name, scale, _histogram(response / response.std(), bins), kurtosis(response)))
-        low = (a + b + c + d) / 4
+    for name, scale, response in _responses("filter_marginals", images, scales):
+        if not response.std() > FLAT:
+            raise InputError(f"filter_marginals: the images have no {name} detail at scale {scale}")
+        found.append(_marginal(name, scale, response, bins))
     return found
 
 
@@ -134,26 +130,79 @@ def kurtosis(values: Any) -> float:
 def plot(images: Any, path: Any = None) -> Any:
     """Spectrum, contrasts and marginals in one figure, written to `path` where given. Returns matplotlib's figure.
 
-    Needs the extra `plot` (matplotlib); raises ImportError saying so where it is missing.
+    What these images do not have is left out, and its panel says why: contrasts where pixels are negative, edges of a
+    direction in which nothing changes. Needs the extra `plot` (matplotlib); raises ImportError saying so where it is
+    missing, InputError for anything but finite images.
     """
     try:
         from matplotlib.figure import Figure
     except ImportError:
         raise ImportError("plots need matplotlib: pip install 'kernelwright[plot]'") from None
-    spectrum, contrast, marginals = power_spectrum(images), contrast_histogram(images), filter_marginals(images, 1)
+    pixels = _pixels("plot", images, 1)
     figure = Figure(figsize=(13, 4), layout="constrained")
-    left, middle, right = figure.subplots(1, 3)
-    left.loglog(spectrum.frequencies, spectrum.power)
-    left.set(title=f"power, exponent {spectrum.exponent():.2f}", xlabel="cycles per pixel")
-    middle.stairs(contrast.density, contrast.edges)
-    middle.set(title="log contrast", xlabel="standard deviations")
-    for m in marginals:
-        right.stairs(m.histogram.density, m.histogram.edges, label=f"{m.orientation}, kurtosis {m.kurtosis:.1f}")
-    right.set(title="Haar's wavelets", xlabel="standard deviations", yscale="log")
-    right.legend()
+    for axes, (title, draw) in zip(figure.subplots(1, len(PANELS)), PANELS.items(), strict=True):
+        axes.set(title=title)
+        try:
+            draw(axes, pixels)
+        except InputError as error:
+            reason = "\n".join(textwrap.wrap(str(error), 40))
+            axes.text(0.5, 0.5, reason, transform=axes.transAxes, ha="center", va="center")
+            axes.set_axis_off()
     if path is not None:
         figure.savefig(path)
     return figure
+
+
+def _draw_spectrum(axes: Any, pixels: np.ndarray) -> None:
+    spectrum = power_spectrum(pixels)
+    exponent = spectrum.exponent()
+    axes.loglog(spectrum.frequencies, spectrum.power)
+    axes.set(title=f"power, exponent {exponent:.2f}", xlabel="cycles per pixel")
+
+
+def _draw_contrast(axes: Any, pixels: np.ndarray) -> None:
+    contrast = contrast_histogram(pixels)
+    axes.stairs(contrast.density, contrast.edges)
+    axes.set(xlabel="standard deviations")
+
+
+def _draw_marginals(axes: Any, pixels: np.ndarray) -> None:
+    responses = list(_responses("filter_marginals", pixels, 1))
+    if not any(response.std() > FLAT for _, _, response in responses):
+        raise InputError("filter_marginals: the images have no detail at scale 1")
+    for name, scale, response in responses:
+        if response.std() > FLAT:
+            m = _marginal(name, scale, response, 101)
+            axes.stairs(m.histogram.density, m.histogram.edges, label=f"{name}, kurtosis {m.kurtosis:.1f}")
+        else:
+            axes.plot([], [], " ", label=f"{name}: no detail")
+    axes.set(xlabel="standard deviations", yscale="log")
+    axes.legend()
+
+
+PANELS: dict[str, Callable[[Any, np.ndarray], None]] = {
+    "power": _draw_spectrum,
+    "log contrast": _draw_contrast,
+    "Haar's wavelets": _draw_marginals,
+}
+"""What `plot` draws, by title: functions of matplotlib's axes and pixels that raise InputError where there is nothing
+to draw."""
+
+
+def _responses(op: str, images: Any, scales: int) -> Iterator[tuple[str, int, np.ndarray]]:
+    """(orientation, scale, responses) of Haar's wavelets."""
+    low = _pixels(op, images, 2**scales)
+    for scale in range(1, scales + 1):
+        low = low[:, : low.shape[1] // 2 * 2, : low.shape[2] // 2 * 2]
+        a, b, c, d = low[:, ::2, ::2], low[:, ::2, 1::2], low[:, 1::2, ::2], low[:, 1::2, 1::2]
+        yield "vertical", scale, (a - b + c - d) / 2
+        yield "horizontal", scale, (a + b - c - d) / 2
+        yield "diagonal", scale, (a - b - c + d) / 2
+        low = (a + b + c + d) / 4
+
+
+def _marginal(name: str, scale: int, response: np.ndarray, bins: int) -> Marginal:
+    return Marginal(name, scale, _histogram(response / response.std(), bins), kurtosis(response))
 
 
 def _histogram(values: np.ndarray, bins: int) -> Histogram:

@@ -72,6 +72,43 @@ def test_scaling_is_bilinear_with_antialiasing(tmp_path: Path, size: tuple[int, 
     assert np.abs(found - other).max() < 1.5 / 255  # Pillow rounds to 8 bits after each direction
 
 
+UPRIGHT = {
+    1: [[1, 2, 3], [4, 5, 6]],
+    2: [[3, 2, 1], [6, 5, 4]],
+    3: [[6, 5, 4], [3, 2, 1]],
+    4: [[4, 5, 6], [1, 2, 3]],
+    5: [[1, 4], [2, 5], [3, 6]],
+    6: [[4, 1], [5, 2], [6, 3]],
+    7: [[6, 3], [5, 2], [4, 1]],
+    8: [[3, 6], [2, 5], [1, 4]],
+    9: [[1, 2, 3], [4, 5, 6]],
+}
+"""EXIF's orientations 1 to 8 say where the first row and column of what is stored lie in the scene: 6 means that row 0
+is its right side and column 0 its top. By hand, for rows 1 2 3 and 4 5 6; 9 means nothing."""
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+@pytest.mark.parametrize("ending", ["png", "jpg"])
+def test_an_image_taken_turned_is_read_upright(tmp_path: Path, ending: str, orientation: int) -> None:
+    stored = np.kron(np.array([[1, 2, 3], [4, 5, 6]], np.uint8) * 40, np.ones((8, 8), np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / f"a.{ending}"
+    Image.fromarray(stored).save(path, exif=exif, **({"quality": 100} if ending == "jpg" else {}))
+    wanted = np.array(UPRIGHT[orientation])
+    found = decode(path, (1, 8 * wanted.shape[0], 8 * wanted.shape[1]))[0, 4::8, 4::8] * 255
+    assert np.array_equal(np.rint(found / 40), wanted)
+
+
+def test_damaged_exif_data_does_not_cost_the_image(tmp_path: Path) -> None:
+    pixels = noise(0, 6, 9)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for content in (exif.tobytes()[:12], b"Exif\0\0II*\0\xff\xff\xff\x7f", b"Exif\0\0??"):
+        Image.fromarray(pixels).save(tmp_path / "a.png", exif=content)
+        assert np.array_equal(decode(tmp_path / "a.png", (3, 6, 9)), planes(pixels))
+
+
 @pytest.mark.parametrize("ending", ["png", "jpg"])
 def test_every_cut_off_file_is_named(tmp_path: Path, ending: str) -> None:
     path = save(tmp_path / f"a.{ending}", noise(1, 16, 16))

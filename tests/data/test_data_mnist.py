@@ -93,7 +93,7 @@ def test_second_mirror_serves_where_the_first_is_wrong(mirrored: IdxSet, tmp_pat
 
 
 def test_offline_names_mirrors_and_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def offline(url: str) -> None:
+    def offline(url: str, headers: object) -> None:
         raise download.urllib.request.URLError("no route to host")
 
     monkeypatch.setattr(download, "_open", offline)

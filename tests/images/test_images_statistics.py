@@ -107,3 +107,24 @@ def test_a_plot_is_written_or_the_extra_named(tmp_path, monkeypatch):
     pytest.importorskip("matplotlib")
     S.plot(images, tmp_path / "statistics.png")
     assert (tmp_path / "statistics.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_plot_leaves_out_what_images_lack():
+    """Stripes: brightness differs from column to column only, so there are vertical edges and no others."""
+    pytest.importorskip("matplotlib")
+    stripes = np.broadcast_to(RNG.random((5, 1, 32)), (5, 32, 32))
+    power, contrast, edges = S.plot(stripes).axes
+    assert power.lines and contrast.patches
+    assert [t.get_text().split(",")[0].split(":")[0] for t in edges.get_legend().get_texts()] == [
+        "vertical",
+        "horizontal",
+        "diagonal",
+    ]
+    assert len(edges.patches) == 1 and edges.get_legend().get_texts()[1].get_text() == "horizontal: no detail"
+    power, contrast, edges = S.plot(stripes - 1.0).axes
+    assert power.lines and edges.patches and not contrast.patches
+    assert "at least 0" in contrast.texts[0].get_text().replace("\n", " ")
+    said = [axes.texts[0].get_text().replace("\n", " ") for axes in S.plot(np.ones((1, 8, 8))).axes]
+    assert "two are needed" in said[0] and "one brightness" in said[1] and "no detail" in said[2]
+    with pytest.raises(kw.InputError, match="image 0 holds nan"):
+        S.plot(np.full((1, 8, 8), np.nan))
