@@ -11,11 +11,8 @@ from kernelwright.compiler.targets.cpu.llvm import frontend, mathlib
 
 UNLIKE = {"math", "address"}
 """What only kernels written by hand may name."""
-FLOATS = sorted(
-    name
-    for name, row in FUNCTIONS.items()
-    if not isinstance(row.cpu, Text) and name not in ("where", "bits_to_uniform", "round_bfloat16")
-)
+NO_FLOATS = ("where", "bits_to_uniform", "round_bfloat16", "left_shift", "right_shift")
+FLOATS = sorted(name for name, row in FUNCTIONS.items() if not isinstance(row.cpu, Text) and name not in NO_FLOATS)
 
 CONTROL = """
 def control(table, thread, threads):
@@ -112,6 +109,24 @@ def test_integers_of_functions_stay_integers(kernel):
     assert read[1].tolist()[:4] == [2, -7, 7, -1]
 
 
+@pytest.mark.parametrize("dtype", ["int8", "uint16", "int64", "uint64"])
+@pytest.mark.parametrize("name", ["floor_divide", "remainder", "left_shift", "right_shift"])
+def test_whole_numbers_are_numpys(kernel, name, dtype):
+    source = (
+        f"def of_whole(table, thread, threads):\n    n = size_at(table, 0)\n    x = {dtype}_at(table, 1)\n"
+        f"    y = {dtype}_at(table, 2)\n    out = {dtype}_at(table, 3)\n"
+        f"    for i in range(n):\n        out[i] = {dtype}({name}(x[i], y[i]))\n"
+    )
+    limits = np.iinfo(dtype)
+    near = [limits.min, 0, 1, 3, 7, 8, 63, 64, limits.max, *([-1, -2] if limits.min else [])]
+    x, y = (v.ravel() for v in np.meshgrid(np.array(near, dtype), np.array(near, dtype)))
+    read, run = both(kernel, source, "of_whole", [len(x), x, y, np.zeros(len(x), dtype)])
+    with np.errstate(all="ignore"):
+        want = getattr(np, name)(x, y)
+    np.testing.assert_array_equal(read[3], want)
+    np.testing.assert_array_equal(run[3], want)
+
+
 def test_accesses_are_checked():
     source = (
         "def f(table, thread, threads):\n    x = float32_at(table, 0)\n    acc = float32_scratch(4)\n"
@@ -126,7 +141,7 @@ def test_accesses_are_checked():
 
 
 def test_scalar_functions_of_the_table_are_all_tried():
-    assert set(FLOATS) | {"where", "bits_to_uniform", "round_bfloat16"} == set(mathlib.NAMES) - {
+    assert set(FLOATS) | set(NO_FLOATS) == set(mathlib.NAMES) - {
         "fma",
         "trunc",
         "philox",

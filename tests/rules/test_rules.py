@@ -155,8 +155,12 @@ for _name, _attrs in {
 }.items():
     EXAMPLES[f"{_name} of arrays"] = apply(_name, (_A,), **_attrs)
 _D = kw.input("d", (3, 4), "bool")
+WHOLE = {op.name for op in OPS.values() if op.pointwise and op.samples and set(op.samples[0].dtypes or ()) == {"int32"}}
+"""Elementwise ops of integers alone."""
 for _op in OPS.values():
     _x, _y, _number = (C, _D, True) if _op.logical else (POSITIVE, X + 3, 0.7)
+    if _op.name in WHOLE:
+        _x, _y, _number = (_x * 9).astype("int32"), (_y * 9).astype("int32"), 2
     if _op.pointwise and len(_op.samples[0].shapes) == 1:
         _attrs = {"dtype": "float32"} if _op.name == "cast" else {}
         EXAMPLES[f"{_op.name} of reshape"] = apply(_op.name, (_x.reshape(12),), **_attrs)
@@ -189,7 +193,7 @@ def constants(name):
         x = number(0.25 + i) if what == "numbers" else kw.as_tensor(np.linspace(0.2, 0.9, 12).reshape(3, 4) + i)
         x = number(bool(i % 2), dtype="bool") if boolean and what == "numbers" else x
         x = kw.as_tensor(np.arange(12).reshape(3, 4) % (i + 2) == 0) if boolean and what == "arrays" else x
-        operands.append(x)
+        operands.append((x * 9).astype("int32") if op in WHOLE else x)
     attrs = {"cast": {"dtype": "float32"}, "check_range": {"limit": 3, "what": "label"}}.get(op, {})
     return apply(op, operands, **attrs)
 
