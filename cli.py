@@ -75,6 +75,16 @@ def train(
     accumulate: Annotated[int, typer.Option(min=1, help="Batches whose gradients make one update.")] = 1,
     precision: Annotated[str, typer.Option(help="Of convolutions and products: float32 or bfloat16.")] = "float32",
     tune: Annotated[bool, typer.Option("--tune", help="First choose tiles by timing them; remembered.")] = False,
+    validation: Annotated[
+        float | None,
+        typer.Option(help="Part of the training data held out to watch the run (default: 0.1); 0 trains on all."),
+    ] = None,
+    patience: Annotated[
+        int | None, typer.Option(min=1, help="Stop once the validation loss has not fallen for so many epochs.")
+    ] = None,
+    best: Annotated[
+        Path | None, typer.Option(help="A file for the epoch of best validation accuracy, which is then tested.")
+    ] = None,
     log: Annotated[Path | None, typer.Option(help="A .csv or .jsonl file, one line per epoch.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Learning curves: .png, .svg or .pdf.")] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="Saved after each epoch, on Ctrl-C and on SIGTERM.")] = None,
@@ -92,39 +102,58 @@ def train(
     from .models.trainer import Trainer
 
     started = time.perf_counter()
-    cli_training.try_outputs(("the outcome", json_file), ("the checkpoint", checkpoint), ("the learning curves", plot))
-    model = _network(network, seed or 0)
-    examples = load(data, folder, model.input_shape)
-    model = cli_training.model_for(network, model, examples, seed or 0)
+    outputs = (("the outcome", json_file), ("the checkpoint", checkpoint), ("the learning curves", plot))
+    cli_training.try_outputs(*outputs, ("the best epoch", best))
+    begun = cli_training.begun(resume)
+    seeded = begun.get("seed", 0) if seed is None else seed
+    model = _network(network, seeded)
+    try:
+        held = cli_training.validated(validation, begun, resume)
+        if not held and (patience is not None or best is not None):
+            raise ValueError("--patience and --best watch validation examples: leave out --validation 0")
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    examples = cli_training.divided(load(data, folder, model.input_shape), held, seeded)
+    model = cli_training.model_for(network, model, examples, seeded)
     try:
         cli_training.with_rate(model, learning_rate)
         loss = CrossEntropy(label_smoothing) if label_smoothing else None
         limits = (clip_norm, None)
         narrow = None if precision == "float32" else precision
         options: dict[str, Any] = {"ema": ema, "accumulate": accumulate, "precision": narrow, "tune": tune}
-        trainer = Trainer(model, None, loss, device, threads, seed or 0, batch, None, *limits, **options)
+        trainer = Trainer(model, None, loss, device, threads, seeded, batch, None, *limits, **options)
         watchers: list[Any] = [callbacks.log(log)] if log is not None else []
         watchers += [callbacks.Plot(plot)] if plot is not None else []
+        watchers += [callbacks.EarlyStopping(patience=patience)] if patience is not None else []
     except (ValueError, ImportError) as error:
         raise typer.BadParameter(str(error)) from None
     if resume is not None:
         given = {"learning_rate": learning_rate, "batch": batch, "seed": seed}
         cli_training.resume(trainer, resume, examples, given)
-    try:
-        history = trainer.fit(examples, epochs, checkpoint=checkpoint, callbacks=watchers, progress=not quiet)
+    trainer.notes = {"validation": held}
+    if not held and not quiet:
+        print("no examples are held out for validation: nothing watches this run")
+    try:  # the test set is not within reach of what watches
+        history = trainer.fit(
+            examples.train, epochs, examples.validation, checkpoint, watchers, progress=not quiet, best=best
+        )
     except KeyboardInterrupt as stop:
         source = ["--data", data, *([] if folder is None else ["--folder", str(folder)])]
         raise typer.Exit(cli_training.stopped(stop, trainer, network, checkpoint, source)) from None
-    accuracy = trainer.evaluate(examples.test)["accuracy"]
+    epochs_done = trainer.epoch
+    accuracy, which = cli_training.tested(trainer, examples.test, best)
     seconds = time.perf_counter() - started
-    print(f"{network} on {data}: test accuracy {accuracy:.2%} after {trainer.epoch} epochs, {seconds:.1f} s in all")
+    error_rate = f"test accuracy {accuracy:.2%} (errors {1 - accuracy:.2%})"
+    print(f"{network} on {data}: {error_rate} {which}, {seconds:.1f} s in all")
     _write(
         json_file,
         {
             "network": network,
             "data": data,
             "test_accuracy": accuracy,
-            "epochs": trainer.epoch,
+            "tested_epoch": trainer.epoch,
+            "epochs": epochs_done,
+            "validation": held,
             "seconds": seconds,
             "seed": trainer.seed,
             "history": history,

@@ -1,8 +1,8 @@
 """Mixed precision: contractions in a narrow float type, everything else, and the weights, in the model's own.
 
 Micikevicius et al. 2018, "Mixed precision training": parameters stay in float32 (the master weights) and are cast where
-a convolution or a matrix product reads them; normalisation, losses and updates stay in float32; with float16, whose
-small gradients vanish, the loss is multiplied by a factor and the gradients divided by it. Leans on the graph.
+a convolution or a matrix product reads them; normalisation, losses and updates stay in float32; where small gradients
+would vanish, the loss is multiplied by a factor and the gradients divided by it. Leans on the graph.
 """
 
 from __future__ import annotations
@@ -13,34 +13,25 @@ from typing import Any
 import numpy as np
 
 from ..compiler import dtypes
-from ..compiler.errors import DTypeError
 from ..compiler.graph.node import toposort
 from ..compiler.graph.ops.elementwise import equal, maximum, where
 from ..compiler.graph.ops.reduce import min_
 from ..compiler.graph.tensor import Tensor, cast
 from ..compiler.graph.variable import variable
 from ..compiler.rewriting.rewrite import rebuild
-from .checks import POSITIVE, SettingError, number
+from .checks import SettingError
 from .optimizers import Updates
 
-NARROW = ("bfloat16", "float16")
+NARROW = ("bfloat16",)
 TENSOR_CORES = ("tf32", "bfloat16")
-SCALE = 2.0**15
-"""The first factor of the loss with float16; PyTorch's scaler starts at twice this."""
 GROWTH_STEPS = 2000
 LARGEST = float(np.finfo(np.float32).max)
 
 
 def check(precision: Any) -> None:
-    """Raises ValueError for a precision that is none, or that the compiler has no numbers of."""
-    if precision in (None, dtypes.FLOAT32):
-        return
-    if precision not in NARROW:
+    """Raises ValueError for a precision that contractions cannot have."""
+    if precision not in (None, dtypes.FLOAT32, *NARROW):
         raise SettingError(f"precision: {', '.join(NARROW)} or None for float32 throughout, not {precision!r}")
-    try:
-        dtypes.check(precision)
-    except DTypeError:
-        raise SettingError(f"precision: the compiler has no {precision} yet; None computes in float32") from None
 
 
 def of_device(device: str, precision: Any) -> tuple[Any, str]:
@@ -54,13 +45,6 @@ def of_device(device: str, precision: Any) -> tuple[Any, str]:
     if precision == "tf32":
         raise SettingError(f"precision: tf32 is of the tensor cores of 'cuda'; {device!r} has {', '.join(NARROW)}")
     return precision, dtypes.FLOAT32
-
-
-def scale_for(precision: str | None, given: float | None) -> float | None:
-    """The loss's first factor: what is given, else what float16 needs. Raises ValueError where it is not above 0."""
-    if given is not None:
-        number("loss_scale: the loss's first factor, as 32768,", given, POSITIVE)
-    return SCALE if given is None and precision == "float16" else given
 
 
 def lowered(outputs: Sequence[Tensor], precision: str | None, before: Sequence[Tensor] = ()) -> list[Tensor]:

@@ -37,6 +37,7 @@ def metadata(trainer: Trainer) -> dict[str, Any]:
         "data": trainer._data,
         "running": asdict(trainer._running),
         "history": trainer.history,
+        "notes": trainer.notes,
         "callbacks": {**trainer._resumed, **trainer._watchers.states()},
     }
 
@@ -57,7 +58,7 @@ def restore(trainer: Trainer, arrays: Mapping[str, Any], said: Mapping[str, Any]
     trainer.epoch, trainer.position = said["epoch"], said["position"]
     trainer.history, trainer._running = list(said["history"]), Running(**said["running"])
     trainer._resumed = dict(said.get("callbacks", {}))
-    trainer._data = said.get("data", {})
+    trainer._data, trainer.notes = said.get("data", {}), dict(said.get("notes", {}))
 
 
 def check_data(trainer: Trainer, data: Any, path: Any) -> None:

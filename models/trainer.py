@@ -55,12 +55,12 @@ class Trainer:
     augment: a `kw.images.Augment` that images go through in training only; it keeps their shape.
     clip_norm, clip_value: limits of the gradients' global norm and of their elements. ema: the decay of a moving
     average of the parameters, which then serves evaluation and prediction. accumulate: batches whose gradients make
-    one update, as one batch of that many times the size would. precision: "bfloat16" or "float16" for convolutions and
-    matrix products, over float32 weights; on a GPU, "tf32" or "bfloat16" of its tensor cores. loss_scale: the first
-    factor of the loss, by default 32768 with float16. tune: measure the step's tiles first (`kw.compile`).
+    one update, as one batch of that many times the size would. precision: "bfloat16" for convolutions and matrix
+    products, over float32 weights; on a GPU, "tf32" or "bfloat16" of its tensor cores. loss_scale: the first factor of
+    the loss. tune: measure the step's tiles first (`kw.compile`).
 
     `history` has one dict per finished epoch; `epoch` counts finished epochs, `position` the batches into the next.
-    `stopped` says why the last fit ended before its time.
+    `stopped` says why the last fit ended before its time. `notes`, plain data of the user's, are kept in checkpoints.
     """
 
     @explained(choices.TRAINER)
@@ -103,6 +103,7 @@ class Trainer:
         self.epoch = self.position = 0
         self.plan = Plan()
         self.stopped: str | None = None
+        self.notes: dict[str, Any] = {}
         self._running = Running()
         self._data: dict[str, Any] = {}
         self._pace = batches.Pace()

@@ -13,10 +13,10 @@ import numpy as np
 from ..compiler.graph.ops.elementwise import where
 from ..compiler.graph.tensor import Tensor
 from ..compiler.graph.variable import get_value, variable
-from .checks import INSIDE, SettingError, number, whole
+from .checks import INSIDE, POSITIVE, SettingError, number, whole
 from .clipping import check_limit, clip_by_global_norm, clip_by_value
 from .optimizers import Optimizer, Updates
-from .precision import check, scale_for
+from .precision import check
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,8 @@ class Updating:
             number("ema: the decay of the average, as 0.999,", self.ema, INSIDE)
         whole("accumulate: micro-batches per update", self.accumulate)
         check(self.precision)
-        object.__setattr__(self, "loss_scale", scale_for(self.precision, self.loss_scale))
+        if self.loss_scale is not None:
+            number("loss_scale: the loss's first factor, as 32768,", self.loss_scale, POSITIVE)
         if self.loss_scale is not None and self.accumulate > 1:
             raise SettingError("loss_scale: a scaled loss and accumulated gradients do not go together; choose one")
 

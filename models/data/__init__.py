@@ -15,6 +15,7 @@ from .coco import instances as coco_instances
 from .dataset import Dataset, Split
 from .digits import digits
 from .errors import DataError
+from .holdout import hold_out
 from .idx_sets import emnist, fashion_mnist, mnist, usps
 from .image_folder import SHAPE, image_folder
 from .images import ImageDataset, ImageFiles
@@ -73,6 +74,7 @@ __all__ = [
     "digits",
     "emnist",
     "fashion_mnist",
+    "hold_out",
     "image_folder",
     "load",
     "mnist",

@@ -1,4 +1,4 @@
-"""A data set in memory: images and labels for training and for testing, checked when it is made."""
+"""A data set in memory: images and labels for training, validation and testing, checked when it is made."""
 
 from __future__ import annotations
 
@@ -31,6 +31,10 @@ class Split:
         cut = len(self) - count
         return Split(self.images[:cut], self.labels[:cut]), Split(self.images[cut:], self.labels[cut:])
 
+    def take(self, positions: np.ndarray) -> Split:
+        """The examples at these positions, in this order, as copies."""
+        return Split(self.images[positions], self.labels[positions])
+
     def _check_count(self, count: int) -> None:
         if not isinstance(count, Integral) or not 0 <= count <= len(self):
             raise DataError(f"cannot take {count} examples of {len(self)}")
@@ -38,32 +42,42 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """`train` and `test` over the same classes. Raises DataError naming the data set, the part and the position."""
+    """`train` and `test` over the same classes, and `validation` where a part was held out (`kw.data.hold_out`).
+
+    Raises DataError naming the data set, the part and the position.
+    """
 
     name: str
     train: Split
     test: Split
     classes: tuple[str, ...]
+    validation: Split | None = None
 
     def __post_init__(self) -> None:
-        for part, split in (("train", self.train), ("test", self.test)):
+        for part, split in self._parts().items():
             where = f"{self.name}, {part}"
             _check_arrays(where, split)
             _check_labels(where, split.labels, len(self.classes))
             _check_finite(where, split.images)
-        if self.train.images.shape[1:] != self.test.images.shape[1:]:
-            raise DataError(
-                f"{self.name}: train has images of shape {self.train.images.shape[1:]}, "
-                f"test of {self.test.images.shape[1:]}"
-            )
+        for part, split in self._parts().items():
+            if split.images.shape[1:] != self.train.images.shape[1:]:
+                raise DataError(
+                    f"{self.name}: train has images of shape {self.train.images.shape[1:]}, "
+                    f"{part} of {split.images.shape[1:]}"
+                )
 
     @property
     def input_shape(self) -> tuple[int, ...]:
         """(channels, height, width)"""
         return tuple(self.train.images.shape[1:])
 
+    def _parts(self) -> dict[str, Split]:
+        held = {} if self.validation is None else {"validation": self.validation}
+        return {"train": self.train, **held, "test": self.test}
+
     def __repr__(self) -> str:
-        return f"<Dataset {self.name}: {len(self.train)} + {len(self.test)} images {self.input_shape}>"
+        sizes = " + ".join(str(len(split)) for split in self._parts().values())
+        return f"<Dataset {self.name}: {sizes} images {self.input_shape}>"
 
 
 def as_images(pixels: np.ndarray) -> np.ndarray:

@@ -157,27 +157,42 @@ class ImageFiles:
 
     def subset(self, count: int) -> ImageFiles:
         """The first `count` examples. Raises DataError where there are fewer."""
-        return self._cut(0, count, count)
+        self._check_count(count)
+        return self.take(np.arange(count))
 
     def split(self, count: int) -> tuple[ImageFiles, ImageFiles]:
         """(all but the last `count` examples, the last `count`). Raises DataError where there are fewer."""
-        return self._cut(0, len(self) - count, count), self._cut(len(self) - count, len(self), count)
+        self._check_count(count)
+        cut = len(self) - count
+        return self.take(np.arange(cut)), self.take(np.arange(cut, len(self)))
 
-    def _cut(self, start: int, stop: int, count: int) -> ImageFiles:
+    def take(self, positions: np.ndarray) -> ImageFiles:
+        """The examples at these positions, in this order."""
+        return ImageFiles([self.paths[i] for i in positions], self.labels[positions], self.shape, self.fit)
+
+    def _check_count(self, count: int) -> None:
         if not 0 <= count <= len(self):
             raise DataError(f"cannot take {count} examples of {len(self)}")
-        return ImageFiles(self.paths[start:stop], self.labels[start:stop], self.shape, self.fit)
 
     def __repr__(self) -> str:
         return f"<ImageFiles: {len(self)} files as {self.shape}>"
 
 
 class ImageDataset:
-    """`train` and `test`, image files over the same classes. Raises DataError for a part without examples."""
+    """`train` and `test`, image files over the same classes, and `validation` where a part was held out
+    (`kw.data.hold_out`). Raises DataError for a part without examples."""
 
-    def __init__(self, name: str, train: ImageFiles, test: ImageFiles, classes: Sequence[str]):
+    def __init__(
+        self,
+        name: str,
+        train: ImageFiles,
+        test: ImageFiles,
+        classes: Sequence[str],
+        validation: ImageFiles | None = None,
+    ):
         self.name, self.train, self.test, self.classes = name, train, test, tuple(classes)
-        for part, files in (("train", train), ("test", test)):
+        self.validation = validation
+        for part, files in self._parts().items():
             if not len(files):
                 raise DataError(f"{name}, {part}: there are no images")
 
@@ -186,5 +201,10 @@ class ImageDataset:
         """(channels, height, width)"""
         return self.train.shape
 
+    def _parts(self) -> dict[str, ImageFiles]:
+        held = {} if self.validation is None else {"validation": self.validation}
+        return {"train": self.train, **held, "test": self.test}
+
     def __repr__(self) -> str:
-        return f"<ImageDataset {self.name}: {len(self.train)} + {len(self.test)} files as {self.input_shape}>"
+        sizes = " + ".join(str(len(files)) for files in self._parts().values())
+        return f"<ImageDataset {self.name}: {sizes} files as {self.input_shape}>"
