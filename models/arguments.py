@@ -6,14 +6,13 @@ advice); an argument that could be read in two ways is keyword-only in the signa
 
 from __future__ import annotations
 
-import difflib
 import functools
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from ..runtime.errors import KernelwrightError
-from .checks import SettingError
+from .checks import SettingError, nearest
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -74,5 +73,4 @@ def _reason(
 def _instead(name: str, names: list[str], advice: Mapping[str, str]) -> str:
     if name in advice:
         return advice[name]
-    close = difflib.get_close_matches(name, names, 1)
-    return f"did you mean {close[0]!r}?" if close else f"there are {', '.join(names)}"
+    return nearest(name, names)

@@ -6,6 +6,7 @@ be. Leans on the package's base error alone.
 
 from __future__ import annotations
 
+import difflib
 import math
 import os
 from collections.abc import Iterable, Sequence
@@ -115,6 +116,12 @@ def function(what: str, value: Any) -> Any:
     if callable(value) and not isinstance(value, type):
         return value
     raise SettingError(f"{what} is a function, not {_shown(value)}")
+
+
+def nearest(word: str, options: Sequence[str]) -> str:
+    """What was perhaps meant by `word`, or all that there is, for the end of an error."""
+    close = difflib.get_close_matches(word, options, 1)
+    return f"did you mean {close[0]!r}?" if close else f"there are {', '.join(options)}"
 
 
 def _shown(value: Any) -> str:

@@ -6,4 +6,20 @@ from . import colour, filters, geometry, statistics
 from .augment import Augment
 from .colour import ColourPCA, colour_pca
 from .geometry import Affine, warp
-from .steps import Brightness, Contrast, Crop, Cutout, Flip, Hue, Lighting, Rotate, Saturation, Scale, Shear, Translate
+from .named import augmentation
+from .steps import (
+    Brightness,
+    Contrast,
+    Crop,
+    Cutout,
+    Dilate,
+    Erode,
+    Flip,
+    Hue,
+    Lighting,
+    Rotate,
+    Saturation,
+    Scale,
+    Shear,
+    Translate,
+)

@@ -1,4 +1,4 @@
-"""The classical filters of image editors, as fixed convolutions: each channel with the same small matrix.
+"""The classical filters of image editors: each channel convolved with the same small matrix, dilated or eroded.
 
 Images are (batch, channels, height, width) floats. A matrix is laid over each pixel as it is written, without being
 turned (cross-correlation, as everywhere here). What lies beyond the edge is chosen by `edge`, with NumPy's names for
@@ -19,8 +19,9 @@ from ...compiler.graph.ops.contract import conv
 from ...compiler.graph.ops.elementwise import sqrt
 from ...compiler.graph.ops.indexing import gather
 from ...compiler.graph.ops.slicing import pad
+from ...compiler.graph.ops.window import max_pool
 from ...compiler.graph.tensor import Tensor, as_tensor
-from ..checks import SettingError
+from ..checks import SettingError, whole
 from .geometry import image_size
 
 Edge = Literal["edge", "reflect", "symmetric", "wrap", "zero", "crop"]
@@ -100,6 +101,27 @@ def edges(images: Tensor, edge: Edge = "edge") -> Tensor:
     """
     across, down = sobel(images, edge)
     return sqrt((across * across + down * down) * (1 / 64) + 1e-12)
+
+
+# ---------------------------------------------------------------- morphology
+
+
+def dilate(images: Tensor, radius: int = 1) -> Tensor:
+    """The brightest pixel of the square of 2 radius + 1 pixels around each: bright strokes grow (grey-scale dilation by
+    a flat square; Haralick, Sternberg, Zhuang 1987). What lies beyond the edge does not count.
+
+    Raises ShapeError for no images, SettingError for a radius that is no whole number of at least 0.
+    """
+    image_size("dilate", images)
+    reach = whole("dilate: radius", radius, 0)
+    return max_pool(images, 2 * reach + 1, 1, reach) if reach else images
+
+
+def erode(images: Tensor, radius: int = 1) -> Tensor:
+    """The darkest pixel of the same square: bright strokes shrink. Otherwise as `dilate`."""
+    image_size("erode", images)
+    reach = whole("erode: radius", radius, 0)
+    return -max_pool(-images, 2 * reach + 1, 1, reach) if reach else images
 
 
 # ---------------------------------------------------------------- convolution of each channel by itself

@@ -1,7 +1,7 @@
 """The steps that `Augment` composes, each a small frozen value: what is drawn for each image, and what is done with it.
 
 A range is given as one number, the distance from no change in both directions, or as (least, greatest). Leans on
-`geometry` and `colour` for what is done, and on a counter-based generator for what is drawn.
+`geometry`, `colour` and `filters` for what is done, and on a counter-based generator for what is drawn.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...compiler.errors import ShapeError
-from ...compiler.graph.ops.elementwise import clip, floor, sqrt
+from ...compiler.graph.ops.elementwise import clip, floor, sqrt, where
 from ...compiler.graph.ops.random import Generator
 from ...compiler.graph.tensor import Tensor, as_tensor
 from ...compiler.shapes import Dim
 from ..checks import NOT_NEGATIVE, PROBABILITY, SettingError, choice, flag, number, whole
-from . import colour, geometry
+from . import colour, filters, geometry
 from .geometry import Affine, Size
 
 Range = float | tuple[float, float]
@@ -287,6 +287,35 @@ class Lighting(Colouring):
         spread = sqrt(variances) if self.by == "deviation" else variances
         amounts = draw.normal(len(self.pca.variances), self.std) * spread
         return _limited(colour.colour_shift(images, self.pca, amounts), self.limits)
+
+
+@dataclass(frozen=True)
+class _Morphology(Colouring):
+    """A square of 2 radius + 1 pixels, and the probability with which an image is changed."""
+
+    radius: int = 1
+    p: float = 0.5
+
+    def __post_init__(self) -> None:
+        whole(f"{type(self).__name__}: radius", self.radius)
+        number(f"{type(self).__name__}: p, a probability,", self.p, PROBABILITY)
+
+    def chosen(self, changed: Tensor, images: Tensor, draw: Draw) -> Tensor:
+        return where(draw.chance(self.p).reshape(-1, 1, 1, 1) > 0, changed, images)
+
+
+class Dilate(_Morphology):
+    """Bright strokes grow by `radius` pixels on each side, with probability p (`filters.dilate`)."""
+
+    def change(self, images: Tensor, draw: Draw) -> Tensor:
+        return self.chosen(filters.dilate(images, self.radius), images, draw)
+
+
+class Erode(_Morphology):
+    """Bright strokes shrink by `radius` pixels on each side, with probability p (`filters.erode`)."""
+
+    def change(self, images: Tensor, draw: Draw) -> Tensor:
+        return self.chosen(filters.erode(images, self.radius), images, draw)
 
 
 @dataclass(frozen=True)
