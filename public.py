@@ -75,6 +75,7 @@ from .models import initializers as init
 from .models import layers as nn
 from .models import optimizers as optim
 from .models.callbacks import Callback
+from .models.evaluation import evaluate
 from .models.saved import load_model
 from .models.trainer import Trainer
 from .runtime.errors import IndexLimitError, KernelwrightError
