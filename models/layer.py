@@ -26,12 +26,13 @@ from . import named_state
 from .blame import blame_layer
 from .checks import SettingError, flag
 from .members import members, trainable, variables
+from .shown import arguments, nested
 
 Trace = list[tuple[str, "Layer", Tensor]]
 _TRACE: ContextVar[Trace | None] = ContextVar("trace", default=None)
 _TRAINING: ContextVar[bool | None] = ContextVar("training", default=None)
 _BUILDING = fork_safe_lock()
-_OWN = ("_parameters", "_buffers", "_updates", "_heads", "_last_input")
+_OWN = ("_given", "_parameters", "_buffers", "_updates", "_heads", "_last_input")
 """Attributes of every layer that hold tensors without owning them."""
 
 
@@ -56,13 +57,14 @@ class Layer:
     name: str | None
     built: bool
 
-    def __new__(cls, *_: Any, **__: Any) -> Any:
+    def __new__(cls, *given: Any, **named: Any) -> Any:
         """Every layer has these, also one whose `__init__` does not call this class's."""
         layer = object.__new__(cls)
-        layer.name, layer.built = None, False
+        layer.name, layer.built, layer._given = None, False, (given, named)
         layer._parameters, layer._buffers, layer._updates, layer._heads = {}, {}, {}, []
         return layer
 
+    _given: tuple[tuple[Any, ...], dict[str, Any]]
     _parameters: dict[str, Tensor]
     _buffers: dict[str, Tensor]
     _updates: dict[Tensor, Tensor]
@@ -93,6 +95,13 @@ class Layer:
         """A new variable that training keeps up to date but gradients do not touch."""
         self._buffers[name] = variable(self._full_name(name), np.asarray(value))
         return self._buffers[name]
+
+    def __repr__(self) -> str:
+        """The layers inside of it, a line each, as the call that makes each."""
+        parts = list(members({k: v for k, v in vars(self).items() if k not in _OWN}, Layer))
+        given, named = self._given
+        call = f"{type(self).__name__}({'' if parts else ', '.join(arguments(given, named))})"
+        return nested(call, parts)
 
     # -------------------------------------------------------- what users call
     def __call__(self, x: Tensor | None = None, *more: Any, training: bool | None = None, **named: Tensor) -> Tensor:

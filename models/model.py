@@ -16,6 +16,7 @@ import numpy as np
 from ..compiler.graph.node import location, toposort, user_location
 from ..compiler.graph.tensor import Tensor, input
 from ..compiler.shapes import show, value
+from ..compiler.targets.shared.inspect import grid
 from ..runtime import checkpoint as storage
 from ..runtime.errors import KernelwrightError
 from . import initializers as init
@@ -27,6 +28,7 @@ from .checks import seed as checked_seed
 from .layer import Layer, traced
 from .named_state import Loaded
 from .recipe import Recipe
+from .shown import table_html
 
 
 @dataclass(frozen=True)
@@ -127,15 +129,21 @@ class Model:
 
     def summary(self) -> str:
         """A table of the layers as text: output shape, parameters, flops for one example; then the totals."""
+        lines = self._lines()
+        heading, rule, *rows = grid(lines, right=(3, 4)).split("\n")
+        head = f"{self.name}: input {show((*self.images().shape,))}, {self.classes} classes"
+        return "\n".join([head, rule, heading, rule, *rows[:-1], rule, rows[-1]])
+
+    def _lines(self) -> list[tuple[str, ...]]:
+        """A heading, a row for each layer, and their sum."""
         rows = self.rows()
-        lines = [("layer", "kind", "output", "parameters", "flops")]
+        lines: list[tuple[str, ...]] = [("layer", "kind", "output", "parameters", "flops")]
         lines += [(r.path, r.kind, r.output, f"{r.parameters:,}", f"{r.flops:,}") for r in rows]
         lines.append(("total", "", "", f"{self.size():,}", f"{sum(r.flops for r in rows):,}"))
-        widths = [max(map(len, column)) for column in zip(*lines)]
-        text = [_line(cells, widths) for cells in lines]
-        rule = "-" * len(text[0])
-        head = f"{self.name}: input {show((*self.images().shape,))}, {self.classes} classes"
-        return "\n".join([head, rule, text[0], rule, *text[1:-1], rule, text[-1]])
+        return lines
+
+    def _repr_html_(self) -> str:
+        return table_html(self._lines(), right=(3, 4))
 
     def __repr__(self) -> str:
         return f"<Model {self.name}: {show(self.input_shape)} -> {self.classes} classes, {self.size():,} parameters>"
@@ -159,8 +167,3 @@ def _flops(outputs: list[Tensor]) -> dict[str, int]:
         path = location(node).scope
         out[path] = out.get(path, 0) + work
     return out
-
-
-def _line(cells: tuple[str, ...], widths: list[int]) -> str:
-    padded = [c.ljust(w) if i < 3 else c.rjust(w) for i, (c, w) in enumerate(zip(cells, widths))]
-    return "  ".join(padded).rstrip()

@@ -32,6 +32,7 @@ from .schedules import (
     WarmUp,
     as_schedule,
 )
+from .shown import Shown
 
 RATE = "here it is learning_rate"
 NAMES = {
@@ -51,7 +52,7 @@ Updates = dict[Tensor, Tensor]
 Groups = Group | Iterable[Group]
 
 
-class Optimizer:
+class Optimizer(Shown):
     """Subclasses write `rule`: the new value of one parameter and of its state.
 
     groups: parameters with a weight decay, a multiple of the learning rate or a limit of norms of their own.

@@ -24,7 +24,7 @@ from .layer import Layer
 from .model import Model
 from .optimizers import Optimizer
 from .precision import LossScale, lowered
-from .progress import Tuning
+from .progress import Compiling, Tuning
 from .updating import Updating, accumulated, plain
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -52,9 +52,9 @@ class Graph:
         precision: str = "float32",
     ) -> Compiled:
         """The program for this device, its schedules chosen for batches of about `batch`, as `schedules` says or by
-        measuring, whose progress is `shown`. precision: of contractions on a GPU."""
+        measuring; progress is `shown`. precision: of contractions on a GPU."""
         typical = {"batch": batch}
-        with Tuning(shown and tune) as report:
+        with Tuning(shown and tune) as report, Compiling(shown and not tune):
             measured = report if tune else False
             return compile(
                 self.inputs, self.outputs, self.updates, device, threads, typical, schedules, measured, precision

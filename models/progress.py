@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from typing import Any
+
+from ..compiler.targets.shared.watch import watching
 
 OTHERS = ("epoch", "learning_rate", "seconds", "images_per_second")
 """What a line of history has besides the loss and the measures."""
@@ -63,6 +66,33 @@ class Display:
         """A line of its own."""
         if self.shown:
             self._console.print(text, highlight=False, soft_wrap=True)
+
+
+class Compiling:
+    """A context that shows kernels being compiled, on a terminal; a fast compilation is over before it is seen."""
+
+    def __init__(self, shown: bool):
+        self.shown = shown
+
+    def __enter__(self) -> None:
+        self._stack = ExitStack()
+        if not self.shown:
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        console = Console()
+        if console.is_terminal:
+            columns = (TextColumn("compiling kernels"), BarColumn(), MofNCompleteColumn())
+            self._bar = self._stack.enter_context(Progress(*columns, console=console, transient=True))
+            self._task = self._bar.add_task("compiling", total=None)
+            self._stack.enter_context(watching(self._update))
+
+    def __exit__(self, *exception: object) -> None:
+        self._stack.close()
+
+    def _update(self, done: int, kernels: int) -> None:
+        self._bar.update(self._task, completed=done, total=kernels)
 
 
 class Tuning:

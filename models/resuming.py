@@ -14,6 +14,7 @@ from . import feeds, snapshot
 from .losses import CrossEntropy, cross_entropy
 from .plan import Plan
 from .running import Running
+from .shown import History
 from .updating import Updating
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def restore(trainer: Trainer, arrays: Mapping[str, Any], said: Mapping[str, Any]
     trainer.plan = Plan.revive(said.get("plan"), path)
     trainer.seed, trainer.batch = said["seed"], said["batch"]
     trainer.epoch, trainer.position = said["epoch"], said["position"]
-    trainer.history, trainer._running = list(said["history"]), Running(**said["running"])
+    trainer.history, trainer._running = History(said["history"]), Running(**said["running"])
     trainer._resumed = dict(said.get("callbacks", {}))
     trainer._data, trainer.notes = said.get("data", {}), dict(said.get("notes", {}))
 

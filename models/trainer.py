@@ -38,6 +38,7 @@ from .precision import of_device
 from .progress import Display
 from .running import Running
 from .schedules import Schedule
+from .shown import History
 from .tasks import task_of
 from .updating import Updating
 
@@ -99,7 +100,7 @@ class Trainer:
         self.seed = checked_seed("Trainer: seed", seed)
         in_graph, self._precision = of_device(device, precision)
         self.updating = Updating(clip_norm, clip_value, ema, accumulate, in_graph, loss_scale)
-        self.history: list[dict[str, Any]] = []
+        self.history = History()
         self.epoch = self.position = 0
         self.plan = Plan()
         self.stopped: str | None = None
@@ -120,6 +121,9 @@ class Trainer:
 
     # -------------------------------------------------------- what users call
     @explained(choices.FIT)
+    def __repr__(self) -> str:
+        return f"<Trainer: {self.optimizer!r}, {self.epoch} epochs done>"
+
     def fit(
         self,
         data: Any,

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
@@ -235,6 +236,11 @@ class Tensor(Node):
         """Give the value a name, which kernels and messages then use. Returns the tensor."""
         set_name(self, name)
         return self
+
+    def _repr_html_(self) -> str:
+        """For notebooks: as `repr`, with what it is computed from."""
+        parts = "".join(f"<br>&nbsp;&nbsp;{html.escape(repr(x))}" for x in self.inputs)
+        return f"<code>{html.escape(repr(self))}{parts}</code>"
 
     def __repr__(self) -> str:
         return f"<{self.name + ': ' if self.name else ''}{self.brief()} at {location(self)}>"

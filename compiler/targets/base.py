@@ -7,6 +7,7 @@ enough for one that only schedules and prints. Leans on `passes` and on the lowe
 
 from __future__ import annotations
 
+import html
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -74,6 +75,16 @@ class Compiled:
     kernels: Sequence[Any] = ()
     trace: Trace | None = None
     """What each pass did; None where none ran."""
+
+    def __repr__(self) -> str:
+        counts = [(len(self.inputs), "input"), (len(self.outputs), "output"), (len(self.updates), "update")]
+        counts.append((len(self.kernels), "kernel"))
+        said = ", ".join(f"{n} {what}{'s' * (n != 1)}" for n, what in counts if n or what == "kernel")
+        return f"<compiled program: {said}>"
+
+    def _repr_html_(self) -> str:
+        """The table of kernels, for notebooks."""
+        return f"<pre>{html.escape(repr(self))}\n{html.escape(str(self))}</pre>"
 
     def __call__(self, *arrays: Any) -> Any:
         """One run. Returns the outputs as a list of arrays (one array where the program has one output)."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from ..shown import Shown
+
 if TYPE_CHECKING:
     from ..trainer import Trainer
 
 
-class Callback:
+class Callback(Shown):
     """What is told of a run's progress. A plain function (trainer, record) serves as `after_epoch`."""
 
     saves: bool = False

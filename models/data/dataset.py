@@ -20,6 +20,9 @@ class Split:
     def __len__(self) -> int:
         return len(self.images)
 
+    def __repr__(self) -> str:
+        return f"<Split: {len(self)} images {tuple(self.images.shape[1:])}>"
+
     def subset(self, count: int) -> Split:
         """The first `count` examples, as views. Raises DataError where there are fewer."""
         self._check_count(count)

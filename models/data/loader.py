@@ -22,6 +22,7 @@ from ..arguments import explained
 from ..batches import order, steps_in
 from ..checks import flag, function, whole
 from ..checks import seed as checked_seed
+from ..shown import Shown
 from .errors import DataError
 from .sources import as_source
 
@@ -35,7 +36,7 @@ TRANSFORM = 1
 """Marks the transform's random numbers. Not 0, with which NumPy would draw those of the order again."""
 
 
-class Loader:
+class Loader(Shown):
     """Batches of `batch` examples of a source, made by `workers` threads, at most `ahead` of them before they are used.
 
     source: image files (`data.ImageFiles`), a pair (images, labels) in memory, or an object as in `data.sources`.

@@ -11,6 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from ..shown import Shown
 from .errors import DataError
 
 
@@ -30,7 +31,7 @@ class Source(Protocol):
     def where(self, position: int) -> str: ...
 
 
-class InMemory:
+class InMemory(Shown):
     """Arrays as a source: images (n, ...) float32 or uint8.
 
     labels: n of them, integers. Bytes take a quarter of the memory. Raises DataError where the two do not fit.

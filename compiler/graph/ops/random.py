@@ -92,6 +92,10 @@ class Generator:
         self.state = variable("random_state", np.array([seed, 0], "int64"))
         self._streams = 0
 
+    def __repr__(self) -> str:
+        seed, step = self.state.attrs.state.get().tolist()
+        return f"<Generator: seed {seed}, {step} steps, {self._streams} streams>"
+
     def bits(self, shape: Any) -> Tensor:
         """Uniform uint32 words."""
         self._streams += 1

@@ -25,7 +25,7 @@ from ...lowering.kernel_order import MemoryPlan, plan_memory
 from ...passes import Step
 from ...shapes import poly
 from ..base import Planned
-from ..shared import turns
+from ..shared import turns, watch
 from ..shared.artefact import artefact
 from ..shared.flow import needs
 from ..shared.kernel_info import KernelInfo, kernel_info, work
@@ -126,6 +126,7 @@ def _built(texts: Mapping[str, str]) -> dict[str, bytes]:
     from .llvm.build import build_for_target
 
     objects: dict[str, bytes] = {}
+    watch.compiled(0, len(texts))
 
     def keep(name: str, built: Any) -> None:
         key = name.removeprefix(symbol(""))
@@ -134,6 +135,7 @@ def _built(texts: Mapping[str, str]) -> dict[str, bytes]:
         kernel_cache().put(key, {"object": built.object, "source": texts[key], "llvm": built.llvm})
         objects[key] = built.object
         turns.finish([key])
+        watch.compiled(len(objects), len(texts))
 
     longest_first = sorted(texts.items(), key=lambda item: -len(item[1]))  # the last to end is then a short one
     sources = {symbol(k): text.replace("def kernel(", f"def {symbol(k)}(", 1) for k, text in longest_first}

@@ -5,6 +5,9 @@ Leans on `kernel_info`.
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -201,12 +204,37 @@ def shorten(words: str, width: int = WIDE) -> str:
     return words if len(words) <= width else words[: width - 1] + "…"
 
 
-def grid(lines: Sequence[Sequence[str]], right: Iterable[int] = ()) -> str:
-    """Rows of cells as aligned text; the first row is the heading."""
+NARROWEST = 60
+"""Columns of a terminal to which tables are fitted at least."""
+
+
+def terminal_width() -> int | None:
+    """Columns of the terminal that standard output is; None where it is none, and lines may be of any length."""
+    if "COLUMNS" in os.environ or sys.stdout.isatty():
+        return max(shutil.get_terminal_size().columns, NARROWEST)
+    return None
+
+
+def grid(lines: Sequence[Sequence[str]], right: Iterable[int] = (), width: int | None = None) -> str:
+    """Rows of cells as aligned text; the first row is the heading. Columns of words (those not flush right) are cut
+    where the whole would be wider than `width`, by default that of the terminal."""
     widths = [max(map(len, column)) for column in zip(*lines)]
     flush = set(right)
+    room = terminal_width() if width is None else width
+    _narrow(widths, [i for i in range(len(widths)) if i not in flush], room)
     rendered = [
-        "  ".join(c.rjust(w) if i in flush else c.ljust(w) for i, (c, w) in enumerate(zip(line, widths))).rstrip()
+        "  ".join(
+            c.rjust(w) if i in flush else shorten(c, w).ljust(w) for i, (c, w) in enumerate(zip(line, widths))
+        ).rstrip()
         for line in lines
     ]
-    return "\n".join([rendered[0], "-" * len(rendered[0]), *rendered[1:]])
+    return "\n".join([rendered[0], "-" * max(map(len, rendered)), *rendered[1:]])
+
+
+def _narrow(widths: list[int], columns: Sequence[int], room: int | None) -> None:
+    """Cut the widest of these columns (set in place) until all fit, none below six letters."""
+    while room is not None and columns and sum(widths) + 2 * (len(widths) - 1) > room:
+        widest = max(columns, key=widths.__getitem__)
+        if widths[widest] <= 6:
+            return
+        widths[widest] -= 1
