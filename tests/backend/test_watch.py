@@ -9,7 +9,8 @@ def program(shift):
     return kw.compile([x], [kw.tanh(x @ x + shift), (x * shift).sum(0)])
 
 
-def test_kernels_are_counted_while_they_are_compiled():
+def test_kernels_are_counted_while_they_are_compiled(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERNELWRIGHT_CACHE", str(tmp_path))
     told = []
     with watching(lambda done, kernels: told.append((done, kernels))):
         made = program(0.123)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 from agreement import count, disagreement
 
@@ -64,7 +66,7 @@ def test_images_that_would_vanish_are_refused(name):
 
 
 def test_recipes_are_the_papers():
-    recipe = kw.models.inception_v3.__globals__["RECIPE"]
+    recipe = inspect.unwrap(kw.models.inception_v3).__globals__["RECIPE"]
     optimizer = recipe.build(steps_per_epoch=100)
     rate = optimizer.learning_rate
     assert [round(rate.at(step), 6) for step in (0, 199, 200, 400)] == [0.045, 0.045, 0.0423, 0.039762]
