@@ -5,8 +5,6 @@ Leans on typer; everything that takes time to import is imported by the command 
 
 from __future__ import annotations
 
-import difflib
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -17,20 +15,17 @@ from typing import Annotated, Any
 
 import typer
 
+from . import cli_judging
+from .cli_options import DATA, Json, Network, Threads
+from .cli_options import network_of as _network
+from .cli_options import write_json as _write
+
 app = typer.Typer(
     help="A symbolic compiler from Python to optimized deep-learning kernels you can read.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     add_completion=False,
     pretty_exceptions_enable=False,
-)
-
-Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the outcome as JSON to FILE.")]
-Threads = Annotated[int | None, typer.Option(min=1, help="Worker threads (default: one per core).")]
-Network = Annotated[str, typer.Argument(help="A network; `kernelwright models` lists them.")]
-DATA = (
-    "A data set: digits (ships with the package), mnist, fashion-mnist, emnist, emnist-SPLIT, usps, cifar10, cifar100, "
-    "image-folder (train/CLASS/*.jpg, test/CLASS/*.jpg), coco; docs/data.md describes them."
 )
 
 
@@ -159,6 +154,10 @@ def train(
             "history": history,
         },
     )
+
+
+app.command()(cli_judging.evaluate)
+app.command()(cli_judging.predict)
 
 
 @app.command()
@@ -332,16 +331,6 @@ def summary(network: Network, json_file: Json = None) -> None:
     _write(json_file, {"network": network, "parameters": model.size(), "layers": [asdict(r) for r in model.rows()]})
 
 
-def _network(name: str, seed: int) -> Any:
-    from .models import build, names
-
-    if name not in names():
-        close = difflib.get_close_matches(name, names(), 1)
-        hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(names())}"
-        raise typer.BadParameter(f"there is no network {name!r}; {hint}")
-    return build(name, seed=seed)
-
-
 def _graph(network: str, training: bool, batch: int) -> tuple[Any, list[Any]]:
     """The graph of a network's training step or prediction, and random arrays of that batch size for it."""
     import numpy as np
@@ -365,15 +354,6 @@ def _schedules(path: Path | None) -> dict[str, str] | None:
         return None if path is None else read_schedules(path.read_text())
     except OSError as error:
         raise typer.BadParameter(f"cannot read {path}: {error.strerror}") from None
-
-
-def _write(path: Path | None, outcome: dict[str, Any]) -> None:
-    if path is None:
-        return
-    try:
-        path.write_text(json.dumps(outcome, indent=1) + "\n")
-    except OSError as error:
-        raise typer.BadParameter(f"cannot write {path}: {error.strerror}") from None
 
 
 def main(run: Callable[..., Any] = app) -> None:
