@@ -94,8 +94,8 @@ def _erf(x: Any) -> Any:
 
 
 def _sigmoid(x: Any) -> Any:
-    with np.errstate(over="ignore"):
-        return 1 / (1 + np.exp(-x))
+    e = np.exp(-np.abs(x))
+    return np.where(np.less(x, 0), e, np.ones_like(e)) / (1 + e)
 
 
 def _random_bits(place: Any, stream: Any, step: Any, seed: Any) -> Any:

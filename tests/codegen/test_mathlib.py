@@ -204,3 +204,12 @@ def test_philox_agrees_with_numpy(kernel):
     np.testing.assert_array_equal(out, np.stack(reference))
     np.testing.assert_array_equal(uniform, uniform_reference(reference[0]))
     assert uniform.min() >= 0 and uniform.max() < 1 and abs(uniform.mean() - 0.5) < 0.05
+
+
+@pytest.mark.parametrize("name", ["exp", "sigmoid"])
+def test_results_below_the_smallest_normal_number_are_rounded_not_dropped(kernel, name):
+    x = np.linspace(-104.5, -87.4, 20_001, dtype=np.float32)
+    got = compute(kernel, f"small_{name}", f"{name}(x[i])", x)
+    exact = np.exp(x.astype(np.float64))  # of which the sigmoid differs in the 38th digit
+    assert np.abs(got - exact).max() <= 0.75 * 2.0**-149
+    assert got[0] == 0 and 0 < got[-1] < 2.0**-126 and np.all(np.diff(got) >= 0)

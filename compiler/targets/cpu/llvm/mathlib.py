@@ -110,8 +110,7 @@ def _emit_sigmoid(builder: ir.IRBuilder, x: ir.Value) -> ir.Value:
     s = _scalar(builder, x)
     if x.type == F32:
         return scalar.sigmoid(s, x)
-    one = s.number(1.0)
-    return s.div(one, s.add(one, _library(builder, "exp", builder.fneg(x))))
+    return scalar.logistic(s, x, _library(builder, "exp", builder.fneg(s.call("fabs", x))))
 
 
 def _emit_rsqrt(builder: ir.IRBuilder, x: ir.Value) -> ir.Value:

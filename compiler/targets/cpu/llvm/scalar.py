@@ -24,7 +24,7 @@ LOG2_E = 1.0 / math.log(2.0)
 LN2_HIGH = 0.693359375  # ln 2 to 10 bits: its product with a small integer is exact
 LN2_LOW = math.log(2.0) - LN2_HIGH
 ROUND32, ROUND64 = 1.5 * 2.0**23, 1.5 * 2.0**52  # adding these rounds to an integer, left in the low bits
-EXP_MOST, EXP_LEAST = 88.72283935546875, -87.33654022216797
+EXP_MOST, EXP_NORMAL, EXP_LEAST = 88.72283935546875, -87.33654022216797, -104.0
 SMALLEST_NORMAL = 2.0**-126
 HALF_SQRT_BITS32, HALF_SQRT_BITS64 = 0x3F3504F3, 0x3FE6A09E667F3BCD  # sqrt(1/2)
 HALF_PI_HIGH, HALF_PI_LOW = math.pi / 2, 6.123233995736766e-17
@@ -126,10 +126,14 @@ def _reduce_exp(s: Scalar, x: ir.Value) -> tuple[ir.Value, ir.Value]:
 
 
 def exp(s: Scalar, x: ir.Value) -> ir.Value:
-    """e^x; results below the smallest normal number are 0."""
+    """e^x. Where that is below the smallest normal number, 2^64 times it is made first and then divided, which rounds
+    once."""
     rounded, less_one = _reduce_exp(s, x)
-    shift = s.builder.shl(s.to_bits(rounded), s.integer(23))
+    low = s.builder.fcmp_ordered("<", x, s.number(EXP_NORMAL))
+    power = s.builder.select(low, s.integer(64 << 23), s.integer(0))
+    shift = s.builder.add(s.builder.shl(s.to_bits(rounded), s.integer(23)), power)
     y = s.from_bits(s.builder.add(s.to_bits(s.add(less_one, s.number(1.0))), shift))
+    y = s.mul(y, s.builder.select(low, s.number(2.0**-64), s.number(1.0)))
     y = s.choose("<=", x, s.number(EXP_MOST), y, s.add(x, s.number(INFINITY)))
     return s.choose("<", x, s.number(EXP_LEAST), s.number(0.0), y)
 
@@ -156,8 +160,13 @@ def tanh(s: Scalar, x: ir.Value) -> ir.Value:
 
 
 def sigmoid(s: Scalar, x: ir.Value) -> ir.Value:
-    """1 / (1 + e^-x)."""
-    return s.div(s.number(1.0), s.add(s.number(1.0), exp(s, s.builder.fneg(x))))
+    """1 / (1 + e^-x), and e^x / (1 + e^x) for negative x, where e^-x may be infinite."""
+    return logistic(s, x, exp(s, s.builder.fneg(s.call("fabs", x))))
+
+
+def logistic(s: Scalar, x: ir.Value, e: ir.Value) -> ir.Value:
+    """The sigmoid of x, given e = e^-|x|."""
+    return s.div(s.choose("<", x, s.number(0.0), e, s.number(1.0)), s.add(s.number(1.0), e))
 
 
 def log(s: Scalar, x: ir.Value) -> ir.Value:
