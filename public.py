@@ -70,7 +70,7 @@ from .compiler.graph.ops.window import avg_pool, max_pool, sum_pool
 from .compiler.graph.tensor import Tensor, as_tensor, broadcast_to, cast, input
 from .compiler.graph.variable import get_value, set_value, variable
 from .compiler.pipeline import Compiled, compile
-from .models import callbacks, data, images, losses
+from .models import callbacks, data, images, losses, vision
 from .models import initializers as init
 from .models import layers as nn
 from .models import optimizers as optim

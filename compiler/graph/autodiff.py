@@ -5,23 +5,36 @@ The result is made of ordinary nodes, so it can be differentiated again. Leans o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .. import dtypes
 from ..errors import GradientError, ShapeError
 from ..shapes import show
 from .node import inherit_location, location, toposort, user_location
+from .ops.registry import OPS
 from .side_table import SideTable
 from .tensor import Tensor, as_tensor, full, zeros_like
 
+Rule = Callable[[Tensor, Tensor], Sequence[Tensor | None]]
+"""(node, gradient by the node's value) -> a gradient for each of the node's operands, None for those without."""
+Rules = Mapping[str, Rule]
 
-def grad(output: Tensor, wrt: Sequence[Tensor] | Tensor) -> Any:
+
+def grad(output: Tensor, wrt: Sequence[Tensor] | Tensor, rules: Rules | None = None) -> Any:
     """The gradient of a scalar with respect to each of `wrt` (one tensor for one tensor, a list for a list).
+
+    rules: functions that stand for the derivatives of ops, by the op's name, on every way to `wrt`: {"relu": lambda
+    node, g: [kw.relu(g)]} takes (node, the sum of the gradients from all that reads it) and gives one gradient for each
+    of `node.inputs`, of its shape, or None. With a rule, an op of zero slope is walked through as well, as
+    straight-through estimators want it: {"round": lambda node, g: [g]}. The result is a graph like any other; rules do
+    not reach into its own gradient.
 
     Zero where `output` does not depend on a tensor, or only through `stop_gradient` or through ops of zero slope, such
     as floor. Raises ShapeError for an output that is not a scalar; GradientError where an op on the way has no
-    derivative, or where every way goes through something that is no float, such as a comparison or an argmax.
+    derivative, or where every way goes through something that is no float, such as a comparison or an argmax;
+    and for rules of ops that there are not, or that give something of another shape.
     """
     _check_tensors("grad", [output])
     if output.shape != ():
@@ -29,14 +42,19 @@ def grad(output: Tensor, wrt: Sequence[Tensor] | Tensor) -> Any:
             f"grad: the output must be a scalar, not {output.brief()} ({location(output)}); "
             "take .sum() or .mean(), or use kw.vjp for a vector-Jacobian product"
         )
-    return vjp([output], wrt, [full((), 1, output.dtype)])
+    return vjp([output], wrt, [full((), 1, output.dtype)], rules)
 
 
-def vjp(outputs: Sequence[Tensor] | Tensor, wrt: Sequence[Tensor] | Tensor, cotangents: Any) -> Any:
+def vjp(
+    outputs: Sequence[Tensor] | Tensor, wrt: Sequence[Tensor] | Tensor, cotangents: Any, rules: Rules | None = None
+) -> Any:
     """The sum over outputs of cotangent times Jacobian, for each of `wrt`. Cotangents have the outputs' shapes.
 
-    Raises ShapeError for cotangents of other shapes, GradientError for what has no derivative.
+    rules: as in `grad`. Raises ShapeError for cotangents of other shapes, GradientError for what has no derivative and
+    for rules that do not fit.
     """
+    rules = rules or {}
+    _check_rules(rules)
     if isinstance(outputs, Tensor):
         outputs, cotangents = [outputs], [cotangents]
     targets = [wrt] if isinstance(wrt, Tensor) else list(wrt)
@@ -55,7 +73,7 @@ def vjp(outputs: Sequence[Tensor] | Tensor, wrt: Sequence[Tensor] | Tensor, cota
         if not dtypes.is_float(x.dtype):
             raise GradientError(f"grad: cannot differentiate with respect to {x.brief()} ({location(x)}): not a float")
     order = toposort(outputs, leaf=set(targets).__contains__ if _independent(targets) else None)
-    needed = _depends(order, set(targets))
+    needed = _depends(order, set(targets), rules)
     gradients: dict[Any, Tensor] = {}
     for y, c in zip(outputs, cotangents, strict=True):
         _accumulate(gradients, y, c)
@@ -64,7 +82,7 @@ def vjp(outputs: Sequence[Tensor] | Tensor, wrt: Sequence[Tensor] | Tensor, cota
         g = gradients.get(node)
         if g is None or not any(i in needed for i in node.inputs):
             continue
-        _step(node, g, needed, gradients, known)
+        _step(node, g, needed, gradients, known, rules)
     for x in targets:
         if x not in gradients:
             _check_broken(x, outputs, order)
@@ -89,17 +107,52 @@ def _check_tensors(what: str, values: Sequence[Any]) -> None:
             raise GradientError(f"{what}: {x!r} is no tensor of a graph and has no derivative (at {user_location()})")
 
 
-def _step(node: Tensor, g: Tensor, needed: set[Any], gradients: dict[Any, Tensor], known: set[Any]) -> None:
-    if node.op.vjp is None:
-        reason = f": {node.op.no_gradient}" if node.op.no_gradient else ""
-        raise GradientError(f"grad: {node.brief()}, written at {location(node)}, has no derivative{reason}")
-    for x, gx in zip(node.inputs, node.op.vjp(node, g), strict=True):
+def _check_rules(rules: Rules) -> None:
+    for name, rule in rules.items():
+        if name not in OPS or not callable(rule):
+            close = difflib.get_close_matches(str(name), OPS, 1)
+            hint = f"; did you mean {close[0]!r}?" if close and name not in OPS else ""
+            what = "is no function" if name in OPS else f"is for no op{hint}"
+            raise GradientError(f"grad: the rule {name!r} {what} (at {user_location()})")
+
+
+def _step(
+    node: Tensor, g: Tensor, needed: set[Any], gradients: dict[Any, Tensor], known: set[Any], rules: Rules
+) -> None:
+    for x, gx in zip(node.inputs, _by_operands(node, g, rules), strict=True):
         if gx is None or x not in needed:
             continue
         assert gx.shape == x.shape, f"{node.op.name}: gradient {show(gx.shape)} for operand {show(x.shape)}"
         inherit_location(gx, node)
         _mark_masks(gx, known)
         _accumulate(gradients, x, gx)
+
+
+def _by_operands(node: Tensor, g: Tensor, rules: Rules) -> Sequence[Tensor | None]:
+    """The gradient by each operand: what a user's rule says, else the op's own."""
+    if node.op.name in rules:
+        return _ruled(node, rules[node.op.name](node, g))
+    if node.op.vjp is None:
+        reason = f": {node.op.no_gradient}" if node.op.no_gradient else ""
+        raise GradientError(f"grad: {node.brief()}, written at {location(node)}, has no derivative{reason}")
+    return node.op.vjp(node, g)
+
+
+def _ruled(node: Tensor, given: Any) -> Sequence[Tensor | None]:
+    """What a rule gave, checked. Raises GradientError unless it is a gradient or None for each operand."""
+    found = given if isinstance(given, (list, tuple)) else None
+    if found is None or len(found) != len(node.inputs) or not all(g is None or isinstance(g, Tensor) for g in found):
+        raise GradientError(
+            f"grad: the rule {node.op.name!r} gives a list with a tensor or None for each of {len(node.inputs)} "
+            f"operands of {node.brief()} ({location(node)}), not {given!r}"
+        )
+    for x, gx in zip(node.inputs, found):
+        if gx is not None and (gx.shape, gx.dtype) != (x.shape, x.dtype):
+            raise GradientError(
+                f"grad: the rule {node.op.name!r} gives {gx.brief()} for an operand {x.brief()} ({location(node)}); "
+                "a gradient has its operand's shape and dtype"
+            )
+    return found
 
 
 _MASKS: SideTable[bool] = SideTable()
@@ -150,12 +203,11 @@ def _independent(targets: Sequence[Tensor]) -> bool:
     return not any(node in chosen for x in targets for node in toposort(x.inputs))
 
 
-def _depends(order: Sequence[Any], targets: set[Any]) -> set[Any]:
-    """The nodes whose value changes with a target through differentiable ops only."""
+def _depends(order: Sequence[Any], targets: set[Any], rules: Rules) -> set[Any]:
+    """The nodes whose value changes with a target through ops that are differentiable, or have a rule, only."""
     needed = set()
     for node in order:
-        if node in targets or (
-            not node.op.zero_gradient and dtypes.is_float(node.dtype) and any(i in needed for i in node.inputs)
-        ):
+        smooth = not node.op.zero_gradient or node.op.name in rules
+        if node in targets or (smooth and dtypes.is_float(node.dtype) and any(i in needed for i in node.inputs)):
             needed.add(node)
     return needed

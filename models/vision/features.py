@@ -1,0 +1,46 @@
+"""A network's intermediate values, by the names of its layers.
+
+A layer is called by the scope that its nodes were made in, as in `model.summary()`: conv1, stage1_block1.relu1, or
+stage1_block1 for the whole block. Nothing is hooked: the values are nodes of the graph that the network makes of an
+input. Leans on the graph's scopes.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+
+from ...compiler.graph.node import location, toposort
+from ...compiler.graph.tensor import Tensor
+from ..checks import SettingError
+
+Network = Callable[[Tensor], Tensor]
+"""A model, a layer or a function, from images (batch, channels, height, width) to scores (batch, classes)."""
+
+
+def layers(network: Network, x: Tensor) -> dict[str, Tensor]:
+    """The value of every layer in `network(x)`, by its name, in the order that they are computed.
+
+    A layer inside others has their names before its own, with dots between; the outer one's value is that of the last
+    node made in it. A layer called twice is there with its second value.
+    """
+    found: dict[str, Tensor] = {}
+    for node in toposort([network(x)]):
+        parts = location(node).scope.split(".")
+        for end in range(1, len(parts) + 1):
+            name = ".".join(parts[:end])
+            found.pop(name, None)  # the later node stands later
+            found[name] = node
+    found.pop("", None)
+    return {name: node for name, node in found.items() if node.op.kind != "source"}
+
+
+def features(network: Network, x: Tensor, layer: str) -> Tensor:
+    """The value of the layer called `layer` in `network(x)`, such as conv1 or stage1_block1: a node of that graph, by
+    which outputs can be differentiated. Raises SettingError, with the names there are, for another one."""
+    found = layers(network, x)
+    if layer not in found:
+        close = difflib.get_close_matches(str(layer), found, 1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise SettingError(f"there is no layer {layer!r}; {hint}there are {', '.join(found)}")
+    return found[layer]

@@ -1,0 +1,90 @@
+"""Images in and out: photographs from files, heat maps over images, sheets of pictures as PNG files.
+
+NumPy, and pillow (`pip install "kernelwright[images]"`) where files are read or written.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..checks import PROBABILITY, SettingError, number, whole
+from ..data.images import decode
+
+SIGNED = np.array([[0.13, 0.30, 0.75], [0.62, 0.75, 0.93], [1.0, 1.0, 1.0], [0.96, 0.66, 0.55], [0.75, 0.08, 0.15]])
+"""Colours for -1 to 1, from blue through white to red."""
+HEAT = np.array([[0.0, 0.0, 0.02], [0.34, 0.06, 0.43], [0.73, 0.21, 0.33], [0.98, 0.55, 0.04], [0.99, 1.0, 0.64]])
+"""Colours for 0 to 1, from black through violet, red and orange to yellow, each lighter than the one before."""
+
+
+def load_image(path: str | os.PathLike[str], shape: Sequence[int]) -> np.ndarray:
+    """An image file as float32 of `shape` (channels, height, width) in [0, 1], upright, scaled and cropped in the
+    middle; one channel makes it grey. Raises DataError for a file that is no image, ImportError without pillow."""
+    channels, height, width = shape
+    return decode(path, (channels, height, width))
+
+
+def heat_map(values: Any, image: Any = None, opacity: float = 0.6, percentile: float = 99.5) -> np.ndarray:
+    """A map (channels, height, width) or (height, width) as colours (3, height, width) in [0, 1].
+
+    Channels are added. Maps with values below 0 go from blue through white (0) to red, others from black to yellow;
+    the scale ends at this percentile of the magnitudes. image: (1 or 3, height, width) in [0, 1], laid below in grey,
+    with the map of this `opacity` above it.
+    """
+    flat = np.asarray(values, "float64")
+    flat = flat.sum(0) if flat.ndim == 3 else flat
+    if flat.ndim != 2:
+        raise SettingError(f"heat_map: a map is (channels, height, width) or (height, width), not {flat.shape}")
+    end = np.percentile(np.abs(flat), number("heat_map: percentile", percentile)) or np.abs(flat).max() or 1.0
+    if flat.min() < 0:
+        colours = _coloured(np.clip(flat / end, -1, 1) / 2 + 0.5, SIGNED)
+    else:
+        colours = _coloured(np.clip(flat / end, 0, 1), HEAT)
+    if image is None:
+        return colours
+    share = number("heat_map: opacity", opacity, PROBABILITY)
+    grey = np.clip(np.asarray(image, "float64").mean(0), 0, 1)
+    blended: np.ndarray = colours * share + grey * (1 - share)
+    return blended
+
+
+def save_sheet(path: str | os.PathLike[str], rows: Sequence[Sequence[Any]], scale: int | None = None) -> None:
+    """Write rows of pictures, each (1 or 3, height, width) in [0, 1], as one PNG file.
+
+    scale: how many pixels of the file a pixel is wide, by default as many as make a picture about 112 wide. Raises
+    ImportError without pillow, OSError for a file that cannot be written.
+    """
+    from PIL import Image
+
+    pictures = [[_rgb(picture) for picture in row] for row in rows]
+    height, width = pictures[0][0].shape[:2]
+    times = max(1, round(112 / width)) if scale is None else whole("save_sheet: scale", scale)
+    tall, wide, gap = height * times, width * times, 4
+    most = max(map(len, pictures))
+    sheet = np.full((len(rows) * (tall + gap) + gap, most * (wide + gap) + gap, 3), 255, "uint8")
+    for i, row in enumerate(pictures):
+        for j, picture in enumerate(row):
+            if picture.shape[:2] != (height, width):
+                raise SettingError(f"save_sheet: pictures of {height}x{width} and of {picture.shape[:2]} on one sheet")
+            top, left = gap + i * (tall + gap), gap + j * (wide + gap)
+            sheet[top : top + tall, left : left + wide] = picture.repeat(times, 0).repeat(times, 1)
+    Image.fromarray(sheet).save(Path(path), "PNG")
+
+
+def _rgb(picture: Any) -> np.ndarray:
+    """(height, width, 3) bytes."""
+    pixels = np.asarray(picture, "float64")
+    if pixels.ndim != 3 or pixels.shape[0] not in (1, 3):
+        raise SettingError(f"save_sheet: a picture is (1 or 3, height, width), not {pixels.shape}")
+    bytes_ = np.rint(np.clip(pixels, 0, 1) * 255).astype("uint8")
+    return np.broadcast_to(bytes_, (3, *pixels.shape[1:])).transpose(1, 2, 0)
+
+
+def _coloured(places: np.ndarray, colours: np.ndarray) -> np.ndarray:
+    """(3, height, width): `places` in [0, 1] between evenly spaced colours."""
+    marks = np.linspace(0, 1, len(colours))
+    return np.stack([np.interp(places, marks, channel) for channel in colours.T])
