@@ -13,7 +13,7 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -69,18 +69,51 @@ def read_tar(path: Path, wanted: Mapping[str, int]) -> dict[str, bytes]:
     them or has it twice, claims more than that or than LARGEST in all, or names places outside of itself.
     """
     found: dict[str, bytes] = {}
+    with _opened(path, max(wanted.values())) as archive:
+        for entry in archive:
+            _check_entry(path, entry)
+            name = PurePosixPath(entry.name).name
+            if name in wanted and entry.isfile():
+                found[name] = _content(path, archive, entry, name, wanted[name], found)
+    missing = [name for name in wanted if name not in found]
+    if missing:
+        raise DataError(f"{path} has no {', '.join(missing)}: it is cut off or not the published archive; {AGAIN}")
+    return found
+
+
+def tar_files(path: Path, wanted: Callable[[str], bool], most: int) -> Iterator[tuple[str, bytes]]:
+    """(name, content) of the files of a tar archive (plain or compressed) whose names are `wanted`, in its order; links
+    are none.
+
+    most: bytes that each may have. Raises DataError as `read_tar`, and for more than LARGEST bytes in all.
+    """
+    with _opened(path, most) as archive:
+        for entry in archive:
+            _check_entry(path, entry)
+            if entry.offset_data + entry.size + tarfile.BLOCKSIZE > LARGEST:
+                raise DataError(
+                    f"{path} unpacks to more than {LARGEST:,} bytes: unpack it yourself, and give the folder"
+                )
+            if not entry.isfile() or not wanted(entry.name):
+                continue
+            if entry.size > most:
+                raise DataError(f"{path}, {entry.name}: {entry.size:,} bytes, where at most {most:,} are read")
+            content = archive.extractfile(entry)
+            yield entry.name, content.read() if content else b""
+
+
+@contextmanager
+def _opened(path: Path, most: int) -> Iterator[tarfile.TarFile]:
+    """A tar archive, which is read to its very end. Raises DataError where it is missing or damaged. most: the bytes
+    that are read at once."""
     try:
         with path.open("rb") as raw:
             start = raw.read(6)
             raw.seek(0)
             unpack = next((opened for magic, opened in COMPRESSED.items() if start.startswith(magic)), None)
-            stream = _Bounded(path, unpack(raw) if unpack else raw, max(wanted.values()) + CHUNK)
+            stream = _Bounded(path, unpack(raw) if unpack else raw, most + CHUNK)
             with tarfile.open(fileobj=stream, mode="r:") as archive:  # type: ignore[call-overload]
-                for entry in archive:
-                    _check_entry(path, entry)
-                    name = PurePosixPath(entry.name).name
-                    if name in wanted and entry.isfile():
-                        found[name] = _content(path, archive, entry, name, wanted[name], found)
+                yield archive
             while stream.read(CHUNK):
                 pass  # the checksum of a compressed archive is at its very end
     except FileNotFoundError:
@@ -89,10 +122,6 @@ def read_tar(path: Path, wanted: Mapping[str, int]) -> dict[str, bytes]:
         raise
     except FAULTS as error:
         raise DataError(f"{path}: damaged tar file: {fault_of(error)}; {AGAIN}") from None
-    missing = [name for name in wanted if name not in found]
-    if missing:
-        raise DataError(f"{path} has no {', '.join(missing)}: it is cut off or not the published archive; {AGAIN}")
-    return found
 
 
 def read_up_to(path: Path, most: int) -> bytes:
@@ -134,7 +163,7 @@ class _Bounded:
 def _check_entry(path: Path, entry: tarfile.TarInfo) -> None:
     place = PurePosixPath(entry.name)
     if place.is_absolute() or ".." in place.parts:
-        raise DataError(f"{path} names a place outside of it, {entry.name!r}: it is not the published archive; {AGAIN}")
+        raise DataError(f"{path} names a place outside of it, {entry.name!r}: nothing of it is read; {AGAIN}")
 
 
 def _content(

@@ -5,12 +5,14 @@ Leans on Pillow, the extra `images`, imported when the first file is decoded.
 
 from __future__ import annotations
 
+import io
 import os
 import warnings
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -39,7 +41,22 @@ TURNS = {
 MISSING = "reading JPEG and PNG files needs Pillow: pip install 'kernelwright[images]' (or pip install pillow)"
 
 
-def is_image(path: Path) -> bool:
+@dataclass(frozen=True, eq=False)
+class PackedImage:
+    """The bytes of an image file that lies in an archive."""
+
+    archive: Path
+    name: str
+    content: bytes = field(repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.archive}, {self.name}"
+
+
+ImageFile = str | os.PathLike[str] | PackedImage
+
+
+def is_image(path: PurePath) -> bool:
     """Whether `path` is called like an image file that can be read."""
     return path.suffix.lower() in ENDINGS and not path.name.startswith(".")
 
@@ -54,13 +71,13 @@ def check_shape(shape: Sequence[int], fit: str) -> tuple[int, int, int]:
     return channels, height, width
 
 
-def decode(path: str | os.PathLike[str], shape: tuple[int, int, int], fit: str = "crop") -> np.ndarray:
+def decode(path: ImageFile, shape: tuple[int, int, int], fit: str = "crop") -> np.ndarray:
     """`decode_bytes` as float32 in [0, 1]."""
     result: np.ndarray = np.divide(decode_bytes(path, shape, fit), np.float32(255), dtype=np.float32)
     return result
 
 
-def decode_bytes(path: str | os.PathLike[str], shape: tuple[int, int, int], fit: str = "crop") -> np.ndarray:
+def decode_bytes(path: ImageFile, shape: tuple[int, int, int], fit: str = "crop") -> np.ndarray:
     """The image in a JPEG or PNG file as uint8 (channels, height, width); 3 channels are red, green, blue.
 
     fit: "crop" scales, with antialiasing, until the image covers the size, and cuts off what is over on both sides;
@@ -76,7 +93,7 @@ def decode_bytes(path: str | os.PathLike[str], shape: tuple[int, int, int], fit:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # `LARGEST` is the limit here
-            file = Image.open(path)
+            file = Image.open(io.BytesIO(path.content) if isinstance(path, PackedImage) else path)
         with file:
             if file.width * file.height > LARGEST:
                 raise ValueError(f"{file.width} x {file.height} pixels, at most {LARGEST:,} are read")
@@ -120,14 +137,16 @@ def _upright(file: Any, image: Any) -> Any:
 class ImageFiles:
     """Image files with their labels, as a source of examples: nothing is read before an example is asked for.
 
-    paths: n files. labels: integers (n,), or (n, classes) zeros and ones where an image has several. shape: what
-    each image becomes, (channels, height, width); fit: how, see `decode`. Raises DataError where these do not fit.
+    paths: n files, or `PackedImage` of an archive. labels: integers (n,), or (n, classes) zeros and ones where an image
+    has several. shape: what each image becomes, (channels, height, width); fit: how, see `decode`. Raises DataError
+    where these do not fit.
     """
 
-    def __init__(self, paths: Sequence[str | os.PathLike[str]], labels: Any, shape: Sequence[int], fit: str = "crop"):
+    def __init__(self, paths: Sequence[ImageFile], labels: Any, shape: Sequence[int], fit: str = "crop"):
         if len(paths) != len(labels):
             raise DataError(f"{len(paths)} image files but {len(labels)} labels")
-        self.paths, self.labels = [Path(path) for path in paths], np.asarray(labels)
+        self.paths = [path if isinstance(path, PackedImage) else Path(path) for path in paths]
+        self.labels = np.asarray(labels)
         self.shape, self.fit = check_shape(shape, fit), fit
 
     def __len__(self) -> int:
