@@ -41,12 +41,12 @@ def _raise_first(checks: Sequence[ComputedCheck], values: Sequence[np.ndarray], 
     step = int(np.argmax(found.any(0)))
     which = int(np.argmax(found[:, step]))
     check, told = checks[which], int(columns[which, step])
-    shape = tuple(evaluate(size, dict(sizes)) for size in check.shape)
+    limit, *shape = (evaluate(size, sizes) for size in (check.limit, *check.shape))
     place, index = np.unravel_index(told // PLACE, shape) if shape else (), told % PLACE - 2**31
     more = {-(2**31): " (or less)", 2**31 - 1: " (or more)"}.get(index, "")
     where = ", ".join(str(i) for i in place)
     during = f" in step {step}" if columns.shape[1] > 1 else ""
     raise IndexLimitError(
-        f"{check.what} {index}{more} at position [{where}]{during} does not lie in [0, {check.limit}) (at "
+        f"{check.what} {index}{more} at position [{where}]{during} does not lie in [0, {limit}) (at "
         f"{check.where}). It is computed, so the run had ended when that was seen: variables hold what it left in them"
     )

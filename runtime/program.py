@@ -43,7 +43,7 @@ class IndexCheck:
     """Every value of the input at position `input` must lie in [0, limit); `what` says what it indexes."""
 
     input: int
-    limit: int
+    limit: Poly
     what: str
 
 
@@ -55,7 +55,7 @@ class ComputedCheck:
     """
 
     shape: tuple[Poly, ...]
-    limit: int
+    limit: Poly
     what: str
     where: str
 
@@ -135,9 +135,10 @@ class Program:
             _verify_kernel(kernel, len(self.buffers), bound)
         for check in self.checks:
             _require(0 <= check.input < len(self.inputs), f"a check of {check.what} names an unknown input")
+            _require(symbols(check.limit) <= bound, f"a check of {check.what} uses a size that no input binds")
         _require(len(self.computed_checks) <= len(self.outputs), "a check of a computed index has no flag")
         for computed in self.computed_checks:
-            unknown = {name for size in computed.shape for name in symbols(size)} - bound
+            unknown = {name for size in (*computed.shape, computed.limit) for name in symbols(size)} - bound
             _require(not unknown, f"a check of {computed.what} uses a size that no input binds")
         for room in self.size_checks:
             _require(symbols(room.room) <= bound, f"a check of {room.what} uses a size that no input binds")

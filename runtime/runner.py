@@ -20,7 +20,7 @@ from .errors import IndexLimitError, ProgramError, RuntimeShapeError
 from .packing import Plans
 from .program import IndexCheck, Program
 from .resolve import Resolved, bind_sizes, resolve, step_shapes
-from .sizes import evaluate
+from .sizes import evaluate, symbols
 from .state import State
 
 KEPT_BINDINGS = 16
@@ -57,7 +57,7 @@ class Runner(ABC, Generic[Binding]):
         """
         with self._lock:
             binding = self._binding(inputs, steps, per_step)
-            check_inputs(self.program, inputs)
+            check_inputs(self.program, inputs, per_step)
             outputs = self._execute(binding, inputs)
         return _without_flags(self.program, [outputs[index] for index in self._returned], inputs, per_step)
 
@@ -141,19 +141,22 @@ def _check_states(program: Program, states: Sequence[State]) -> None:
             raise RuntimeShapeError(f"state {spec.name!r} does not have the shape or dtype of {state!r}")
 
 
-def check_inputs(program: Program, inputs: Sequence[np.ndarray]) -> None:
+def check_inputs(program: Program, inputs: Sequence[np.ndarray], per_step: frozenset[int] = frozenset()) -> None:
     """Raise IndexLimitError where an integer input holds a value outside the range that it indexes."""
+    if not program.checks:
+        return
+    sizes = _sizes(program, inputs, per_step) if any(symbols(check.limit) for check in program.checks) else {}
     for check in program.checks:
-        values = inputs[check.input]
+        values, limit = inputs[check.input], evaluate(check.limit, sizes)
         unsigned = _unsigned(program, check)
-        if not values.size or int(values.view(unsigned).max()) < check.limit:
+        if not values.size or int(values.view(unsigned).max()) < limit:
             continue
         position = np.unravel_index(int(np.argmax(values.view(unsigned))), values.shape)
         name = program.buffers[program.inputs[check.input]].name
         where = ", ".join(str(index) for index in position)
         raise IndexLimitError(
             f"input {name!r} holds {values[position]} at position [{where}]: {check.what} takes values from 0 to "
-            f"{check.limit - 1}"
+            f"{limit - 1}"
         )
 
 
@@ -167,8 +170,9 @@ def _without_flags(
 ) -> list[np.ndarray]:
     """The outputs without flags. Raises IndexLimitError where one of these is raised."""
 
-    def sizes() -> dict[str, int]:
-        shapes = [array.shape[1:] if i in per_step else array.shape for i, array in enumerate(inputs)]
-        return bind_sizes(program, shapes)
+    return flags.taken(program.computed_checks, outputs, lambda: _sizes(program, inputs, per_step))
 
-    return flags.taken(program.computed_checks, outputs, sizes)
+
+def _sizes(program: Program, inputs: Sequence[np.ndarray], per_step: frozenset[int]) -> dict[str, int]:
+    """The size symbols of a run with these inputs."""
+    return bind_sizes(program, [a.shape[1:] if i in per_step else a.shape for i, a in enumerate(inputs)])

@@ -38,13 +38,13 @@ def limits(outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> Limits:
     """What has to hold of the indices that the outputs need. Raises IndexLimitError where a constant one is outside."""
     place = {x: i for i, x in enumerate(inputs)}
     before: dict[runtime.IndexCheck, None] = {}
-    during: dict[tuple[Tensor, int], Tensor] = {}
+    during: dict[tuple[Tensor, Dim], Tensor] = {}
     for node in toposort(outputs):
         if node.op.name != "check_range":
             continue
         limit, x = node.attrs.limit, _origin(node.inputs[0])
         if x in place:
-            before[runtime.IndexCheck(place[x], limit, node.attrs.what)] = None
+            before[runtime.IndexCheck(place[x], poly(limit), node.attrs.what)] = None
         elif not _always_inside(x, limit, node):
             during.setdefault((node.inputs[0], limit), node)
     nodes = list(during.values())
@@ -65,9 +65,10 @@ def _widens(x: Tensor) -> bool:
     return np.can_cast(np.dtype(x.inputs[0].dtype), np.dtype(x.dtype))
 
 
-def _always_inside(x: Tensor, limit: int, node: Tensor) -> bool:
+def _always_inside(x: Tensor, limit: Dim, node: Tensor) -> bool:
     """Is it known while compiling that no number of x is out of range?"""
-    if x.op.name == "array" or full_value(x) is not None:
+    size: Dim
+    if isinstance(limit, int) and (x.op.name == "array" or full_value(x) is not None):
         values = x.attrs.value.array if x.op.name == "array" else np.asarray(full_value(x))
         check_limit(values, limit, node.attrs.what, location(node))
         return True
@@ -77,13 +78,13 @@ def _always_inside(x: Tensor, limit: int, node: Tensor) -> bool:
         size = product(x.inputs[0].shape[a] for a in x.attrs.axes)
     else:
         info = np.iinfo(x.dtype)
-        return info.min == 0 and info.max < limit
-    return isinstance(size, int) and size <= limit
+        return info.min == 0 and isinstance(limit, int) and info.max < limit
+    return size == limit or (isinstance(size, int) and isinstance(limit, int) and size <= limit)
 
 
 def _check(node: Tensor) -> runtime.ComputedCheck:
     shape = tuple(map(poly, node.shape))
-    return runtime.ComputedCheck(shape, node.attrs.limit, node.attrs.what, str(location(node)))
+    return runtime.ComputedCheck(shape, poly(node.attrs.limit), node.attrs.what, str(location(node)))
 
 
 def _flag(node: Tensor) -> Tensor:

@@ -1,5 +1,7 @@
 """Indices that are computed are checked in the run, and the error says what, where and which step."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -101,9 +103,46 @@ def test_constants_are_checked_while_compiling():
         kw.one_hot(kw.argmax(x, 1), 3),
         kw.one_hot(kw.iota(3), 3),
         kw.one_hot(f.astype("uint8"), 256),
-        kw.one_hot(kw.gather(t, kw.iota(2)), 3),
+        kw.one_hot(kw.gather(kw.input("four", (4,), "int64"), kw.iota(2)), 3),
+        kw.gather(x, kw.argmax(x, 0)),
     ],
 )
 def test_what_is_checked_before_or_cannot_fail_costs_nothing(output):
     inputs = [node for node in toposort([output]) if node.op.name == "input"]
     assert not limits([output], inputs).flags
+
+
+p = kw.input("p", ("places",), "int64")
+ROWS = {  # positions along an axis of symbolic size, 4 in these runs
+    "an input": (kw.gather(x, p), [0, 4], "holds 4 at position [1]: position takes values from 0 to 3"),
+    "computed": (kw.gather(x, p - 1), [1, 0], "position -1 at position [1] does not lie in [0, 4)"),
+    "constant": (kw.gather(x, np.array([3, 4])) + p.sum(), [0], "position 4 at position [1] does not lie in [0, 4)"),
+    "scattered": (
+        kw.scatter_add(x.sum() + p.astype("float32"), p - 1, x.shape[0]),
+        [4, 5],
+        "position 4 at position [1] does not lie in [0, 4)",
+    ),
+}
+
+
+@pytest.mark.parametrize("device", RUNS)
+@pytest.mark.parametrize("name", ROWS)
+def test_positions_along_an_axis_of_any_size_are_checked(name, device):
+    output, positions, said = ROWS[name]
+    run = RUNS[device]([x, p], [output])
+    if name == "an input" and device != "cpu":
+        if device == "cuda":  # the lockstep runs kernels alone
+            return
+        said = "position 4 at position [1] does not lie in [0, 4)"
+    with pytest.raises(kw.IndexLimitError, match=re.escape(said)):
+        run(LOGITS, np.array(positions))
+
+
+def test_positions_within_an_axis_of_any_size_are_not_refused():
+    run = kw.compile([x, p], [kw.gather(x, p), kw.gather(x, p - 1)])
+    rows = np.arange(12, dtype="float32").reshape(4, 3)
+    for size in (4, 3, 2):
+        positions = np.arange(1, size)
+        first, second = run(rows[:size], positions)
+        np.testing.assert_array_equal(first, rows[positions])
+        np.testing.assert_array_equal(second, rows[positions - 1])

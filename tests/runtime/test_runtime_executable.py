@@ -214,7 +214,10 @@ def test_shape_errors_name_the_input_and_both_shapes() -> None:
 def test_index_checks_say_where(bad: int) -> None:
     labels = BufferSpec("labels", "int32", (N, const(2)), (0, 1), "input")
     program = replace(
-        double(), buffers=(*double().buffers, labels), inputs=(0, 2), checks=(IndexCheck(1, 10, "cross-entropy"),)
+        double(),
+        buffers=(*double().buffers, labels),
+        inputs=(0, 2),
+        checks=(IndexCheck(1, (((), 10),), "cross-entropy"),),
     )
     executable = Executable(program)
     values = np.array([[0, 9], [3, 4]], np.int32)

@@ -18,6 +18,7 @@ from ...errors import DTypeError, ShapeError
 from ...loops import expressions as loops
 from ...loops import formula as f
 from ...loops.functions import FUNCTIONS
+from ...shapes import Dim, value
 from ..node import Location, location, user_location
 from ..tensor import Like, Tensor, apply, as_tensor, bitwise, checked_shape, elementwise, full, full_value
 from .registry import Bad, Op, Sample, register
@@ -336,7 +337,7 @@ def check_limit(values: np.ndarray, limit: int, what: str, place: Location) -> N
 
 
 def _check_reference(node: Tensor, env: Any, x: np.ndarray) -> np.ndarray:
-    check_limit(x, node.attrs.limit, node.attrs.what, location(node))
+    check_limit(x, value(node.attrs.limit, env), node.attrs.what, location(node))
     return x
 
 
@@ -410,12 +411,12 @@ def stop_gradient(x: Like) -> Tensor:
     return apply("stop_gradient", (as_tensor(x),))
 
 
-def check_range(x: Tensor, limit: int, what: str = "label") -> Tensor:
+def check_range(x: Tensor, limit: Dim, what: str = "label") -> Tensor:
     """`x`, an integer tensor whose values are checked to lie in [0, limit): at once where `x` is a constant, before
     each run where it is an input, when the run ends where kernels compute it (`limits.py`)."""
     if not dtypes.is_integer(x.dtype):
         raise DTypeError(f"{what}s must be integers, not {x.dtype} (at {user_location()})")
-    if x.op.name == "array":
+    if x.op.name == "array" and isinstance(limit, int):
         check_limit(x.attrs.value.array, limit, what, user_location())
     return apply("check_range", (x,), limit=limit, what=what)
 

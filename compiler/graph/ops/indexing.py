@@ -127,9 +127,8 @@ def gather(x: Tensor, positions: Tensor, axis: int = 0) -> Tensor:
     """`x` at integer positions along one axis (numpy.take). Positions must lie in [0, size)."""
     x, positions = as_tensor(x), as_tensor(positions)
     a = normalize_axis("gather", axis, x)
-    size = x.shape[a]
-    if positions.dtype in (dtypes.INT32, dtypes.INT64) and isinstance(size, int):
-        positions = check_range(positions, size, "position")
+    if positions.dtype in (dtypes.INT32, dtypes.INT64):
+        positions = check_range(positions, x.shape[a], "position")
     return apply("gather", (x, positions), axis=a)
 
 
@@ -138,7 +137,7 @@ def scatter_add(values: Tensor, positions: Tensor, size: Dim, axis: int = 0) -> 
     values, positions = as_tensor(values), as_tensor(positions)
     a = normalize_axis("scatter_add", axis, values, values.rank - positions.rank + 1)
     (length,) = checked_shape("scatter_add", (size,))
-    if positions.dtype in (dtypes.INT32, dtypes.INT64) and isinstance(length, int):
+    if positions.dtype in (dtypes.INT32, dtypes.INT64):
         positions = check_range(positions, length, "position")
     return apply("scatter_add", (values, positions), axis=a, size=length)
 
