@@ -100,8 +100,12 @@ class BatchFeed:
     def __init__(self, loader: Loader, split: Callable[[np.ndarray, np.ndarray], Sequence[np.ndarray]]):
         self.loader, self.split = loader, split
         self.batch, self.seed = loader.batch, loader.seed
-        with closing(loader.in_order()) as first:  # type: ignore[type-var]
-            split(*next(first))  # what does not fit is said before the run begins
+
+    def tried(self) -> BatchFeed:
+        """This, after its first batch was split: what does not fit is said before a run begins."""
+        with closing(self.loader.in_order()) as first:  # type: ignore[type-var]
+            self.split(*next(first))
+        return self
 
     @property
     def steps(self) -> int:
@@ -122,37 +126,21 @@ class BatchFeed:
                 yield self.split(images, labels), np.arange(len(images), dtype="int32")[None]
 
 
-class LoaderFeed:
-    """Steps from a loader, whose batch and seed they have. Raises InputError where its labels do not fit `model`."""
+class LoaderFeed(BatchFeed):
+    """The same for a network of images. Raises InputError where the loader's labels do not fit `model`."""
 
     def __init__(self, loader: Loader, model: Model, labels: Labels):
-        self.loader, self.shape = loader, model.input_shape
-        self.batch, self.seed = loader.batch, loader.seed
+        super().__init__(loader, self._arrays)
+        self.shape = model.input_shape
         self.dtype = labels.check(loader.labels, loader.examples, model.classes).dtype
 
-    @property
-    def steps(self) -> int:
-        return len(self.loader)
-
-    def chunks(self, epoch: int, start: int, pace: batches.Pace) -> Iterator[Chunk]:
-        return self._single(self.loader.batches(epoch, start))
-
-    def in_order(self) -> Iterator[Chunk]:
-        return self._single(self.loader.in_order())
-
-    def describe(self) -> dict[str, Any]:
-        return {**self.loader.describe(), "labels": _fingerprint(self.loader.labels)}
-
-    def _single(self, made: Iterator[Any]) -> Iterator[Chunk]:
-        with closing(made):  # type: ignore[type-var]
-            for images, labels in made:
-                if images.shape[1:] != self.shape:
-                    raise InputError(
-                        f"the loader gives images of shape {images.shape[1:]}, the network takes {self.shape}; "
-                        "read the files in this shape, or let the transform make it"
-                    )
-                positions = np.arange(len(images), dtype="int32")[None]
-                yield batches.Arrays(np.ascontiguousarray(images), labels.astype(self.dtype)), positions
+    def _arrays(self, images: np.ndarray, labels: np.ndarray) -> batches.Arrays:
+        if images.shape[1:] != self.shape:
+            raise InputError(
+                f"the loader gives images of shape {images.shape[1:]}, the network takes {self.shape}; "
+                "read the files in this shape, or let the transform make it"
+            )
+        return batches.Arrays(np.ascontiguousarray(images), labels.astype(self.dtype))
 
 
 def feed(data: Any, part: str, model: Model, labels: Labels, batch: int, seed: int) -> Feed:

@@ -162,7 +162,7 @@ class Network:
             data = getattr(data, part)
         source = feeds.loader_of(data, batch, seed)
         if source is not None:
-            return feeds.BatchFeed(source, lambda images, labels: self._split((images, labels)))
+            return feeds.BatchFeed(source, lambda images, labels: self._split((images, labels))).tried()
         return feeds.SeveralFeed(self._split(data), batch, seed)
 
     def held(self, data: Any, validation: Any, batch: int, seed: int) -> feeds.Feed | None:

@@ -57,6 +57,26 @@ class FunctionLower(Lower):
         self.lower_normal_function(self.fndesc)
 
 
+def lowered(state: Any, kind: type[Lower]) -> tuple[Any, Any, Lower]:
+    """(library, descriptor, lowering) of a function that Numba has typed, lowered by `kind`."""
+    context = state.targetctx
+    library = context.codegen().create_library(state.func_id.func_name)
+    described = funcdesc.PythonFunctionDescriptor.from_specialized_function(
+        state.func_ir,
+        state.typemap,
+        state.return_type,
+        state.calltypes,
+        mangler=context.mangler,
+        inline=False,
+        noalias=False,
+        abi_tags=(),
+    )
+    with context.push_code_library(library):
+        lower = kind(context, library, described, state.func_ir, metadata=state.metadata)
+        lower.lower()
+    return library, described, lower
+
+
 @register_pass(mutates_CFG=True, analysis_only=False)
 class FunctionLowering(LoweringPass):
     """The last pass: `state.cr` becomes the result's type and the modules."""
@@ -67,21 +87,8 @@ class FunctionLowering(LoweringPass):
         LoweringPass.__init__(self)
 
     def run_pass(self, state: Any) -> bool:
-        context, name = state.targetctx, state.func_id.func_name
-        library = context.codegen().create_library(name)
-        described = funcdesc.PythonFunctionDescriptor.from_specialized_function(
-            state.func_ir,
-            state.typemap,
-            state.return_type,
-            state.calltypes,
-            mangler=context.mangler,
-            inline=False,
-            noalias=False,
-            abi_tags=(),
-        )
-        with context.push_code_library(library):
-            lower = FunctionLower(context, library, described, state.func_ir, metadata=state.metadata)
-            lower.lower()
+        name = state.func_id.func_name
+        library, described, lower = lowered(state, FunctionLower)
         lower.function.linkage = "linkonce_odr"  # until it is inlined
         lower.function.attributes.add("alwaysinline")
         symbol = ".".join([name, *map(str, state.args)])

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba.core import compiler, funcdesc, types
+from numba.core import compiler, types
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.compiler_machinery import LoweringPass, PassManager, register_pass
 from numba.core.lowering import Lower
@@ -57,21 +57,7 @@ class KernelLowering(LoweringPass):
         LoweringPass.__init__(self)
 
     def run_pass(self, state: Any) -> bool:
-        context = state.targetctx
-        library = context.codegen().create_library(state.func_id.func_name)
-        described = funcdesc.PythonFunctionDescriptor.from_specialized_function(
-            state.func_ir,
-            state.typemap,
-            state.return_type,
-            state.calltypes,
-            mangler=context.mangler,
-            inline=False,
-            noalias=False,
-            abi_tags=(),
-        )
-        with context.push_code_library(library):
-            lower = KernelLower(context, library, described, state.func_ir, metadata=state.metadata)
-            lower.lower()
+        library, described, lower = defined.lowered(state, KernelLower)
         text = str(_finish(lower.module)).replace(described.mangled_name, f"{described.qualname}.body")
         linked = [str(each._get_module_for_linking()) for each in library._linking_libraries]
         state.cr = text, [*linked, *defined.needed(lower.module)]
