@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
-from . import cli_judging
+from . import cli_judging, cli_summary
 from .cli_options import DATA, Json, Network, Threads
 from .cli_options import network_of as _network
 from .cli_options import write_json as _write
@@ -323,12 +323,7 @@ def models(json_file: Json = None) -> None:
     )
 
 
-@app.command()
-def summary(network: Network, json_file: Json = None) -> None:
-    """Show a network's layers: output shapes, parameters, flops."""
-    model = _network(network, 0)
-    print(model.summary())
-    _write(json_file, {"network": network, "parameters": model.size(), "layers": [asdict(r) for r in model.rows()]})
+app.command()(cli_summary.summary)
 
 
 def _graph(network: str, training: bool, batch: int) -> tuple[Any, list[Any]]:

@@ -30,16 +30,20 @@ from .named_state import Loaded
 from .recipe import Recipe
 from .shown import table_html
 
+NUMBERS = (3, 4, 5, 6)
+"""The columns of a summary that hold numbers."""
+
 
 @dataclass(frozen=True)
 class Row:
-    """One layer of a summary; flops are for one example, forward."""
+    """One layer of a summary; elements (of its output) and flops are for one example, forward."""
 
     path: str
     kind: str
     output: str
     parameters: int
     flops: int
+    elements: int
 
 
 class Model:
@@ -124,26 +128,31 @@ class Model:
             fresh = [p for p in layer.parameters() if p not in seen]
             seen.update(fresh)
             parameters = sum(map(_count, fresh))
-            rows.append(Row(path, type(layer).__name__, show(y.shape), parameters, flops.get(path, 0)))
+            elements = math.prod(value(d, {"batch": 1}) for d in y.shape)
+            rows.append(Row(path, type(layer).__name__, show(y.shape), parameters, flops.get(path, 0), elements))
         return rows
 
-    def summary(self) -> str:
-        """A table of the layers as text: output shape, parameters, flops for one example; then the totals."""
-        lines = self._lines()
-        heading, rule, *rows = grid(lines, right=(3, 4)).split("\n")
+    def summary(self, batch: int = 1) -> str:
+        """A table of the layers as text, then the totals: output shape, parameters, flops for one example, activations
+        (elements of the output) and their bytes for `batch` examples."""
+        lines = self._lines(whole("summary: batch", batch))
+        heading, rule, *rows = grid(lines, right=NUMBERS).split("\n")
         head = f"{self.name}: input {show((*self.images().shape,))}, {self.classes} classes"
-        return "\n".join([head, rule, heading, rule, *rows[:-1], rule, rows[-1]])
+        said = "" if batch == 1 else f"; activations for a batch of {batch}"
+        return "\n".join([head + said, rule, heading, rule, *rows[:-1], rule, rows[-1]])
 
-    def _lines(self) -> list[tuple[str, ...]]:
-        """A heading, a row for each layer, and their sum."""
-        rows = self.rows()
-        lines: list[tuple[str, ...]] = [("layer", "kind", "output", "parameters", "flops")]
-        lines += [(r.path, r.kind, r.output, f"{r.parameters:,}", f"{r.flops:,}") for r in rows]
-        lines.append(("total", "", "", f"{self.size():,}", f"{sum(r.flops for r in rows):,}"))
+    def _lines(self, batch: int = 1) -> list[tuple[str, ...]]:
+        """A heading, a row for each layer, and their sum; activations for `batch` examples."""
+        rows, width = self.rows(), np.dtype(self.dtype).itemsize
+        total = Row("total", "", "", self.size(), sum(r.flops for r in rows), sum(r.elements for r in rows))
+        lines: list[tuple[str, ...]] = [("layer", "kind", "output", "parameters", "flops", "activations", "bytes")]
+        for r in [*rows, total]:
+            numbers = (r.parameters, r.flops, r.elements * batch, r.elements * batch * width)
+            lines.append((r.path, r.kind, r.output, *(f"{n:,}" for n in numbers)))
         return lines
 
     def _repr_html_(self) -> str:
-        return table_html(self._lines(), right=(3, 4))
+        return table_html(self._lines(), right=NUMBERS)
 
     def __repr__(self) -> str:
         return f"<Model {self.name}: {show(self.input_shape)} -> {self.classes} classes, {self.size():,} parameters>"
