@@ -1,7 +1,8 @@
-"""What a network sees in an image, as `kw.vision`: maps of the pixels that matter."""
+"""What a network sees in an image, as `kw.vision`: maps of the pixels that matter, and adversarial examples."""
 
 from __future__ import annotations
 
+from .adversarial import Attack, deepfool, fgsm, pgd, random_noise
 from .attribution import (
     deconvolution,
     grad_cam,

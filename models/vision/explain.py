@@ -90,10 +90,15 @@ def chosen(who: str, network: Network, x: Tensor, classes: Any, count: int) -> t
     """(inputs beside the images, the class of each image): what is given, else what the network says."""
     if classes is None:
         return [], argmax(network(x), -1)
+    given = input("classes", (None,), checked_classes(who, classes, count).dtype)
+    return [given], given
+
+
+def checked_classes(who: str, classes: Any, count: int) -> np.ndarray:
+    """The class of each image as an array (count,) of integers. Raises InputError for anything else."""
     labels = np.asarray(classes)
     if labels.shape != (count,) or labels.dtype.kind not in "iu":
         raise InputError(
             f"{who}: classes are integers ({count},), one for each image, not {labels.dtype} {labels.shape}"
         )
-    given = input("classes", (None,), labels.dtype)
-    return [given], given
+    return labels
