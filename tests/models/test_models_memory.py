@@ -26,7 +26,7 @@ def run(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
 
 
 def small() -> kw.models.Model:
-    """Of 1x8x8: a convolution of 9 x 4 + 4 weights to 4x8x8, its normalisation and relu, a pooling to 4x4x4, and 5 classes."""
+    """Of 1x8x8: a convolution of 9 x 4 + 4 weights to 4x8x8, its norm, relu, a pooling to 4x4x4, and 5 classes."""
     nn = kw.nn
     net = nn.Sequential(nn.Conv(4, 3, pad=1), nn.BatchNorm(), kw.relu, nn.MaxPool(2), nn.Flatten(), nn.Dense(5))
     recipe = kw.models.Recipe(optimizer="Adam", learning_rate=0.01, options={})
