@@ -36,6 +36,8 @@ def optimizer_of(given: Any) -> optimizers.Optimizer | None:
         return given
     if isinstance(given, str):
         return optimizers.named(given)
+    if isinstance(given, optimizers.LBFGS):
+        raise SettingError("Trainer: LBFGS is for one batch of data; call its minimize with the data instead")
     hint = f", not the class {given.__name__}: make one of it" if isinstance(given, type) else f", not {given!r}"
     raise SettingError(f'Trainer: the optimizer is one of kw.optim, such as kw.optim.Adam(), or "adam"{hint}')
 

@@ -18,6 +18,7 @@ from .arguments import explained
 from .checks import FRACTION, NOT_NEGATIVE, PROBABILITY, Interval, SettingError, flag, number
 from .clipping import clip_by_global_norm, clip_by_value, limit_rows
 from .groups import NO_DECAY, Group, assign, check
+from .lbfgs import LBFGS
 from .plateau import Plateau
 from .schedules import (
     Constant,
@@ -266,6 +267,7 @@ def named(name: str) -> Optimizer:
 
 
 __all__ = [
+    "LBFGS",
     "NO_DECAY",
     "SGD",
     "Adagrad",
