@@ -7,6 +7,7 @@ call. For one batch, or an image: noise from batch to batch would be taken for c
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -118,7 +119,7 @@ class LBFGS:
     def _move(self, x: np.ndarray) -> None:
         start = 0
         for v in self.variables:
-            size = int(np.prod(v.shape, dtype=int))  # type: ignore[arg-type]
+            size = math.prod(v.shape)  # type: ignore[arg-type]
             set_value(v, x[start : start + size].reshape(v.shape).astype(v.dtype))  # type: ignore[arg-type]
             start += size
 
