@@ -55,6 +55,7 @@ class LBFGS:
         """Evaluations so far."""
         self._program = compile(list(inputs), [loss, *grad(loss, self.variables)], threads=threads)
         self.loss = loss
+        self._shapes = [get_value(v).shape for v in self.variables]
         self._pairs: deque[tuple[np.ndarray, np.ndarray]] = deque(maxlen=self.history)
 
     def __repr__(self) -> str:
@@ -118,9 +119,9 @@ class LBFGS:
 
     def _move(self, x: np.ndarray) -> None:
         start = 0
-        for v in self.variables:
-            size = math.prod(v.shape)  # type: ignore[arg-type]
-            set_value(v, x[start : start + size].reshape(v.shape).astype(v.dtype))  # type: ignore[arg-type]
+        for v, shape in zip(self.variables, self._shapes, strict=True):
+            size = math.prod(shape)
+            set_value(v, x[start : start + size].reshape(shape))
             start += size
 
     def _evaluate(self, x: np.ndarray, arrays: Sequence[Any]) -> tuple[float, np.ndarray]:
