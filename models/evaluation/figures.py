@@ -6,7 +6,6 @@ Class names are shown as they are, never read as mathematics. Leans on nothing b
 
 from __future__ import annotations
 
-import textwrap
 from typing import Any
 
 import numpy as np
@@ -81,7 +80,7 @@ def draw_mistakes(figure: Any, found: Evaluation) -> None:
         pixels = picture(mistake)
         axes.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         said, label = (_short(found.classes[k]) for k in (mistake.said, mistake.label))
-        axes.set_title(f"said {said} ({mistake.confidence:.1%})\nis {label}", fontsize=8, parse_math=False)
+        axes.set_title(f"said {said}\n{mistake.confidence:.1%} sure\nis {label}", fontsize=7, parse_math=False)
 
 
 def picture(mistake: Mistake) -> np.ndarray:
@@ -95,4 +94,5 @@ def picture(mistake: Mistake) -> np.ndarray:
 
 
 def _short(name: str) -> str:
-    return textwrap.shorten(name, 20, placeholder="...") if " " in name else name[:20]
+    """A name of at most 20 letters; of longer ones the beginning and the end, which tell them apart."""
+    return name if len(name) <= 20 else f"{name[:10]}...{name[-7:]}"

@@ -15,7 +15,7 @@ import pytest
 import kernelwright as kw
 from kernelwright.models.checks import SettingError
 from kernelwright.models.data import Dataset, ImageFiles, Loader, Split
-from kernelwright.models.evaluation import Evaluation, trained
+from kernelwright.models.evaluation import Evaluation, figures, trained
 from kernelwright.runtime.checkpoint import CheckpointError
 
 NAMES = ("ant", "<b>bee</b>", "$cat$", "dog", "eel", "fox")
@@ -220,3 +220,16 @@ def test_mistakes_in_files_are_named(tmp_path: Path) -> None:
     files = ImageFiles(paths, np.array([0, 1, 0]), (1, 3, 3))
     found = kw.evaluate(model, files, device="reference", progress=False)
     assert found.top1.right == 2 and [m.source for m in found.worst] == [str(paths[2])]
+
+
+def test_long_names_stay_apart_in_pictures() -> None:
+    """Names that differ at their ends only, and one that mathematics would read otherwise."""
+    figure = pytest.importorskip("matplotlib.figure").Figure()
+    names = ("great crested grebe of the north", "great crested grebe of the south", "a" * 20, "$b$", "c", "d")
+    found = judged()
+    named = Evaluation(found.network, found.data, names, found.labels, found.probabilities, found.worst)
+    axes = figure.subplots()
+    figures.draw_confusion(axes, named)
+    shown = [label.get_text() for label in axes.get_yticklabels()]
+    assert len(set(shown)) == 6 and max(map(len, shown)) == 20 and shown[3] == "$b$"
+    assert not any(label.get_parse_math() for label in axes.get_yticklabels())
