@@ -1,12 +1,11 @@
 """The `kernelwright` command: train networks, read their kernels, look after the cache.
 
-Leans on typer; everything that takes time to import is imported by the command that needs it.
+Training is in `cli_train`. Leans on typer; what takes time to import is imported by the command that needs it.
 """
 
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict
@@ -16,9 +15,10 @@ from typing import Annotated, Any
 import typer
 
 from . import cli_judging, cli_summary
-from .cli_options import DATA, Json, Network, Threads
+from .cli_options import Json, Network, Threads
 from .cli_options import network_of as _network
 from .cli_options import write_json as _write
+from .cli_train import recipes, train
 
 app = typer.Typer(
     help="A symbolic compiler from Python to optimized deep-learning kernels you can read.",
@@ -49,113 +49,8 @@ def options(
     """A symbolic compiler from Python to optimized deep-learning kernels you can read."""
 
 
-@app.command()
-def train(
-    network: Network,
-    data: Annotated[str, typer.Option(help=DATA)] = "digits",
-    folder: Annotated[Path | None, typer.Option(help="Its files (default: $KERNELWRIGHT_DATA/<data>).")] = None,
-    epochs: Annotated[
-        int | None, typer.Option(min=1, help="Epochs in all (default: the resumed run's, or the network's recipe).")
-    ] = None,
-    batch: Annotated[int | None, typer.Option(min=1, help="Batch size (default: the recipe's).")] = None,
-    learning_rate: Annotated[float | None, typer.Option("--learning-rate", "--lr", help="Learning rate.")] = None,
-    threads: Threads = None,
-    seed: Annotated[
-        int | None, typer.Option(min=0, help="Of the weights and the order of examples (default: 0).")
-    ] = None,
-    device: Annotated[str, typer.Option(help="cpu, or reference (NumPy, slow).")] = "cpu",
-    label_smoothing: Annotated[float, typer.Option(help="Of the training and test loss, 0 to 1.")] = 0.0,
-    clip_norm: Annotated[float | None, typer.Option(help="Limit of the gradients' global norm.")] = None,
-    ema: Annotated[float | None, typer.Option(help="Decay of averaged weights, used for testing: 0.999.")] = None,
-    accumulate: Annotated[int, typer.Option(min=1, help="Batches whose gradients make one update.")] = 1,
-    precision: Annotated[str, typer.Option(help="Of convolutions and products: float32 or bfloat16.")] = "float32",
-    tune: Annotated[bool, typer.Option("--tune", help="First choose tiles by timing them; remembered.")] = False,
-    validation: Annotated[
-        float | None,
-        typer.Option(help="Part of the training data held out to watch the run (default: 0.1); 0 trains on all."),
-    ] = None,
-    patience: Annotated[
-        int | None, typer.Option(min=1, help="Stop once the validation loss has not fallen for so many epochs.")
-    ] = None,
-    best: Annotated[
-        Path | None, typer.Option(help="A file for the epoch of best validation accuracy, which is then tested.")
-    ] = None,
-    log: Annotated[Path | None, typer.Option(help="A .csv or .jsonl file, one line per epoch.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Learning curves: .png, .svg or .pdf.")] = None,
-    checkpoint: Annotated[Path | None, typer.Option(help="Saved after each epoch, on Ctrl-C and on SIGTERM.")] = None,
-    resume: Annotated[
-        Path | None, typer.Option(help="Continue from a checkpoint, which stays as it is unless --checkpoint names it.")
-    ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the result.")] = False,
-    json_file: Json = None,
-) -> None:
-    """Train a network: `kernelwright train lenet5`, `kernelwright train mlp --data mnist --epochs 5`."""
-    from . import cli_training
-    from .models import callbacks
-    from .models.data import load
-    from .models.losses import CrossEntropy
-    from .models.trainer import Trainer
-
-    started = time.perf_counter()
-    outputs = (("the outcome", json_file), ("the checkpoint", checkpoint), ("the learning curves", plot))
-    cli_training.try_outputs(*outputs, ("the best epoch", best))
-    begun = cli_training.begun(resume)
-    seeded = begun.get("seed", 0) if seed is None else seed
-    model = _network(network, seeded)
-    try:
-        held = cli_training.validated(validation, begun, resume)
-        if not held and (patience is not None or best is not None):
-            raise ValueError("--patience and --best watch validation examples: leave out --validation 0")
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
-    examples = cli_training.divided(load(data, folder, model.input_shape), held, seeded)
-    model = cli_training.model_for(network, model, examples, seeded)
-    try:
-        cli_training.with_rate(model, learning_rate)
-        loss = CrossEntropy(label_smoothing) if label_smoothing else None
-        limits = (clip_norm, None)
-        narrow = None if precision == "float32" else precision
-        options: dict[str, Any] = {"ema": ema, "accumulate": accumulate, "precision": narrow, "tune": tune}
-        trainer = Trainer(model, None, loss, device, threads, seeded, batch, None, *limits, **options)
-        watchers: list[Any] = [callbacks.log(log)] if log is not None else []
-        watchers += [callbacks.Plot(plot)] if plot is not None else []
-        watchers += [callbacks.EarlyStopping(patience=patience)] if patience is not None else []
-    except (ValueError, ImportError) as error:
-        raise typer.BadParameter(str(error)) from None
-    if resume is not None:
-        given = {"learning_rate": learning_rate, "batch": batch, "seed": seed}
-        cli_training.resume(trainer, resume, examples, given)
-    trainer.notes = {"validation": held}
-    if not held and not quiet:
-        print("no examples are held out for validation: nothing watches this run")
-    try:  # the test set is not within reach of what watches
-        history = trainer.fit(
-            examples.train, epochs, examples.validation, checkpoint, watchers, progress=not quiet, best=best
-        )
-    except KeyboardInterrupt as stop:
-        source = ["--data", data, *([] if folder is None else ["--folder", str(folder)])]
-        raise typer.Exit(cli_training.stopped(stop, trainer, network, checkpoint, source)) from None
-    epochs_done = trainer.epoch
-    accuracy, which = cli_training.tested(trainer, examples.test, best)
-    seconds = time.perf_counter() - started
-    error_rate = f"test accuracy {accuracy:.2%} (errors {1 - accuracy:.2%})"
-    print(f"{network} on {data}: {error_rate} {which}, {seconds:.1f} s in all")
-    _write(
-        json_file,
-        {
-            "network": network,
-            "data": data,
-            "test_accuracy": accuracy,
-            "tested_epoch": trainer.epoch,
-            "epochs": epochs_done,
-            "validation": held,
-            "seconds": seconds,
-            "seed": trainer.seed,
-            "history": history,
-        },
-    )
-
-
+app.command()(train)
+app.command()(recipes)
 app.command()(cli_judging.evaluate)
 app.command()(cli_judging.predict)
 

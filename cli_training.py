@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from .compiler.errors import InputError
-from .models import Model, feeds
+from .models import Model, feeds, recipe_files
 from .models.checks import FRACTION, SettingError, number
 from .models.data import hold_out
+from .models.images.augment import Augment
+from .models.images.named import augmentation
 from .models.interrupt import Stopped
 from .models.networks.registry import build_for
 from .models.outputs import tried
+from .models.plan import Plan
+from .models.recipe import Recipe
 from .models.resuming import check_data
 from .models.trainer import Trainer
 from .runtime import checkpoint as storage
@@ -25,6 +29,8 @@ from .runtime.errors import KernelwrightError
 
 SIGNALLED = 128
 """A process that a signal ended exits with this and the signal's number."""
+HOME = "digits"
+"""The data set that ships."""
 HELD = 0.1
 """The part of each class's training examples that watches a run, unless told otherwise."""
 
@@ -34,21 +40,87 @@ def begun(path: Path | None) -> dict[str, Any]:
     return {} if path is None else storage.load(path)[1]
 
 
-def validated(given: float | None, said: dict[str, Any], path: Path | None) -> float:
-    """The fraction to hold out: what was given, else the resumed run's, else HELD; 0 holds nothing out.
+@dataclass(frozen=True)
+class Run:
+    """What a run is begun with: where its settings come from, and those that its checkpoint keeps beside the plan.
 
-    Raises SettingError for another number, or where it contradicts the checkpoint.
+    recipe: None for the network's own. name: the recipe's, or None. The rest is as in `Settings`.
     """
-    if given is not None:
-        number("--validation", given, FRACTION)
-    if path is None:
-        return HELD if given is None else given
-    theirs = float(said.get("notes", {}).get("validation", 0.0))
-    if given is not None and given != theirs:
-        raise SettingError(
-            f"--validation {given} contradicts {path}, whose run held out {theirs}: leave it out, or do not resume"
-        )
-    return theirs
+
+    data: str
+    validation: float
+    augment: str | None
+    name: str | None = None
+    recipe: Recipe | None = None
+    precision: str | None = None
+    clip_norm: float | None = None
+    ema: float | None = None
+    accumulate: int = 1
+
+    def notes(self) -> dict[str, Any]:
+        """As plain data, for checkpoints."""
+        return {"recipe": self.name, "data": self.data, "validation": self.validation, "augment": self.augment}
+
+
+def chosen(network: str, asked: dict[str, Any], said: dict[str, Any], path: Path | None) -> Run:
+    """The run that was asked for: options win over the recipe; one that is resumed is as its checkpoint `said`.
+
+    asked: the options recipe, data, validation and augment, None for those not given. Raises SettingError for what is
+    not allowed, a recipe of another network, or what contradicts the checkpoint.
+    """
+    if asked["validation"] is not None:
+        number("--validation", asked["validation"], FRACTION)
+    if path is not None:
+        with storage.understanding(path):
+            return _resumed(asked, {"data": HOME, "validation": 0.0, **said.get("notes", {})}, path)
+    given = {key: value for key, value in asked.items() if value is not None and key != "recipe"}
+    if asked["recipe"] is None:
+        return Run(**{"data": HOME, "validation": HELD, "augment": None, **given})
+    settings = recipe_files.read(asked["recipe"])
+    if settings.network != network:
+        raise SettingError(f"the recipe {asked['recipe']} trains {settings.network}, not {network}")
+    kept = {f.name: getattr(settings, f.name) for f in fields(settings) if f.name != "network"}
+    return Run(**{**kept, **given})
+
+
+def _resumed(asked: dict[str, Any], notes: dict[str, Any], path: Path) -> Run:
+    for option, value in asked.items():
+        if value is not None and value != notes.get(option):
+            if option == "data" and "recipe" not in notes:  # a checkpoint that Python wrote does not say
+                notes = {**notes, "data": value}
+                continue
+            raise SettingError(
+                f"--{option} {value} contradicts {path}, whose run had {notes.get(option)}: leave it out, or do not "
+                "resume"
+            )
+    return Run(notes["data"], float(notes["validation"]), notes.get("augment"), notes.get("recipe"))
+
+
+def train_as(model: Model, recipe: Recipe | None, said: dict[str, Any], path: Path | None, rate: float | None) -> None:
+    """Give the model the recipe of its run: that of the resumed one, else the one given, else its own, at this rate."""
+    if path is not None:
+        recipe = Plan.revive(said.get("plan"), path).recipe
+    if recipe is not None:
+        model.recipe = recipe
+    if rate is not None and path is None:
+        model.recipe = replace(model.recipe, learning_rate=rate)
+
+
+def augmented(text: str | None, examples: Any, seed: int) -> Augment | None:
+    """The augmentation that `text` names, its colours measured on the training images where these are in memory."""
+    return None if text is None else augmentation(text, getattr(examples.train, "images", None), seed)
+
+
+def announce(run: Run, trainer: Trainer, path: Path | None) -> None:
+    """Say what a resumed run had, and that nothing watches one without validation."""
+    if path is not None:
+        recipe = trainer.plan.recipe
+        how = "an optimizer of its own" if recipe is None else f"{recipe.optimizer} {recipe.learning_rate:g}"
+        had = [f"{key} {value}" for key, value in run.notes().items() if value is not None]
+        done = f"{trainer.epoch} epochs done, batch {trainer.batch}, seed {trainer.seed}"
+        print(f"resuming {path}: {done}, {how}, {', '.join(had)}")
+    if not run.validation:
+        print("no examples are held out for validation: nothing watches this run")
 
 
 def divided(examples: Any, fraction: float, seed: int) -> Any:
@@ -86,12 +158,6 @@ def model_for(network: str, model: Model, examples: Any, seed: int) -> Model:
             f"{network} takes {_by(model.input_shape)}, {examples.name} has images {_by(shape)} in {classes} classes: "
             f"{error}; choose other --data"
         ) from None
-
-
-def with_rate(model: Model, rate: float | None) -> None:
-    """Set the recipe's learning rate, where one is given."""
-    if rate is not None:
-        model.recipe = replace(model.recipe, learning_rate=rate)
 
 
 def resume(trainer: Trainer, path: Path, examples: Any, asked: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from ..compiler.graph.tensor import Tensor
 from . import losses, optimizers
 from .checks import NOT_NEGATIVE, POSITIVE, PROBABILITY, SettingError, choice, number, whole
+from .groups import Group
 from .schedules import Constant, Cosine, MultiStep, OneCycle, Polynomial, Schedule, Step, WarmUp
 
 SHAPES = ("constant", "cosine", "one-cycle", "linear", "steps", "exponential")
@@ -50,6 +51,10 @@ class Recipe:
         whole("recipe: batch", self.batch)
         for milestone in self.milestones:
             number("recipe: each of milestones", milestone, PROBABILITY)
+        groups = self.options.get("groups", ())
+        if any(isinstance(group, dict) for group in groups):  # as TOML and checkpoints have them
+            made = [Group(**group) if isinstance(group, dict) else group for group in groups]
+            object.__setattr__(self, "options", {**self.options, "groups": made})
         if self.optimizer not in optimizers.__all__:
             raise SettingError(f"recipe: kw.optim has no optimizer {self.optimizer!r}")
         if self.loss not in losses.__all__:

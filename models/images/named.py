@@ -33,6 +33,8 @@ def augmentation(text: str, images: Any = None, seed: int = 0) -> Augment:
     images: float arrays (n, channels, height, width) whose principal colours `lighting` moves along; nothing else needs
     them. Raises SettingError naming what is not known, with the nearest that is, and what the steps refuse.
     """
+    if not isinstance(text, str):
+        raise SettingError(f"augment: a text such as 'rotate=10,flip', not {text!r}")
     made: list[steps.Step] = []
     fill: float | str = 0.0
     for item in filter(None, map(str.strip, text.split(","))):

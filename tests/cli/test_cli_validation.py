@@ -25,7 +25,7 @@ def test_a_tenth_is_held_out_and_the_resumed_run_keeps_it(tmp_path):
     saved, out = tmp_path / "run.safetensors", tmp_path / "out.json"
     run("--epochs", 1, "-q", "--seed", 3, "--checkpoint", saved)
     said = checkpoint.load(saved)[1]
-    assert said["data"]["examples"] == 7650 and said["notes"] == {"validation": 0.1}  # 8,500 digits
+    assert said["data"]["examples"] == 7650 and said["notes"]["validation"] == 0.1  # 8,500 digits
     run("--epochs", 2, "-q", "--resume", saved, "--json", out)
     outcome = json.loads(out.read_text())
     assert outcome["validation"] == 0.1 and outcome["seed"] == 3

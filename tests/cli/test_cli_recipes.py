@@ -1,0 +1,84 @@
+"""`kernelwright train --recipe`, `--augment` and `kernelwright recipes`: what wins, what is kept, what is shown."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from kernelwright.models import recipe_files
+from kernelwright.runtime import checkpoint
+
+COMMAND = [sys.executable, "-m", "kernelwright.cli"]
+MINE = """network = "mlp1986"
+data = "digits"
+epochs = 1
+batch = 250
+validation = 0.2
+augment = "translate=1"
+
+[optimizer]
+name = "SGD"
+momentum = 0.5
+
+[schedule]
+name = "constant"
+learning_rate = 0.2
+
+[loss]
+name = "cross_entropy"
+"""
+
+
+def run(*arguments, code=0):
+    done = subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True)
+    assert done.returncode == code and "Traceback" not in done.stderr, done.stdout + done.stderr
+    return " ".join((done.stderr if code else done.stdout).replace("│", " ").split())
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    (folder / "mine.toml").write_text(MINE)
+    path = folder / "run.safetensors"
+    options = ("--batch", 100, "--device", "reference", "-q", "--checkpoint", path)
+    run("train", "mlp1986", "--recipe", folder / "mine.toml", *options)
+    return path
+
+
+def test_a_run_is_as_the_recipe_says_and_options_win(saved):
+    said = checkpoint.load(saved)[1]
+    assert said["notes"] == {"recipe": "mine", "data": "digits", "validation": 0.2, "augment": "translate=1"}
+    assert said["batch"] == 100 and said["data"]["examples"] == 6800  # the option's batch; 0.8 of 8,500 digits
+    assert said["optimizer"]["options"]["momentum"] == 0.5 and said["plan"]["recipe"]["loss"] == "cross_entropy"
+    assert said["augment"].startswith("Augment(Translate(pixels=1")
+
+
+def test_a_resumed_run_says_what_it_has_and_goes_on_with_it(saved, tmp_path):
+    out = tmp_path / "out.json"
+    words = run("train", "mlp1986", "--device", "reference", "--resume", saved, "--epochs", 2, "--json", out)
+    assert (
+        "1 epochs done, batch 100, seed 0, SGD 0.2, recipe mine, data digits, validation 0.2, augment transl" in words
+    )
+    assert [line["learning_rate"] for line in json.loads(out.read_text())["history"]] == pytest.approx([0.2, 0.2])
+    for option, value in (("--augment", "flip"), ("--recipe", "mlp-mnist"), ("--data", "mnist")):
+        assert f"{option} {value} contradicts" in run("train", "mlp1986", "--resume", saved, option, value, code=2)
+
+
+@pytest.mark.parametrize("options, words", [
+    (("lenet5", "--recipe", "mlp-mnist"), "the recipe mlp-mnist trains mlp, not lenet5"),
+    (("lenet5", "--recipe", "lenet5-mnits"), "did you mean 'lenet5-mnist'"),
+    (("lenet5", "--augment", "rotat=3"), "there is no step 'rotat'; did you mean 'rotate'"),
+    (("lenet5", "--augment", "crop=20"), "it has to keep their shape"),
+])  # fmt: skip
+def test_what_is_wrong_is_one_message(options, words):
+    assert words in run("train", *options, code=2)
+
+
+def test_recipes_are_listed_and_printed(tmp_path):
+    out = tmp_path / "out.json"
+    listed = run("recipes", "--json", out)
+    assert json.loads(out.read_text())["recipes"] == recipe_files.names()
+    assert "lenet5-mnist 10 epochs of batch 64, SGD 0.1, cosine, cross_entropy" in listed
+    assert run("recipes", "lenet5-mnist").startswith("# LeNet-5 as taught today")
+    assert "did you mean 'lenet5-mnist'" in run("recipes", "lenet5-mnits", code=1)
