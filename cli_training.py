@@ -29,8 +29,8 @@ from .runtime.errors import KernelwrightError
 
 SIGNALLED = 128
 """A process that a signal ended exits with this and the signal's number."""
-HOME = "digits"
-"""The data set that ships."""
+HOME = {"circle": "circle", "imagenet": "shapes"}
+"""What a network is trained on that is usually trained on other data than digits, unless told otherwise."""
 HELD = 0.1
 """The part of each class's training examples that watches a run, unless told otherwise."""
 
@@ -62,7 +62,7 @@ class Run:
         return {"recipe": self.name, "data": self.data, "validation": self.validation, "augment": self.augment}
 
 
-def chosen(network: str, asked: dict[str, Any], said: dict[str, Any], path: Path | None) -> Run:
+def chosen(model: Model, asked: dict[str, Any], said: dict[str, Any], path: Path | None) -> Run:
     """The run that was asked for: options win over the recipe; one that is resumed is as its checkpoint `said`.
 
     asked: the options recipe, data, validation and augment, None for those not given. Raises SettingError for what is
@@ -70,15 +70,16 @@ def chosen(network: str, asked: dict[str, Any], said: dict[str, Any], path: Path
     """
     if asked["validation"] is not None:
         number("--validation", asked["validation"], FRACTION)
+    home = HOME.get(model.dataset or "", "digits")
     if path is not None:
         with storage.understanding(path):
-            return _resumed(asked, {"data": HOME, "validation": 0.0, **said.get("notes", {})}, path)
+            return _resumed(asked, {"data": home, "validation": 0.0, **said.get("notes", {})}, path)
     given = {key: value for key, value in asked.items() if value is not None and key != "recipe"}
     if asked["recipe"] is None:
-        return Run(**{"data": HOME, "validation": HELD, "augment": None, **given})
+        return Run(**{"data": home, "validation": HELD, "augment": None, **given})
     settings = recipe_files.read(asked["recipe"])
-    if settings.network != network:
-        raise SettingError(f"the recipe {asked['recipe']} trains {settings.network}, not {network}")
+    if settings.network != model.name:
+        raise SettingError(f"the recipe {asked['recipe']} trains {settings.network}, not {model.name}")
     kept = {f.name: getattr(settings, f.name) for f in fields(settings) if f.name != "network"}
     return Run(**{**kept, **given})
 

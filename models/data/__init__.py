@@ -1,4 +1,4 @@
-"""Data sets, by name: `digits` ships with the package, the others are read from a folder or downloaded."""
+"""Data sets, by name: `digits` ships with the package, some are made, others are read or downloaded."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from .idx_sets import emnist, fashion_mnist, mnist, usps
 from .image_folder import SHAPE, image_folder
 from .images import ImageDataset, ImageFiles
 from .loader import Loader
+from .made import POINTS, points, shapes
 from .sources import InMemory, Source
 
 IN_MEMORY: dict[str, Callable[[Any], Dataset]] = {
@@ -29,13 +30,15 @@ IN_MEMORY: dict[str, Callable[[Any], Dataset]] = {
     "cifar100": cifar100,
 }
 """Readers of a folder, or of the usual place where it is None."""
+MADE = (*POINTS, "shapes")
+"""Sets that are made when they are asked for."""
 FROM_FILES: dict[str, Callable[..., ImageDataset]] = {"image-folder": image_folder, "coco": coco}
 """Readers of a folder (or None) and the shape that images are to have."""
 
 
 def names() -> list[str]:
     """The data sets that `load` knows."""
-    return ["digits", *IN_MEMORY, *FROM_FILES]
+    return ["digits", *MADE, *IN_MEMORY, *FROM_FILES]
 
 
 def load(
@@ -43,13 +46,18 @@ def load(
 ) -> Dataset | ImageDataset:
     """The data set called `name`, from `folder` where it is not in the usual place.
 
-    shape: (channels, height, width) that the images of `image-folder` and `coco` are scaled to; the others have their
-    own. Raises DataError for a name that is not known, a folder given for `digits`, and what the reader raises.
+    shape: (channels, height, width) that the images of `image-folder` and `coco` are scaled to and `shapes` are made
+    in; the others have their own. Raises DataError for a name that is not known, a folder given for a set that has
+    none, and what the reader raises.
     """
     if name == "digits":
         if folder is not None:
             raise DataError(f"digits ships with the package and is not read from a folder ({folder}); mnist is")
         return digits()
+    if name in MADE:
+        if folder is not None:
+            raise DataError(f"{name} is made and not read from a folder ({folder})")
+        return shapes(shape) if name == "shapes" else points(name)
     if name in FROM_FILES:
         return FROM_FILES[name](folder, shape)
     if name in IN_MEMORY:
@@ -79,5 +87,7 @@ __all__ = [
     "load",
     "mnist",
     "names",
+    "points",
+    "shapes",
     "usps",
 ]

@@ -12,7 +12,7 @@ from .errors import DataError
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """images: (n, channels, height, width) float32, usually in [0, 1]; labels: (n,) int32."""
+    """images: (n, channels, height, width) float32, usually in [0, 1], or points (n, numbers); labels: (n,) int32."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -71,7 +71,7 @@ class Dataset:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """(channels, height, width)"""
+        """(channels, height, width), or (numbers,) of points"""
         return tuple(self.train.images.shape[1:])
 
     def _parts(self) -> dict[str, Split]:
@@ -91,7 +91,7 @@ def as_images(pixels: np.ndarray) -> np.ndarray:
 
 def _check_arrays(where: str, split: Split) -> None:
     images, labels = split.images, split.labels
-    if images.ndim != 4 or images.dtype != np.float32:
+    if images.ndim not in (2, 4) or images.dtype != np.float32:
         raise DataError(
             f"{where}: images must be float32 (n, channels, height, width), not {images.dtype} {images.shape}"
         )

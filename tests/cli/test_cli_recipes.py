@@ -82,3 +82,8 @@ def test_recipes_are_listed_and_printed(tmp_path):
     assert "lenet5-mnist 10 epochs of batch 64, SGD 0.1, cosine, cross_entropy" in listed
     assert run("recipes", "lenet5-mnist").startswith("# LeNet-5 as taught today")
     assert "did you mean 'lenet5-mnist'" in run("recipes", "lenet5-mnits", code=1)
+
+
+def test_networks_for_other_data_than_digits_train_on_what_is_made():
+    words = run("train", "playground", "--device", "reference", "-q", "--epochs", 20)
+    assert words.startswith("playground on circle: test accuracy") and float(words.split()[5].rstrip("%")) > 95

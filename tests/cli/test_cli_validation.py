@@ -31,7 +31,7 @@ def test_a_tenth_is_held_out_and_the_resumed_run_keeps_it(tmp_path):
     assert outcome["validation"] == 0.1 and outcome["seed"] == 3
     assert all(0.5 < line["validation_accuracy"] < 1 for line in outcome["history"])
     words = run("--epochs", 2, "--resume", saved, "--validation", 0.2, code=2)
-    assert "--validation 0.2 contradicts" in words and "held out 0.1" in words
+    assert "--validation 0.2 contradicts" in words and "0.1: leave it out" in words
 
 
 def test_none_held_out(tmp_path):
