@@ -1,8 +1,9 @@
-"""What a network sees in an image, as `kw.vision`: maps of the pixels that matter, and adversarial examples."""
+"""What a network sees in an image, as `kw.vision`: which pixels matter, what excites a unit, dreams, and attacks."""
 
 from __future__ import annotations
 
 from .adversarial import Attack, deepfool, fgsm, pgd, random_noise
+from .ascent import dream, total_variation, unit
 from .attribution import (
     deconvolution,
     grad_cam,

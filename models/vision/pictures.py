@@ -88,3 +88,16 @@ def _coloured(places: np.ndarray, colours: np.ndarray) -> np.ndarray:
     """(3, height, width): `places` in [0, 1] between evenly spaced colours."""
     marks = np.linspace(0, 1, len(colours))
     return np.stack([np.interp(places, marks, channel) for channel in colours.T])
+
+
+def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """float32 (channels, *size) from (channels, height, width), bilinear between the centres of pixels."""
+    result = image.astype("float32")
+    for axis, count in zip((1, 2), size, strict=True):
+        have = result.shape[axis]
+        places = np.clip((np.arange(count) + 0.5) * (have / count) - 0.5, 0, have - 1)
+        low = np.floor(places).astype(int)
+        share = (places - low).astype("float32").reshape(-1, *(1,) * (2 - axis))
+        high = np.minimum(low + 1, have - 1)
+        result = result.take(low, axis) * (1 - share) + result.take(high, axis) * share
+    return result
