@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from . import cli_judging, cli_summary
+from . import cli_judging, cli_seeing, cli_summary
 from .cli_options import Json, Network, Threads
 from .cli_options import network_of as _network
 from .cli_options import write_json as _write
@@ -53,6 +53,7 @@ app.command()(train)
 app.command()(recipes)
 app.command()(cli_judging.evaluate)
 app.command()(cli_judging.predict)
+app.command()(cli_seeing.see)
 
 
 @app.command()

@@ -1,8 +1,10 @@
 """What a network sees in an image, as `kw.vision`: which pixels matter, what excites a unit, dreams, and attacks."""
 
+# mypy: implicit-reexport
+
 from __future__ import annotations
 
-from .adversarial import Attack, deepfool, fgsm, pgd, random_noise
+from .adversarial import Attack, classified, deepfool, fgsm, pgd, random_noise
 from .ascent import dream, total_variation, unit
 from .attribution import (
     deconvolution,

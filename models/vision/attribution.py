@@ -109,7 +109,8 @@ def grad_cam(network: Network, x: Tensor, classes: Tensor, layer: str | None = N
     else:
         value = features(network, x, layer)
     if value.rank != 4 or value is x:
-        raise ShapeError(f"grad_cam: {layer or 'no layer'} has maps with height and width, which are needed; {value!r}")
+        what = "no layer has" if layer is None else f"{layer} is {value.brief()}, not"
+        raise ShapeError(f"grad_cam: {what} (batch, channels, height, width), which is needed (at {user_location()})")
     weights = grad(score(network, x, classes).sum(), value).mean((2, 3), keepdims=True)
     return enlarged(relu((weights * value).sum(1, keepdims=True)), x.shape[2:])
 

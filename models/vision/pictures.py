@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 
 from ..checks import PROBABILITY, SettingError, number, whole
+from ..data.errors import DataError
 from ..data.images import decode
 
+MISSING = "writing pictures needs Pillow: pip install 'kernelwright[images]' (or pip install pillow)"
 SIGNED = np.array([[0.13, 0.30, 0.75], [0.62, 0.75, 0.93], [1.0, 1.0, 1.0], [0.96, 0.66, 0.55], [0.75, 0.08, 0.15]])
 """Colours for -1 to 1, from blue through white to red."""
 HEAT = np.array([[0.0, 0.0, 0.02], [0.34, 0.06, 0.43], [0.73, 0.21, 0.33], [0.98, 0.55, 0.04], [0.99, 1.0, 0.64]])
@@ -23,7 +25,7 @@ HEAT = np.array([[0.0, 0.0, 0.02], [0.34, 0.06, 0.43], [0.73, 0.21, 0.33], [0.98
 
 def load_image(path: str | os.PathLike[str], shape: Sequence[int]) -> np.ndarray:
     """An image file as float32 of `shape` (channels, height, width) in [0, 1], upright, scaled and cropped in the
-    middle; one channel makes it grey. Raises DataError for a file that is no image, ImportError without pillow."""
+    middle; one channel makes it grey. Raises DataError for a file that is no image, and without pillow."""
     channels, height, width = shape
     return decode(path, (channels, height, width))
 
@@ -56,9 +58,12 @@ def save_sheet(path: str | os.PathLike[str], rows: Sequence[Sequence[Any]], scal
     """Write rows of pictures, each (1 or 3, height, width) in [0, 1], as one PNG file.
 
     scale: how many pixels of the file a pixel is wide, by default as many as make a picture about 112 wide. Raises
-    ImportError without pillow, OSError for a file that cannot be written.
+    DataError without pillow, OSError for a file that cannot be written.
     """
-    from PIL import Image
+    try:
+        from PIL import Image
+    except ImportError:
+        raise DataError(MISSING) from None
 
     pictures = [[_rgb(picture) for picture in row] for row in rows]
     height, width = pictures[0][0].shape[:2]

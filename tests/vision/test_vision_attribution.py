@@ -144,8 +144,10 @@ def test_grad_cam_is_torchs(net):
     assert want.max() > 0.01
     np.testing.assert_allclose(maps(net, "grad_cam", layer="relu2"), want, rtol=1e-10, atol=1e-13)
     np.testing.assert_allclose(maps(net, "grad_cam"), want, rtol=1e-10, atol=1e-13)  # the last with height and width
-    with pytest.raises(ShapeError, match="dense1 has maps"):
+    with pytest.raises(ShapeError, match=r"dense1 is add\(batch, 3\) float64, not \(batch, channels, height, width\)"):
         maps(net, "grad_cam", layer="dense1")
+    with pytest.raises(ShapeError, match="no layer has"):
+        maps(lambda x: x.reshape(-1, 144) @ np.ones((144, 3)), "grad_cam")
 
 
 def test_enlarging_by_hand():

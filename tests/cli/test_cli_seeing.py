@@ -1,0 +1,75 @@
+"""`kernelwright see` as a user meets it: lines, pictures, JSON, and mistakes in one line."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import kernelwright as kw
+
+COMMAND = [sys.executable, "-m", "kernelwright.cli", "see", "--network", "lenet5"]
+
+
+def run(*arguments, code=0):
+    done = subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, env=os.environ)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    model = kw.models.build("lenet5")
+    trainer = kw.Trainer(model)
+    trainer.fit(kw.data.digits(), 2, progress=False)
+    folder = tmp_path_factory.mktemp("weights")
+    model.save(folder / "model.safetensors")
+    trainer.save(folder / "run.safetensors")
+    return folder
+
+
+def test_maps_of_images_in_a_test_set_and_in_files(weights, tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    digit = kw.data.digits().test.images[7]
+    file, out, outcome = tmp_path / "seven.png", tmp_path / "map.png", tmp_path / "out.json"
+    image.fromarray((digit[0] * 255).astype("uint8")).save(file)
+    model = kw.load_model(weights / "model.safetensors")
+    options = ("--weights", weights / "model.safetensors", "--out", out, "--json", outcome)
+    done = run("saliency", "digits:7", file, *options, "--method", "gradient")
+    want = kw.vision.attribute(model, digit[None], method="gradient")
+    said = json.loads(outcome.read_text())
+    assert said["network"] == "lenet5" and [each["class"] for each in said["images"]] == [int(want.classes[0])] * 2
+    np.testing.assert_allclose([each["score"] for each in said["images"]], want.scores[0], rtol=1e-4)
+    assert f"digits:7: class {want.classes[0]}, score" in done.stdout
+    sheet = np.asarray(image.open(out))
+    side = 28 * 4
+    assert sheet.shape == (2 * side + 12, 2 * side + 12, 3)
+    np.testing.assert_array_equal(sheet[4 : 4 + side : 4, 4 : 4 + side : 4, 0], np.rint(digit[0] * 255))
+    drawn = kw.vision.heat_map(want.maps[0], digit).transpose(1, 2, 0)
+    np.testing.assert_allclose(sheet[4 : 4 + side : 4, side + 8 : -4 : 4] / 255, drawn, atol=0.01)
+
+
+def test_a_checkpoint_serves_and_an_attack_keeps_its_bound(weights, tmp_path):
+    outcome = tmp_path / "out.json"
+    run("attack", "digits:3", "digits:4", "--weights", weights / "run.safetensors", "--epsilon", 0.2, "--json", outcome)
+    for each, label in zip(json.loads(outcome.read_text())["images"], kw.data.digits().test.labels[3:5], strict=True):
+        assert 0.1 < each["linf"] <= 0.2 and each["after"] != label
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (("sight", "digits:1"), "not one of saliency, gradcam, occlusion, attack"),
+        (("gradcam", "digits:1", "--layer", "conv9"), "there is no layer 'conv9'"),
+        (("occlusion", "digits:1", "--method", "fgsm"), "--method is not for it"),
+        (("attack", "digits:1", "--method", "gradient"), "--method is one of pgd"),
+        (("saliency", "digits:5000"), "images 0 to 999"),
+        (("saliency", "digits:1", "--class", 12), "classes 0 to 9"),
+    ],
+)
+def test_mistakes_are_one_line(weights, arguments, words):
+    error = run(*arguments, "--weights", weights / "model.safetensors", code=1).stderr
+    assert words in error and error.count("\n") == 1
