@@ -120,10 +120,10 @@ class Trainer:
         return self.task.loss
 
     # -------------------------------------------------------- what users call
-    @explained(choices.FIT)
     def __repr__(self) -> str:
         return f"<Trainer: {self.optimizer!r}, {self.epoch} epochs done>"
 
+    @explained(choices.FIT)
     def fit(
         self,
         data: Any,

@@ -77,10 +77,9 @@ class Compiled:
     """What each pass did; None where none ran."""
 
     def __repr__(self) -> str:
-        counts = [(len(self.inputs), "input"), (len(self.outputs), "output"), (len(self.updates), "update")]
-        counts.append((len(self.kernels), "kernel"))
-        said = ", ".join(f"{n} {what}{'s' * (n != 1)}" for n, what in counts if n or what == "kernel")
-        return f"<compiled program: {said}>"
+        counts = {"inputs": self.inputs, "outputs": self.outputs, "updates": self.updates, "kernels": self.kernels}
+        said = [f"{len(of)} {what if len(of) != 1 else what[:-1]}" for what, of in counts.items()]
+        return f"<compiled program: {', '.join(said)}>"
 
     def _repr_html_(self) -> str:
         """The table of kernels, for notebooks."""

@@ -51,7 +51,7 @@ def test_optimizers_programs_and_generators_say_what_they_are():
     assert repr(kw.optim.SGD(0.5, momentum=0.9)) == "SGD(0.5, momentum=0.9)"
     x = kw.input("x", (None, 4))
     program = kw.compile([x], [x * 2, x.sum()])
-    assert repr(program) == f"<compiled program: 1 input, 2 outputs, {len(program.kernels)} kernels>"
+    assert repr(program) == f"<compiled program: 1 input, 2 outputs, 0 updates, {len(program.kernels)} kernels>"
     assert repr(kw.Generator(3)) == "<Generator: seed 3, 0 steps, 0 streams>"
     assert repr(kw.data.digits().train) == "<Split: 8500 images (1, 28, 28)>"
 

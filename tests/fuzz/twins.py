@@ -97,7 +97,8 @@ class Twins:
             array = self.rng.choice(EXTREME, concrete).astype(dtype)
         else:
             array = (self.rng.normal(size=concrete) * scale).astype(dtype)
-        ours = kw.input(f"x{len(self.inputs)}", shape, dtype)
+        named = tuple(f"batch{self.seed}" if d is None else d for d in shape)  # programs of several seeds may be one
+        ours = kw.input(f"x{self.seed}_{len(self.inputs)}", named, dtype)
         theirs = None
         if self.torch is not None:
             theirs = self.torch.tensor(array, requires_grad=dtype.startswith("float"))

@@ -232,9 +232,9 @@ def grid(lines: Sequence[Sequence[str]], right: Iterable[int] = (), width: int |
 
 
 def _narrow(widths: list[int], columns: Sequence[int], room: int | None) -> None:
-    """Cut the widest of these columns (set in place) until all fit, none below six letters."""
+    """Cut the widest of these columns (set in place) until all fit, none below four letters."""
     while room is not None and columns and sum(widths) + 2 * (len(widths) - 1) > room:
         widest = max(columns, key=widths.__getitem__)
-        if widths[widest] <= 6:
+        if widths[widest] <= 4:
             return
         widths[widest] -= 1
