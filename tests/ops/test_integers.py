@@ -25,6 +25,13 @@ from kernelwright.compiler.targets.shared import saved
 
 DTYPES = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
 DEVICES = ("walk", "numba", "cuda", "reference")
+QUICK = ("uint8", "int32", "int64", "uint64")
+"""What Numba's whole front end, which takes about eight times as long, compiles in the quick suite."""
+EACH = [
+    pytest.param(device, dtype, marks=pytest.mark.slow if device == "numba" and dtype not in QUICK else ())
+    for device in DEVICES
+    for dtype in DTYPES
+]
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 
 BINARY = {
@@ -156,8 +163,7 @@ def arithmetic(dtype: str):
     return [a, b], outputs, [x, y], cases
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize(("device", "dtype"), EACH)
 def test_arithmetic_wraps_wherever_it_stands(device, dtype, monkeypatch):
     inputs, outputs, arrays, cases = arithmetic(dtype)
     check(run(device, inputs, outputs, arrays, monkeypatch), cases)
@@ -179,8 +185,7 @@ def whole(dtype: str):
     return [a, b], outputs, [x, y], cases
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize(("device", "dtype"), EACH)
 def test_quotients_shifts_and_bits_wherever_they_stand(device, dtype, monkeypatch):
     inputs, outputs, arrays, cases = whole(dtype)
     check(run(device, inputs, outputs, arrays, monkeypatch), cases)
@@ -278,8 +283,7 @@ def test_a_constant_is_cast_as_an_element_is():
     np.testing.assert_array_equal(np.asarray(got[0]), np.array([255, 0, 0, 255], "uint8"))
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize(("device", "dtype"), EACH)
 def test_extremes_and_their_places(device, dtype, monkeypatch):
     values = np.stack([edges(dtype), edges(dtype)[::-1], np.roll(edges(dtype), 3)])
     x = kw.input("x", (None, values.shape[1]), dtype)
