@@ -108,8 +108,8 @@ class Kernel:
     facts: dict[Any, tuple[tuple[Store, ...], Any]] = field(default_factory=dict, repr=False)
 
     def fact(self, recognise: Callable[[Kernel], Fact]) -> Fact:
-        """What `recognise` finds in the stores, which it depends on alone: found once, and carried along by passes
-        that leave the stores as they are (`dataclasses.replace`)."""
+        """What `recognise` finds in the stores and nodes, on which alone it depends: found once, and carried along by
+        passes that leave the stores as they are (`dataclasses.replace`)."""
         if self.facts.get(recognise, (None,))[0] is not self.stores:
             self.facts[recognise] = (self.stores, recognise(self))
         found: Fact = self.facts[recognise][1]
