@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import kernelwright as kw
-from kernelwright import cli_training
+from kernelwright.cli import training
 from kernelwright.runtime import checkpoint
 
 COMMAND = [sys.executable, "-m", "kernelwright.cli", "train", "perceptron", "--device", "reference"]
@@ -71,4 +71,4 @@ def test_an_older_runs_best_file_is_not_tested(tmp_path):
     older.save(tmp_path / "best.safetensors")
     newer = kw.Trainer(model, "sgd", device="reference")
     newer.fit((images, labels), 2, progress=False)
-    assert cli_training.tested(newer, (images, labels), tmp_path / "best.safetensors") == (1.0, "after 2 epochs")
+    assert training.tested(newer, (images, labels), tmp_path / "best.safetensors") == (1.0, "after 2 epochs")

@@ -20,7 +20,7 @@ import kernelwright
 
 ROOT = Path(kernelwright.__file__).parent
 PAGES = ("docs/architecture.md", "docs/cuda.md", "docs/add_an_op.md", "CONTRIBUTING.md")
-FOLDERS = ("compiler", "runtime", "models", "bench", "tests", "examples")
+FOLDERS = ("compiler", "runtime", "models", "bench", "cli", "tests", "examples")
 NOT_OURS = {
     *("cp.async", "ldmatrix", "mma.sync", "vdpbf16ps", "vfmadd", "ymm", "zmm"),  # instructions and registers
     *("call", "nnan", "ninf", "noalias"),  # LLVM's
@@ -105,7 +105,7 @@ def missing(span: str) -> list[str]:
 
 def is_option(name: str) -> bool:
     """Is it an option of the command line, by its text or as a parameter?"""
-    sources = "".join(path.read_text() for path in sorted(ROOT.glob("cli*.py")))
+    sources = "".join(path.read_text() for path in sorted(ROOT.rglob("cli/**/*.py")))
     return f"--{name}" in sources or re.search(rf"^    {name.replace('-', '_')}: ", sources, re.MULTILINE) is not None
 
 

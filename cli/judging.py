@@ -1,6 +1,6 @@
 """The commands that judge a trained network: `kernelwright evaluate` and `kernelwright predict`.
 
-Leans on typer; everything that takes time to import is imported by the command that needs it. `cli` adds them.
+Leans on typer; everything that takes time to import is imported by the command that needs it. `app` adds them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .cli_options import DATA, Json, Network, Threads, check_name, write_json
+from .options import DATA, Json, Network, Threads, check_name, write_json
 
 Weights = Annotated[
     Path, typer.Option(metavar="FILE", help="Its weights: a model's file, or the checkpoint of a run (`--checkpoint`).")
@@ -36,11 +36,11 @@ def evaluate(
     json_file: Json = None,
 ) -> None:
     """Measure a trained network: `kernelwright evaluate lenet5 --weights run.safetensors --report report.html`."""
-    from .cli_training import try_outputs
-    from .models.data import load
-    from .models.evaluation import evaluate as judge
-    from .models.evaluation import report as reports
-    from .models.evaluation import trained
+    from ..models.data import load
+    from ..models.evaluation import evaluate as judge
+    from ..models.evaluation import report as reports
+    from ..models.evaluation import trained
+    from .training import try_outputs
 
     check_name(network)
     try_outputs(("the outcome", json_file))
@@ -70,8 +70,8 @@ def predict(
     A line for each image, in order, with its most probable classes; for one that cannot be read a line on stderr, and
     the exit code is 1 at the end.
     """
-    from .models.evaluation import trained
-    from .models.trainer import Trainer
+    from ..models.evaluation import trained
+    from ..models.trainer import Trainer
 
     check_name(network)
     model = trained(network, weights)
@@ -108,8 +108,8 @@ def _parts(paths: Sequence[Path]) -> Iterator[Sequence[Path]]:
 
 def _image(path: Path, shape: tuple[int, ...]) -> Any:
     """The image, or the error that says why it cannot be read."""
-    from .models.data import DataError
-    from .models.data.images import check_shape, decode
+    from ..models.data import DataError
+    from ..models.data.images import check_shape, decode
 
     wanted = check_shape(shape, "crop")
     if not path.is_file():

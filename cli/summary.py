@@ -1,6 +1,6 @@
 """The command `kernelwright summary`: a network's layers, and what it takes in memory.
 
-Leans on typer; everything that takes time to import is imported by the command. `cli` adds it.
+Leans on typer; everything that takes time to import is imported by the command. `app` adds it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .cli_options import Json, Network, Threads, network_of, write_json
+from .options import Json, Network, Threads, network_of, write_json
 
 
 def summary(
@@ -34,7 +34,7 @@ def summary(
     print(model.summary(batch or 1))
     outcome = {"network": network, "parameters": model.size(), "layers": [asdict(r) for r in model.rows()]}
     if batch is not None:
-        from .models.memory import training_memory
+        from ..models.memory import training_memory
 
         taken = training_memory(model, batch, threads)
         print(taken)
@@ -45,9 +45,9 @@ def summary(
 def _model(network: str, images: str | None) -> Any:
     """The network for such images. Raises BadParameter where these are no shape, SettingError where it does not take
     them."""
-    from .models.checks import SettingError
-    from .models.networks.registry import build_for
-    from .runtime.errors import KernelwrightError
+    from ..models.checks import SettingError
+    from ..models.networks.registry import build_for
+    from ..runtime.errors import KernelwrightError
 
     model = network_of(network, 0)
     if images is None:

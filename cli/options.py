@@ -24,7 +24,7 @@ DATA = (
 
 def check_name(name: str) -> None:
     """Raises BadParameter for a network that there is not, with the one that may be meant."""
-    from .models import names
+    from ..models import names
 
     if name not in names():
         close = difflib.get_close_matches(name, names(), 1)
@@ -34,7 +34,7 @@ def check_name(name: str) -> None:
 
 def network_of(name: str, seed: int) -> Any:
     """The network called `name` with weights drawn from `seed`. Raises BadParameter as `check_name`."""
-    from .models import build
+    from ..models import build
 
     check_name(name)
     return build(name, seed=seed)

@@ -1,7 +1,7 @@
 """`kernelwright train` and `kernelwright recipes`: a network trained as a recipe and the options say.
 
 Options win over the recipe, the recipe over what the network has by itself; a resumed run goes on as it began. Leans on
-`cli_training` for the parts of it.
+`training` for the parts of it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .cli_options import DATA, Json, Network, Threads, network_of, write_json
+from .options import DATA, Json, Network, Threads, network_of, write_json
 
 
 def train(
@@ -61,34 +61,34 @@ def train(
     json_file: Json = None,
 ) -> None:
     """Train a network: `kernelwright train lenet5`, `kernelwright train mlp --data mnist --epochs 5`."""
-    from . import cli_training
-    from .models import callbacks
-    from .models.data import load
-    from .models.losses import CrossEntropy
-    from .models.trainer import Trainer
+    from ..models import callbacks
+    from ..models.data import load
+    from ..models.losses import CrossEntropy
+    from ..models.trainer import Trainer
+    from . import training
 
     started = time.perf_counter()
     outputs = (("the outcome", json_file), ("the checkpoint", checkpoint), ("the learning curves", plot))
-    cli_training.try_outputs(*outputs, ("the best epoch", best))
-    begun = cli_training.begun(resume)
+    training.try_outputs(*outputs, ("the best epoch", best))
+    begun = training.begun(resume)
     seeded = begun.get("seed", 0) if seed is None else seed
     model = network_of(network, seeded)
     try:
         asked = {"recipe": recipe, "data": data, "validation": validation, "augment": augment}
-        run = cli_training.chosen(model, asked, begun, resume)
+        run = training.chosen(model, asked, begun, resume)
         if not run.validation and (patience is not None or best is not None):
             raise ValueError("--patience and --best watch validation examples: leave out --validation 0")
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    examples = cli_training.divided(load(run.data, folder, model.input_shape), run.validation, seeded)
-    model = cli_training.model_for(network, model, examples, seeded)
+    examples = training.divided(load(run.data, folder, model.input_shape), run.validation, seeded)
+    model = training.model_for(network, model, examples, seeded)
     try:
-        cli_training.train_as(model, run.recipe, begun, resume, learning_rate)
+        training.train_as(model, run.recipe, begun, resume, learning_rate)
         loss = CrossEntropy(label_smoothing) if label_smoothing else None
         updates = {"clip_norm": clip_norm, "ema": ema, "accumulate": accumulate, "precision": precision}
         options: dict[str, Any] = {key: getattr(run, key) if value is None else value for key, value in updates.items()}
         options["precision"] = None if options["precision"] == "float32" else options["precision"]
-        options["augment"] = cli_training.augmented(run.augment, examples, seeded)
+        options["augment"] = training.augmented(run.augment, examples, seeded)
         trainer = Trainer(model, None, loss, device, threads, seeded, batch, tune=tune, **options)
         watchers: list[Any] = [callbacks.log(log)] if log is not None else []
         watchers += [callbacks.Plot(plot)] if plot is not None else []
@@ -97,19 +97,19 @@ def train(
         raise typer.BadParameter(str(error)) from None
     if resume is not None:
         given = {"learning_rate": learning_rate, "batch": batch, "seed": seed}
-        cli_training.resume(trainer, resume, examples, given)
+        training.resume(trainer, resume, examples, given)
     trainer.notes = run.notes()
     if not quiet:
-        cli_training.announce(run, trainer, resume)
+        training.announce(run, trainer, resume)
     try:  # the test set is not within reach of what watches
         history = trainer.fit(
             examples.train, epochs, examples.validation, checkpoint, watchers, progress=not quiet, best=best
         )
     except KeyboardInterrupt as stop:
         source = ["--data", run.data, *([] if folder is None else ["--folder", str(folder)])]
-        raise typer.Exit(cli_training.stopped(stop, trainer, network, checkpoint, source)) from None
+        raise typer.Exit(training.stopped(stop, trainer, network, checkpoint, source)) from None
     epochs_done = trainer.epoch
-    accuracy, which = cli_training.tested(trainer, examples.test, best)
+    accuracy, which = training.tested(trainer, examples.test, best)
     seconds = time.perf_counter() - started
     error_rate = f"test accuracy {accuracy:.2%} (errors {1 - accuracy:.2%})"
     print(f"{network} on {run.data}: {error_rate} {which}, {seconds:.1f} s in all")
@@ -133,7 +133,7 @@ def recipes(
     json_file: Json = None,
 ) -> None:
     """List the recipes, or print one: `kernelwright recipes lenet5-mnist`."""
-    from .models import recipe_files
+    from ..models import recipe_files
 
     if name is not None:
         settings = recipe_files.read(name)

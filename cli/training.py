@@ -1,6 +1,6 @@
 """What `kernelwright train` does with its options: the network for the data, a resumed run, the signals.
 
-Leans on the models; the command line itself is `cli`.
+Leans on the models; the command itself is `train`.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from .compiler.errors import InputError
-from .models import Model, feeds, recipe_files
-from .models.checks import FRACTION, SettingError, number
-from .models.data import hold_out
-from .models.images.augment import Augment
-from .models.images.named import augmentation
-from .models.interrupt import Stopped
-from .models.networks.registry import build_for
-from .models.outputs import tried
-from .models.plan import Plan
-from .models.recipe import Recipe
-from .models.resuming import check_data
-from .models.trainer import Trainer
-from .runtime import checkpoint as storage
-from .runtime.errors import KernelwrightError
+from ..compiler.errors import InputError
+from ..models import Model, feeds, recipe_files
+from ..models.checks import FRACTION, SettingError, number
+from ..models.data import hold_out
+from ..models.images.augment import Augment
+from ..models.images.named import augmentation
+from ..models.interrupt import Stopped
+from ..models.networks.registry import build_for
+from ..models.outputs import tried
+from ..models.plan import Plan
+from ..models.recipe import Recipe
+from ..models.resuming import check_data
+from ..models.trainer import Trainer
+from ..runtime import checkpoint as storage
+from ..runtime.errors import KernelwrightError
 
 SIGNALLED = 128
 """A process that a signal ended exits with this and the signal's number."""

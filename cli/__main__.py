@@ -1,0 +1,5 @@
+"""`python -m kernelwright.cli`, as `kernelwright`."""
+
+from .app import main
+
+main()

@@ -1,0 +1,132 @@
+"""The command `kernelwright kernels`: list a network's kernels, read one, profile or tune them.
+
+Leans on typer; everything that takes time to import is imported by the command. `app` adds it.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .options import Json, Network, Threads, network_of, write_json
+
+
+def kernels(
+    network: Network,
+    which: Annotated[str | None, typer.Argument(metavar="[N]", help="Number or name of one kernel.")] = None,
+    training: Annotated[bool, typer.Option("--train/--infer", help="Of the training step, or of inference.")] = True,
+    form: Annotated[str, typer.Option("--as", help="schedules, graph, loops, source, tile, llvm or asm.")] = "source",
+    batch: Annotated[int, typer.Option(min=1, help="Batch size for flops, bytes and times.")] = 128,
+    profile: Annotated[bool, typer.Option("--profile", help="Measure each kernel, and the machine's limits.")] = False,
+    tune: Annotated[bool, typer.Option("--tune", help="Choose tiles by timing them, and show what it gains.")] = False,
+    schedules: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Lines `name = schedule`, as `--as schedules` prints them.")
+    ] = None,
+    cpu: Annotated[str, typer.Option(help="Compile for this CPU: x86-64-v3, neoverse-n1, ...")] = "native",
+    threads: Threads = None,
+    device: Annotated[str, typer.Option(help="cpu, or cuda: to read, without a GPU.")] = "cpu",
+    arch: Annotated[str, typer.Option(help="The GPU's architecture, with --device cuda.")] = "sm_90",
+    precision: Annotated[str, typer.Option(help="float32, tf32 or bfloat16, with --device cuda.")] = "float32",
+    resources: Annotated[
+        bool, typer.Option("--resources", help="Registers, spills and occupancy of CUDA kernels; compiles them.")
+    ] = False,
+    json_file: Json = None,
+) -> None:
+    """List a network's kernels, or show one of them: `kernelwright kernels lenet5 3 --as asm`."""
+    from ..compiler.targets.cpu.machine import targeting
+    from ..compiler.targets.shared import inspect
+
+    if device not in ("cpu", "cuda") or (profile and device == "cuda"):
+        raise typer.BadParameter(
+            f"kernels are {'measured' if profile else 'listed'} for cpu{'' if profile else ' or cuda'}"
+        )
+    if resources and device != "cuda":
+        raise typer.BadParameter("--resources are those of a GPU: add --device cuda")
+    graph, arrays = _graph(network, training, batch)
+    program: Any
+    if device == "cuda":
+        from ..compiler.targets.cuda.compiled import CudaListing
+
+        program = CudaListing(graph.inputs, graph.outputs, graph.updates, arch, {"batch": batch}, precision)
+    else:
+        with targeting(cpu) if cpu != "native" else nullcontext():
+            program = graph.compile("cpu", threads, batch, _schedules(schedules), tune, shown=True)
+    sizes = {"batch": batch, "examples": batch}
+    if which is not None:
+        kernel = inspect.find(program, which)
+        if device == "cuda" and form == "asm":
+            program.compile(kernel)
+        shown = inspect.text(kernel, form)
+        print(inspect.explain(kernel) + "\n\n" + shown)
+        write_json(
+            json_file,
+            {
+                "name": kernel.name,
+                "key": kernel.key,
+                "form": form,
+                "text": shown,
+                "lines": list(kernel.lines),
+                "reasons": list(kernel.reasons),
+            },
+        )
+        return
+    if resources:
+        from ..compiler.targets.cuda.resources import resource_rows, resource_table
+
+        used = resource_rows(program, **sizes)
+        print(resource_table(used))
+        write_json(json_file, {"network": network, "batch": batch, "arch": arch, "kernels": used})
+        return
+    if form == "schedules":
+        print(inspect.schedules(program))
+        return
+    if form == "graph":
+        from ..compiler.targets.shared.flow import flow_text
+
+        print(flow_text(program, **sizes))
+        return
+    if tune:
+        print(inspect.tuning_table(program))
+        write_json(json_file, {"network": network, "batch": batch, "tuning": inspect.tuning_rows(program)})
+        return
+    if profile:
+        from ..bench import peak
+
+        limits = peak.measure(program.threads)
+        repeats = peak.repeats(sum(program.profile(*arrays, repeats=1)), most=50)
+        measured = inspect.profile_rows(program, program.profile(*arrays, repeats=repeats), limits, **sizes)
+        print(inspect.profile_table(measured, limits))
+        write_json(json_file, {"network": network, "batch": batch, "limits": asdict(limits), "kernels": measured})
+        return
+    print(inspect.table(program, **sizes))
+    kernels, passes = inspect.rows(program, **sizes), program.trace.data()
+    write_json(json_file, {"network": network, "batch": batch, "kernels": kernels, "passes": passes})
+
+
+def _graph(network: str, training: bool, batch: int) -> tuple[Any, list[Any]]:
+    """The graph of a network's training step or prediction, and random arrays of that batch size for it."""
+    import numpy as np
+
+    from ..models import programs
+
+    model = network_of(network, 0)
+    rng = np.random.default_rng(0)
+    images = rng.random((batch, *model.input_shape), dtype="float32")
+    if not training:
+        return programs.prediction(model), [images]
+    graph = programs.training(model, model.recipe.criterion(), model.recipe.build(1, 1, True))
+    labels = rng.integers(0, model.classes, batch).astype("int32")
+    return graph, [images, labels, np.arange(batch, dtype="int32")]
+
+
+def _schedules(path: Path | None) -> dict[str, str] | None:
+    from ..compiler.targets.shared.inspect import read_schedules
+
+    try:
+        return None if path is None else read_schedules(path.read_text())
+    except OSError as error:
+        raise typer.BadParameter(f"cannot read {path}: {error.strerror}") from None

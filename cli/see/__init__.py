@@ -1,0 +1,12 @@
+"""`kernelwright see`: what a network sees in images, and what fools it; one file for each kind of answer."""
+
+from __future__ import annotations
+
+import typer
+
+from .attack import attack
+from .maps import gradcam, occlusion, saliency
+
+see = typer.Typer(no_args_is_help=True, help="What a network sees in images, and what fools it.")
+for command in (saliency, gradcam, occlusion, attack):
+    see.command()(command)
