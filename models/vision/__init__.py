@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
-from .adversarial import Attack, classified, deepfool, fgsm, pgd, random_noise
+from .adversarial import deepfool, fgsm, pgd, random_noise
 from .ascent import dream, total_variation, unit
+from .attack import Attack, classified
 from .attribution import (
     deconvolution,
     grad_cam,
@@ -18,5 +19,6 @@ from .attribution import (
 )
 from .explain import METHODS, Attribution, attribute
 from .features import features, layers
+from .lbfgs_attack import lbfgs_attack
 from .occlusion import occlusion
 from .pictures import heat_map, load_image, save_sheet

@@ -2,13 +2,12 @@
 
 The iterations are steps of one native call: the changed images are a variable of the program, which each step moves
 along the gradient by the image and back into what is allowed. That bound is kept exactly, whatever rounds on the way
-(`bounds`). Leans on `attribution` for gradients and on `explain` for what is given.
+(`bounds`). Leans on `attribution` for gradients and on `attack` for what is given and what comes of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,22 +23,11 @@ from ...compiler.graph.variable import get_value, variable
 from ...compiler.pipeline import compile
 from ..checks import NOT_NEGATIVE, SettingError, choice, flag, number, whole
 from ..checks import seed as checked_seed
+from .attack import Attack, checked, classified, outcome
 from .attribution import gradient
-from .bounds import NORMS, Box, ball, check_in_box, checked_box, distance, drawn, edges, inside
-from .explain import checked_classes, checked_images
+from .bounds import NORMS, Box, ball, drawn, edges, inside
+from .explain import checked_classes
 from .features import Network
-
-
-@dataclass(frozen=True, eq=False)
-class Attack:
-    """images: (n, channels, height, width), the changed ones; before, after: (n,), the network's classes of the given
-    images and of these; linf, l2: (n,) float64, the greatest change of a number and the Euclidean length of all."""
-
-    images: np.ndarray
-    before: np.ndarray
-    after: np.ndarray
-    linf: np.ndarray
-    l2: np.ndarray
 
 
 def fgsm(
@@ -84,7 +72,7 @@ def pgd(
     No result is further than `epsilon` from its image, nor outside the box, to the last bit. Raises InputError for
     images or classes that do not fit, SettingError for other settings.
     """
-    pixels, limits = _checked(images, box)
+    pixels, limits = checked(images, box)
     radius, kind = number("attack: epsilon", epsilon, NOT_NEGATIVE), choice("attack: norm", norm, NORMS)
     count, low, high = whole("attack: steps", steps), *ball(pixels, radius, limits)
     length = 2.5 * radius / count if step is None else number("attack: step", step, NOT_NEGATIVE)
@@ -105,7 +93,7 @@ def pgd(
         new = x + change * (radius / maximum(_length(change), max(radius, TINY)))
     program = compile(given, [loss], {moved: clip(new, least, most)}, device=device, threads=threads)
     program.run([pixels, low, high, labels], steps=count)
-    return _attack(network, pixels, inside(pixels, get_value(moved), radius, kind), before, device, threads)
+    return outcome(network, pixels, inside(pixels, get_value(moved), radius, kind), before, device, threads)
 
 
 def deepfool(
@@ -124,7 +112,7 @@ def deepfool(
     All classes' gradients are one batch, so that memory grows with their number. Pixels stay in the `box`, which the
     paper does not ask for. Raises what `pgd` raises.
     """
-    pixels, limits = _checked(images, box)
+    pixels, limits = checked(images, box)
     low, high = edges(limits, pixels.dtype)
     count, over = whole("attack: steps", steps), number("attack: overshoot", overshoot, NOT_NEGATIVE)
     before = classified(network, pixels, device, threads)
@@ -136,7 +124,7 @@ def deepfool(
     new = where(still, way + _to_the_border(network, at, outputs, own, (float(low), float(high))), way)
     compile([x, own], [outputs], {way: new}, device=device, threads=threads).run([pixels, before], steps=count)
     changed = np.clip(pixels + get_value(way) * pixels.dtype.type(1 + over), low, high)
-    return _attack(network, pixels, changed, before, device, threads)
+    return outcome(network, pixels, changed, before, device, threads)
 
 
 def random_noise(
@@ -154,25 +142,12 @@ def random_noise(
     norm: "linf" moves every number by `epsilon` up or down, "l2" an image by `epsilon` in all; both then go back into
     the `box`. images, bounds and errors: as in `pgd`.
     """
-    pixels, limits = _checked(images, box)
+    pixels, limits = checked(images, box)
     radius, kind = number("attack: epsilon", epsilon, NOT_NEGATIVE), choice("attack: norm", norm, NORMS)
     low, high = ball(pixels, radius, limits)
     noisy = np.clip(drawn(pixels, radius, kind, checked_seed("attack: seed", seed), fill=False), low, high)
     before = classified(network, pixels, device, threads)
-    return _attack(network, pixels, inside(pixels, noisy, radius, kind), before, device, threads)
-
-
-def classified(network: Network, pixels: np.ndarray, device: str = "cpu", threads: int | None = None) -> np.ndarray:
-    """(n,): the class with the greatest output for each image."""
-    x = input("images", (None, *pixels.shape[1:]), pixels.dtype)
-    found: np.ndarray = compile([x], argmax(network(x), -1), device=device, threads=threads)(pixels)
-    return found
-
-
-def _checked(images: Any, box: Any) -> tuple[np.ndarray, Box]:
-    pixels, limits = checked_images("attack", images), checked_box(box)
-    check_in_box(pixels, limits)
-    return pixels, limits
+    return outcome(network, pixels, inside(pixels, noisy, radius, kind), before, device, threads)
 
 
 NAMES = ("images", "least", "most", "classes")
@@ -203,15 +178,3 @@ def _to_the_border(network: Network, at: Tensor, outputs: Tensor, own: Tensor, b
     nearest = one_hot(argmin(far, 0), classes, outputs.dtype).T  # type: ignore[arg-type]
     share = where(nearest > 0, gaps / lengths / lengths, 0.0)
     return (apart * share.reshape(classes, n, 1, 1, 1)).sum(0)
-
-
-def _attack(
-    network: Network,
-    pixels: np.ndarray,
-    changed: np.ndarray,
-    before: np.ndarray,
-    device: str,
-    threads: int | None,
-) -> Attack:
-    after = classified(network, changed, device, threads)
-    return Attack(changed, before, after, distance(pixels, changed, "linf"), distance(pixels, changed, "l2"))
