@@ -17,8 +17,12 @@ from .attribution import (
     saliency,
     smooth_grad,
 )
+from .exciting import Exciting, exciting
 from .explain import METHODS, Attribution, attribute
 from .features import features, layers
+from .filters import filters
 from .lbfgs_attack import lbfgs_attack
 from .occlusion import occlusion
 from .pictures import heat_map, load_image, save_sheet
+from .receptive import receptive_field
+from .responses import responses

@@ -43,9 +43,9 @@ def heat_map(values: Any, image: Any = None, opacity: float = 0.6, percentile: f
         raise SettingError(f"heat_map: a map is (channels, height, width) or (height, width), not {flat.shape}")
     end = np.percentile(np.abs(flat), number("heat_map: percentile", percentile)) or np.abs(flat).max() or 1.0
     if flat.min() < 0:
-        colours = _coloured(np.clip(flat / end, -1, 1) / 2 + 0.5, SIGNED)
+        colours = coloured(np.clip(flat / end, -1, 1) / 2 + 0.5, SIGNED)
     else:
-        colours = _coloured(np.clip(flat / end, 0, 1), HEAT)
+        colours = coloured(np.clip(flat / end, 0, 1), HEAT)
     if image is None:
         return colours
     share = number("heat_map: opacity", opacity, PROBABILITY)
@@ -89,7 +89,7 @@ def _rgb(picture: Any) -> np.ndarray:
     return np.broadcast_to(bytes_, (3, *pixels.shape[1:])).transpose(1, 2, 0)
 
 
-def _coloured(places: np.ndarray, colours: np.ndarray) -> np.ndarray:
+def coloured(places: np.ndarray, colours: np.ndarray) -> np.ndarray:
     """(3, height, width): `places` in [0, 1] between evenly spaced colours."""
     marks = np.linspace(0, 1, len(colours))
     return np.stack([np.interp(places, marks, channel) for channel in colours.T])
