@@ -17,7 +17,8 @@ from .attribution import (
     saliency,
     smooth_grad,
 )
-from .exciting import Exciting, exciting
+from .deconvnet import Projection, project
+from .exciting import Exciting, cropped, exciting
 from .explain import METHODS, Attribution, attribute
 from .features import features, layers
 from .filters import filters
