@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from .adversarial import deepfool, fgsm, pgd, random_noise
+from .adversarial import fgsm, pgd, random_noise
 from .ascent import dream, total_variation, unit
 from .attack import Attack, classified
 from .attribution import (
@@ -18,12 +18,18 @@ from .attribution import (
     smooth_grad,
 )
 from .deconvnet import Projection, project
+from .deepfool import deepfool
+from .exciting import Exciting, exciting
 from .exciting import Exciting, cropped, exciting
 from .explain import METHODS, Attribution, attribute
 from .features import features, layers
 from .filters import filters
+from .hardening import adversarial_loss, robust_accuracy
 from .lbfgs_attack import lbfgs_attack
 from .occlusion import occlusion
 from .pictures import heat_map, load_image, save_sheet
 from .receptive import receptive_field
 from .responses import responses
+from .rubbish import Rubbish, rubbish
+from .transfer import TransferTable, nearest_neighbour, transfer_table
+from .universal import Universal, universal

@@ -1,8 +1,8 @@
-"""Adversarial examples: images changed as little as they need be to be taken for something else.
+"""Adversarial examples by the gradient: images changed, inside a ball, so that the loss rises or falls; and noise.
 
 The iterations are steps of one native call: the changed images are a variable of the program, which each step moves
 along the gradient by the image and back into what is allowed. That bound is kept exactly, whatever rounds on the way
-(`bounds`). Leans on `attribution` for gradients and on `attack` for what is given and what comes of it.
+(`bounds`). Leans on `attack` for what is given and what comes of it.
 """
 
 from __future__ import annotations
@@ -14,18 +14,14 @@ import numpy as np
 
 from ...compiler.graph.autodiff import grad
 from ...compiler.graph.functions import cross_entropy
-from ...compiler.graph.ops.elementwise import abs_, clip, maximum, sign, sqrt, where
-from ...compiler.graph.ops.indexing import one_hot
-from ...compiler.graph.ops.reduce import argmax, argmin
-from ...compiler.graph.ops.source import iota
-from ...compiler.graph.tensor import Tensor, broadcast_to, input
+from ...compiler.graph.ops.elementwise import abs_, clip, maximum, sign, sqrt
+from ...compiler.graph.tensor import Tensor, input
 from ...compiler.graph.variable import get_value, variable
 from ...compiler.pipeline import compile
 from ..checks import NOT_NEGATIVE, SettingError, choice, flag, number, whole
 from ..checks import seed as checked_seed
 from .attack import Attack, checked, classified, outcome
-from .attribution import gradient
-from .bounds import NORMS, Box, ball, drawn, edges, inside
+from .bounds import NORMS, Box, ball, drawn, inside
 from .explain import checked_classes
 from .features import Network
 
@@ -96,37 +92,6 @@ def pgd(
     return outcome(network, pixels, inside(pixels, get_value(moved), radius, kind), before, device, threads)
 
 
-def deepfool(
-    network: Network,
-    images: Any,
-    steps: int = 50,
-    overshoot: float = 0.02,
-    box: Box = (0.0, 1.0),
-    device: str = "cpu",
-    threads: int | None = None,
-) -> Attack:
-    """The nearest border between classes, in the Euclidean sense, found by linearising the network anew in every step
-    (Moosavi-Dezfooli, Fawzi, Frossard 2015, arXiv:1511.04599, algorithm 2). An image rests once its class changes.
-
-    images: as in `pgd`. overshoot: by what part the sum of steps is lengthened, to come to lie behind the border.
-    All classes' gradients are one batch, so that memory grows with their number. Pixels stay in the `box`, which the
-    paper does not ask for. Raises what `pgd` raises.
-    """
-    pixels, limits = checked(images, box)
-    low, high = edges(limits, pixels.dtype)
-    count, over = whole("attack: steps", steps), number("attack: overshoot", overshoot, NOT_NEGATIVE)
-    before = classified(network, pixels, device, threads)
-    way = variable("way", np.zeros_like(pixels))
-    x, own = input("images", pixels.shape, pixels.dtype), input("own", before.shape, before.dtype)
-    at = clip(x + way * (1 + over), float(low), float(high))
-    outputs = network(at)
-    still = (argmax(outputs, -1) == own).reshape(-1, 1, 1, 1)
-    new = where(still, way + _to_the_border(network, at, outputs, own, (float(low), float(high))), way)
-    compile([x, own], [outputs], {way: new}, device=device, threads=threads).run([pixels, before], steps=count)
-    changed = np.clip(pixels + get_value(way) * pixels.dtype.type(1 + over), low, high)
-    return outcome(network, pixels, changed, before, device, threads)
-
-
 def random_noise(
     network: Network,
     images: Any,
@@ -160,21 +125,3 @@ def _length(change: Tensor) -> Tensor:
     axes: Sequence[int] = tuple(range(1, change.rank))
     scale = maximum(abs_(change).max(axes, keepdims=True), TINY)
     return sqrt(((change / scale) ** 2).sum(axes, keepdims=True)) * scale
-
-
-def _to_the_border(network: Network, at: Tensor, outputs: Tensor, own: Tensor, box: Box) -> Tensor:
-    """The shortest way from each image to a border of its class, as its tangent says, on which no pixel that has come
-    to an edge of the box moves outward: the others have to go the whole way."""
-    n, classes = outputs.shape
-    points = broadcast_to(at, (classes, *at.shape)).reshape(classes * n, *at.shape[1:])
-    each = broadcast_to(iota(classes, "int32").reshape(-1, 1), (classes, n))
-    slopes = gradient(network, points, each.reshape(classes * n)).reshape(classes, *at.shape)
-    mine = one_hot(own, classes, outputs.dtype)  # type: ignore[arg-type]
-    apart = slopes - (slopes * mine.T.reshape(classes, n, 1, 1, 1)).sum(0)
-    apart = where(((at <= box[0]) & (apart < 0)) | ((at >= box[1]) & (apart > 0)), 0.0, apart)
-    gaps = abs_(outputs - (outputs * mine).sum(1, keepdims=True)).T
-    lengths = maximum(sqrt((apart * apart).sum((2, 3, 4))), TINY)
-    far = where(mine.T > 0, float("inf"), gaps / lengths)
-    nearest = one_hot(argmin(far, 0), classes, outputs.dtype).T  # type: ignore[arg-type]
-    share = where(nearest > 0, gaps / lengths / lengths, 0.0)
-    return (apart * share.reshape(classes, n, 1, 1, 1)).sum(0)

@@ -21,7 +21,7 @@ CURVED = 1e-10
 
 
 def minimised(
-    objective: Objective, start: np.ndarray, low: float, high: float, evaluations: int, history: int = 8
+    objective: Objective, start: np.ndarray, low: float, high: float, evaluations: int, history: int = 5
 ) -> np.ndarray:
     """The points (n, d), of `start`'s dtype and inside [low, high] to the last bit, after so many evaluations.
 
