@@ -19,7 +19,6 @@ from .attribution import (
 )
 from .deconvnet import Projection, project
 from .deepfool import deepfool
-from .exciting import Exciting, exciting
 from .exciting import Exciting, cropped, exciting
 from .explain import METHODS, Attribution, attribute
 from .features import features, layers
