@@ -1,4 +1,4 @@
-"""What a network sees in an image, as `kw.vision`: which pixels matter, what excites a unit, dreams, and attacks."""
+"""What a network sees in an image, as `kw.vision`: what matters, what excites a unit, dreams, style, and attacks."""
 
 # mypy: implicit-reexport
 
@@ -19,16 +19,19 @@ from .attribution import (
 )
 from .deconvnet import Projection, project
 from .deepfool import deepfool
+from .descent import Imitation
 from .exciting import Exciting, cropped, exciting
 from .explain import METHODS, Attribution, attribute
 from .features import features, layers
 from .filters import filters
 from .hardening import adversarial_loss, robust_accuracy
+from .inversion import invert
 from .lbfgs_attack import lbfgs_attack
 from .occlusion import occlusion
 from .pictures import heat_map, load_image, save_sheet
 from .receptive import receptive_field
 from .responses import responses
 from .rubbish import Rubbish, rubbish
+from .style import gram, style
 from .transfer import TransferTable, nearest_neighbour, transfer_table
 from .universal import Universal, universal

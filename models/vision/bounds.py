@@ -32,11 +32,11 @@ def edges(box: Box, dtype: Any) -> tuple[Any, Any]:
     return low, high
 
 
-def check_in_box(pixels: np.ndarray, box: Box) -> None:
+def check_in_box(pixels: np.ndarray, box: Box, who: str = "attack") -> None:
     """Raises InputError for images that are not finite or leave the box."""
     if not ((pixels >= box[0]) & (pixels <= box[1])).all():
         raise InputError(
-            f"attack: images have values from {pixels.min():g} to {pixels.max():g}, outside of box={box}, the values "
+            f"{who}: images have values from {pixels.min():g} to {pixels.max():g}, outside of box={box}, the values "
             "that a pixel may have; give theirs"
         )
 

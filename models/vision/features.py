@@ -8,12 +8,17 @@ input. Leans on the graph's scopes.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 from ...compiler.graph.node import location, toposort
 from ...compiler.graph.tensor import Tensor
 from ..checks import SettingError
+from ..layers import Sequential
+from ..model import Model
 
+Found = TypeVar("Found")
 Network = Callable[[Tensor], Tensor]
 """A model, a layer or a function, from images (batch, channels, height, width) to scores (batch, classes)."""
 
@@ -38,7 +43,32 @@ def layers(network: Network, x: Tensor) -> dict[str, Tensor]:
 def features(network: Network, x: Tensor, layer: str) -> Tensor:
     """The value of the layer called `layer` in `network(x)`, such as conv1 or stage1_block1: a node of that graph, by
     which outputs can be differentiated. Raises SettingError, with the names there are, for another one."""
-    found = layers(network, x)
+    return _called(layers(network, x), layer)
+
+
+def several(network: Network, x: Tensor, names: Sequence[str]) -> list[Tensor]:
+    """The values of these layers in `network(x)`; raises what `features` raises.
+
+    What a Sequential does after the last of them is not called: the convolutions of a network take images of any size,
+    whatever its classifier takes.
+    """
+    found = layers(trunk(network, names), x)
+    return [_called(found, name) for name in names]
+
+
+def trunk(network: Network, names: Sequence[str]) -> Network:
+    """The layers of a Sequential, or of a model of one, up to the last that is named; any other network as it is.
+    Raises SettingError for a layer that the Sequential has not."""
+    net = network.net if isinstance(network, Model) else network
+    if not isinstance(net, Sequential) or net.name is not None:
+        return network
+    places = {str(layer.name): place for place, layer in enumerate(net.layers)}
+    last = max((_called(places, str(name).split(".")[0]) for name in names), default=len(places) - 1)
+    parts = net.layers[: last + 1]
+    return lambda x: functools.reduce(lambda value, layer: layer(value), parts, x)
+
+
+def _called(found: Mapping[str, Found], layer: str) -> Found:
     if layer not in found:
         close = difflib.get_close_matches(str(layer), found, 1)
         hint = f"did you mean {close[0]!r}? " if close else ""
