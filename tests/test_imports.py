@@ -19,7 +19,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 RUNTIME_MAY_USE = {"llvmlite", "numpy", "platformdirs", "safetensors"}
 
 
-IMPORTED_AS = {"pillow": "PIL", "numba-cuda": "numba", "cuda-core": "cuda"}
+IMPORTED_AS = {"pillow": "PIL", "scikit-learn": "sklearn", "numba-cuda": "numba", "cuda-core": "cuda"}
 
 
 def packages(requirements: list[str]) -> set[str]:

@@ -20,13 +20,16 @@ from .attribution import (
 from .deconvnet import Projection, project
 from .deepfool import deepfool
 from .descent import Imitation
+from .distort import Distortion, distort
 from .exciting import Exciting, cropped, exciting
 from .explain import METHODS, Attribution, attribute
 from .features import features, layers
+from .figures import plot, plot_map
 from .filters import filters
 from .hardening import adversarial_loss, robust_accuracy
 from .inversion import invert
 from .lbfgs_attack import lbfgs_attack
+from .neighbours import Neighbours, neighbours, pca, spread_out
 from .occlusion import occlusion
 from .pictures import heat_map, load_image, save_sheet
 from .receptive import receptive_field
@@ -35,3 +38,4 @@ from .rubbish import Rubbish, rubbish
 from .style import gram, style
 from .transfer import TransferTable, nearest_neighbour, transfer_table
 from .universal import Universal, universal
+from .untangling import Untangling, untangling
