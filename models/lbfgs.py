@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,6 +24,14 @@ from .line_search import Point, strong_wolfe
 
 TINY_CURVATURE = 1e-10
 """A pair of changes is kept where their product is above this part of the step's square."""
+
+
+class Evaluated(NamedTuple):
+    """The loss and its gradient (numbers,) where the variables hold `x` (numbers,)."""
+
+    x: np.ndarray
+    value: float
+    gradient: np.ndarray
 
 
 class LBFGS:
@@ -67,8 +75,15 @@ class LBFGS:
         The loss does not rise: where no lower point is found, the variables stay as they were. Raises InputError where
         the loss or its gradient is not finite to begin with.
         """
+        return self._step(arrays, None).value
+
+    def _step(self, arrays: Sequence[Any], before: Evaluated | None) -> Evaluated:
+        """Where a step leads, and what is known there; `before` is that of the step before, for the same arrays."""
         x = self._position()
-        value, gradient = self._evaluate(x, arrays)
+        if before is not None and np.array_equal(before.x, x):
+            value, gradient = before.value, before.gradient
+        else:
+            value, gradient = self._evaluate(x, arrays)
         if not (np.isfinite(value) and np.all(np.isfinite(gradient))):
             raise InputError(f"LBFGS: the loss is {value} where the variables are, or its gradient is not finite")
         direction = self._direction(gradient)
@@ -77,7 +92,7 @@ class LBFGS:
             self._pairs.clear()
             direction, slope = -gradient, -float(gradient @ gradient)
         if slope == 0:
-            return value
+            return Evaluated(x, value, gradient)
         gradients = {0.0: gradient}
 
         def at(length: float) -> Point:
@@ -92,7 +107,7 @@ class LBFGS:
             raise
         self._move(x + found.length * direction)
         self._remember(found.length * direction, gradients[found.length] - gradient)
-        return found.value
+        return Evaluated(self._position(), found.value, gradients[found.length])
 
     def minimize(
         self,
@@ -106,8 +121,10 @@ class LBFGS:
         watch: called with the number of steps done and the loss.
         """
         losses: list[float] = []
+        reached: Evaluated | None = None
         for number in range(1, iterations + 1):
-            losses.append(self.step(*arrays))
+            reached = self._step(arrays, reached)
+            losses.append(reached.value)
             if watch is not None:
                 watch(number, losses[-1])
             if number > 1 and abs(losses[-2] - losses[-1]) <= tolerance * max(abs(losses[-1]), abs(losses[-2])):

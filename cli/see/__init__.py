@@ -5,8 +5,9 @@ from __future__ import annotations
 import typer
 
 from .attack import attack
+from .imitate import invert, style
 from .maps import gradcam, occlusion, saliency
 
 see = typer.Typer(no_args_is_help=True, help="What a network sees in images, and what fools it.")
-for command in (saliency, gradcam, occlusion, attack):
+for command in (saliency, gradcam, occlusion, attack, style, invert):
     see.command()(command)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import numpy as np
 import typer
 
-from ..options import check_name, write_json
+from ..options import check_name, network_of, write_json
 
 if TYPE_CHECKING:
     from ...models.model import Model
@@ -22,20 +22,25 @@ Images = Annotated[
     list[str], typer.Argument(metavar="IMAGE...", help="JPEG or PNG files, or places in a test set: mnist:17.")
 ]
 NetworkOption = Annotated[str, typer.Option("--network", help="A network; `kernelwright models` lists them.")]
+AnyWeights = Annotated[
+    Path | None,
+    typer.Option("--weights", metavar="FILE", help="As of `evaluate` (default: a network that was never trained)."),
+]
 Class = Annotated[int | None, typer.Option("--class", min=0, help="The class explained, or the attack's target.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of what is drawn at random.")]
 Folder = Annotated[Path | None, typer.Option(help="The data set's files (default: $KERNELWRIGHT_DATA/<data>).")]
 Out = Annotated[Path | None, typer.Option(metavar="FILE", help="A PNG file: each image beside what is seen in it.")]
 
 
-def opened(network: str, weights: Path, wanted: int | None, json_file: Path | None, out: Path | None) -> Model:
-    """The trained network, after a look at all else: its name, the class, whether files can be written."""
+def opened(network: str, weights: Path | None, wanted: int | None, json_file: Path | None, out: Path | None) -> Model:
+    """The trained network, or without weights a new one, after a look at all else: its name, the class, whether files
+    can be written."""
     from ...models.evaluation import trained
     from ..training import try_outputs
 
     check_name(network)
     try_outputs(("the outcome", json_file), ("the picture", out))
-    model = trained(network, weights)
+    model = network_of(network, 0) if weights is None else trained(network, weights)
     if wanted is not None and wanted >= model.classes:
         refuse(f"--class {wanted}: {model.name} has classes 0 to {model.classes - 1}")
     return model

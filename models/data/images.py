@@ -81,9 +81,10 @@ def decode_bytes(path: ImageFile, shape: tuple[int, int, int], fit: str = "crop"
     """The image in a JPEG or PNG file as uint8 (channels, height, width); 3 channels are red, green, blue.
 
     fit: "crop" scales, with antialiasing, until the image covers the size, and cuts off what is over on both sides;
-    "stretch" scales each side by itself. An image that EXIF says was taken turned is turned upright first. Transparency
-    is dropped. Raises DataError naming a file that is missing,
-    damaged, cut off or no image, and where Pillow is missing.
+    "stretch" scales each side by itself; "within" scales until the image is as large as fits and keeps its proportions,
+    so that one side may be less than asked for. An image that EXIF says was taken turned is turned upright first.
+    Transparency is dropped. Raises DataError naming a file that is missing, damaged, cut off or no image, and where
+    Pillow is missing.
     """
     try:
         from PIL import Image, ImageOps
@@ -102,7 +103,12 @@ def decode_bytes(path: ImageFile, shape: tuple[int, int, int], fit: str = "crop"
             if image.size != (width, height):
                 bilinear = Image.Resampling.BILINEAR
                 size = (width, height)
-                image = ImageOps.fit(image, size, bilinear) if fit == "crop" else image.resize(size, bilinear)
+                fits: dict[str, Any] = {
+                    "crop": ImageOps.fit,
+                    "stretch": Image.Image.resize,
+                    "within": ImageOps.contain,
+                }
+                image = fits[fit](image, size, bilinear)
             pixels = np.asarray(image, np.uint8)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; it was there when the data set was opened") from None

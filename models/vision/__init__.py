@@ -31,7 +31,7 @@ from .inversion import invert
 from .lbfgs_attack import lbfgs_attack
 from .neighbours import Neighbours, neighbours, pca, spread_out
 from .occlusion import occlusion
-from .pictures import heat_map, load_image, save_sheet
+from .pictures import heat_map, load_image, save_image, save_sheet
 from .receptive import receptive_field
 from .responses import responses
 from .rubbish import Rubbish, rubbish

@@ -23,11 +23,17 @@ HEAT = np.array([[0.0, 0.0, 0.02], [0.34, 0.06, 0.43], [0.73, 0.21, 0.33], [0.98
 """Colours for 0 to 1, from black through violet, red and orange to yellow, each lighter than the one before."""
 
 
-def load_image(path: str | os.PathLike[str], shape: Sequence[int]) -> np.ndarray:
+def load_image(path: str | os.PathLike[str], shape: Sequence[int], whole: bool = False) -> np.ndarray:
     """An image file as float32 of `shape` (channels, height, width) in [0, 1], upright, scaled and cropped in the
-    middle; one channel makes it grey. Raises DataError for a file that is no image, and without pillow."""
+    middle; one channel makes it grey. whole: not cropped but scaled to fit, so that a side may be smaller. Raises
+    DataError for a file that is no image, and without pillow."""
     channels, height, width = shape
-    return decode(path, (channels, height, width))
+    return decode(path, (channels, height, width), "within" if whole else "crop")
+
+
+def save_image(path: str | os.PathLike[str], picture: Any) -> None:
+    """Write a picture, (1 or 3, height, width) in [0, 1], as a PNG file of its size. Raises what `save_sheet` does."""
+    _write(path, _rgb(picture))
 
 
 def heat_map(values: Any, image: Any = None, opacity: float = 0.6, percentile: float = 99.5) -> np.ndarray:
@@ -60,11 +66,6 @@ def save_sheet(path: str | os.PathLike[str], rows: Sequence[Sequence[Any]], scal
     scale: how many pixels of the file a pixel is wide, by default as many as make a picture about 112 wide. Raises
     DataError without pillow, OSError for a file that cannot be written.
     """
-    try:
-        from PIL import Image
-    except ImportError:
-        raise DataError(MISSING) from None
-
     pictures = [[_rgb(picture) for picture in row] for row in rows]
     height, width = pictures[0][0].shape[:2]
     times = max(1, round(112 / width)) if scale is None else whole("save_sheet: scale", scale)
@@ -77,14 +78,24 @@ def save_sheet(path: str | os.PathLike[str], rows: Sequence[Sequence[Any]], scal
                 raise SettingError(f"save_sheet: pictures of {height}x{width} and of {picture.shape[:2]} on one sheet")
             top, left = gap + i * (tall + gap), gap + j * (wide + gap)
             sheet[top : top + tall, left : left + wide] = picture.repeat(times, 0).repeat(times, 1)
-    Image.fromarray(sheet).save(Path(path), "PNG")
+    _write(path, sheet)
+
+
+def _write(path: str | os.PathLike[str], pixels: np.ndarray) -> None:
+    """Bytes (height, width, 3) as a PNG file."""
+    try:
+        from PIL import Image
+    except ImportError:
+        raise DataError(MISSING) from None
+
+    Image.fromarray(pixels).save(Path(path), "PNG")
 
 
 def _rgb(picture: Any) -> np.ndarray:
     """(height, width, 3) bytes."""
     pixels = np.asarray(picture, "float64")
     if pixels.ndim != 3 or pixels.shape[0] not in (1, 3):
-        raise SettingError(f"save_sheet: a picture is (1 or 3, height, width), not {pixels.shape}")
+        raise SettingError(f"a picture that is written is (1 or 3, height, width), not {pixels.shape}")
     bytes_ = np.rint(np.clip(pixels, 0, 1) * 255).astype("uint8")
     return np.broadcast_to(bytes_, (3, *pixels.shape[1:])).transpose(1, 2, 0)
 

@@ -61,12 +61,29 @@ def test_a_checkpoint_serves_and_an_attack_keeps_its_bound(weights, tmp_path):
         assert 0.1 < each["linf"] <= 0.2 and each["after"] != label
 
 
+def test_style_and_inversion_of_a_network_that_was_never_trained(tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    photo, out, outcome = tmp_path / "photo.png", tmp_path / "made.png", tmp_path / "out.json"
+    image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 30, 3), "uint8")).save(photo)
+    layers = ("--layer", "conv1", "--layer", "conv2", "--steps", 3, "--out", out, "--json", outcome)
+    run("style", photo, "--style", "digits:3", "--style", photo, *layers, "--size", 24, "--style-weight", 10)
+    (said,) = json.loads(outcome.read_text())["images"]
+    assert said["loss"] < said["before"]
+    assert np.asarray(image.open(out)).shape == (16, 24, 3)
+    run("invert", "digits:3", "digits:4", *layers)
+    assert [set(each) for each in json.loads(outcome.read_text())["images"]] == [{"image", "conv1", "conv2"}] * 2
+    side = 28 * 4
+    assert np.asarray(image.open(out)).shape == (2 * (side + 4) + 4, 3 * (side + 4) + 4, 3)
+
+
 @pytest.mark.parametrize(
     "arguments, words",
     [
         (("gradcam", "digits:1", "--layer", "conv9"), "there is no layer 'conv9'"),
         (("saliency", "digits:1", "--method", "fgsm"), "--method is one of saliency, gradient"),
         (("attack", "digits:1", "--method", "gradient"), "--method is one of pgd"),
+        (("style", "digits:1", "--style", "digits:2", "--layer", "conf1"), "did you mean 'conv1'"),
+        (("invert", "digits:1", "--layer", "conv1", "--method", "sgd"), "--method is one of lbfgs, adam"),
         (("saliency", "digits:5000"), "images 0 to 999"),
         (("saliency", "digits:1", "--class", 12), "classes 0 to 9"),
     ],

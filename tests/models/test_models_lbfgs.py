@@ -81,6 +81,22 @@ def test_the_line_search_meets_both_conditions(function, first):
     assert abs(found.slope) <= -CURVATURE * start.slope
 
 
+def test_what_was_evaluated_where_a_step_ended_is_not_evaluated_again():
+    """Steps one by one know nothing of each other; `minimize` goes the same way in fewer evaluations, unless `watch`
+    moves the variables."""
+    x, loss = rosenbrock([-1.2, 1.0])
+    alone = kw.optim.LBFGS(loss, [x])
+    losses = [alone.step() for _ in range(12)]
+    kw.set_value(x, [-1.2, 1.0])
+    together = kw.optim.LBFGS(loss, [x])
+    assert together.minimize(iterations=12) == losses
+    assert together.calls == alone.calls - 11
+    kw.set_value(x, [-1.2, 1.0])
+    moved = kw.optim.LBFGS(loss, [x])
+    start = [float(loss_at) for loss_at in moved.minimize(iterations=2, watch=lambda *_: kw.set_value(x, [1.0, 1.0]))]
+    assert start == [losses[0], 0.0]
+
+
 def test_a_step_that_is_interrupted_leaves_the_variables_where_they_were(monkeypatch):
     x, loss = rosenbrock([-1.2, 1.0])
     optimizer = kw.optim.LBFGS(loss, [x])

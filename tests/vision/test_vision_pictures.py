@@ -41,6 +41,9 @@ def test_a_sheet_is_the_pictures_enlarged_with_gaps(tmp_path):
     want[4:8, 4:10], want[4:8, 14:20], want[12:16, 4:10] = 51, [255, 0, 0], [255, 0, 0]
     np.testing.assert_array_equal(got, want)
     again = kw.vision.load_image(path, (3, 20, 24))
+    assert kw.vision.load_image(path, (1, 12, 12), whole=True).shape == (1, 10, 12)
+    kw.vision.save_image(path, red)
+    np.testing.assert_array_equal(np.asarray(image.open(path)), [[[255, 0, 0]] * 3] * 2)
     np.testing.assert_allclose(again, want.transpose(2, 0, 1) / 255, atol=1e-6)
     for wrong in ([[grey, red[:, :1]]], [[red[:2]]]):
         with pytest.raises(SettingError, match="picture"):
