@@ -7,7 +7,9 @@ import typer
 from .attack import attack
 from .imitate import invert, style
 from .maps import gradcam, occlusion, saliency
+from .rubbish import rubbish
+from .transfer import transfer
 
 see = typer.Typer(no_args_is_help=True, help="What a network sees in images, and what fools it.")
-for command in (saliency, gradcam, occlusion, attack, style, invert):
+for command in (saliency, gradcam, occlusion, attack, rubbish, transfer, style, invert):
     see.command()(command)

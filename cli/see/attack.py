@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from ...models.model import Model
     from ...models.vision import Attack
 
-METHODS = ("pgd", "pgd-l2", "fgsm", "deepfool", "noise")
+METHODS = ("pgd", "pgd-l2", "fgsm", "deepfool", "lbfgs", "universal", "noise")
+UNTARGETED = ("deepfool", "universal", "noise")
 
 
 def attack(
@@ -33,25 +34,31 @@ def attack(
 ) -> None:
     """What fools a network: `kernelwright see attack mnist:17 --network mlp --weights F --out P`.
 
-    Away from the data set's label, or the network's answer where there is none; or towards --class.
+    Away from the data set's label, or the network's answer where there is none; or towards --class. lbfgs goes towards
+    the class that is second for the network unless --class says another; universal finds one change for all the images.
     """
     if method not in METHODS:
         refuse(f"see attack: --method is one of {', '.join(METHODS)}, not {method!r}")
-    if wanted is not None and method in ("deepfool", "noise"):
+    if wanted is not None and method in UNTARGETED:
         refuse(f"see attack: {method} has no target, leave out --class")
     model = opened(network, weights, wanted, json_file, out)
     pixels, labels = images_of(images, model, folder)
     with working(f"{method} on {len(pixels)} images"):
-        found = _attacked(method, model, pixels, labels, wanted, epsilon, seed, threads)
-    results = zip(images, found.before, found.after, found.linf, found.l2, strict=True)
+        found = attacked(method, model, pixels, labels, wanted, epsilon, seed, threads)
+    sizes = {"linf": found.linf, "l2": found.l2, "distortion": found.distortion}
     lines = [
-        {"image": name, "before": int(before), "after": int(after), "linf": float(linf), "l2": float(l2)}
-        for name, before, after, linf, l2 in results
+        {
+            "image": name,
+            "before": int(found.before[i]),
+            "after": int(found.after[i]),
+            **{key: float(size[i]) for key, size in sizes.items()},
+        }
+        for i, name in enumerate(images)
     ]
     told("attack", model, lines, json_file, out, _rows(pixels, found), method=method)
 
 
-def _attacked(
+def attacked(
     method: str,
     model: Model,
     pixels: np.ndarray,
@@ -61,12 +68,18 @@ def _attacked(
     seed: int,
     threads: int | None,
 ) -> Attack:
+    """The images under one of METHODS. labels: (n,), -1 where unknown."""
     from ...models import vision
 
     if method == "deepfool":
         return vision.deepfool(model, pixels, threads=threads)
     if method == "noise":
         return vision.random_noise(model, pixels, epsilon, seed=seed, threads=threads)
+    if method == "universal":
+        return vision.universal(model, pixels, epsilon, seed=seed, threads=threads).on(model, pixels, threads=threads)
+    if method == "lbfgs":
+        targets = None if wanted is None else np.full(len(pixels), wanted)
+        return vision.lbfgs_attack(model, pixels, targets, threads=threads)
     known = np.where(labels < 0, vision.classified(model, pixels, threads=threads), labels)
     aimed: tuple[Any, bool] = (known, False) if wanted is None else (np.full(len(pixels), wanted), True)
     if method == "fgsm":
