@@ -5,30 +5,11 @@ from __future__ import annotations
 import typer
 
 from .attack import attack
-from .distort import distort
 from .imitate import invert, style
 from .maps import gradcam, occlusion, saliency
-from .nearest import nearest
-from .responding import deconv, exciting, filters
 from .rubbish import rubbish
 from .transfer import transfer
-from .untangle import untangle
 
 see = typer.Typer(no_args_is_help=True, help="What a network sees in images, and what fools it.")
-for command in (
-    saliency,
-    gradcam,
-    occlusion,
-    attack,
-    rubbish,
-    transfer,
-    style,
-    invert,
-    filters,
-    exciting,
-    deconv,
-    distort,
-    untangle,
-    nearest,
-):
+for command in (saliency, gradcam, occlusion, attack, rubbish, transfer, style, invert):
     see.command()(command)

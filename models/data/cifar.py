@@ -1,8 +1,9 @@
-"""CIFAR-10 and CIFAR-100 (Krizhevsky 2009) in the binary format, from the official archive or unpacked.
+"""CIFAR-10 and CIFAR-100 (Krizhevsky 2009) in the binary format, from the official archive or unpacked; or as image
+files, one folder for each class.
 
 A record is one label byte (CIFAR-100: the coarse label, then the fine one) and 3,072 bytes of a 32x32 image: red,
 green, blue, each by rows from the top. Source: https://www.cs.toronto.edu/~kriz/cifar.html, "Binary version". Leans on
-`archives` for the archive, `places` and `download` for folders.
+`archives` for the archive, `image_folder` for image files, `places` and `download` for folders.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from .archives import AGAIN, read_tar, read_up_to
 from .dataset import Dataset, Split
 from .download import fetch
 from .errors import DataError
+from .image_folder import image_folder
 from .places import locate
 
 MIRRORS = ("https://www.cs.toronto.edu/~kriz/",)
@@ -93,10 +95,15 @@ def read(row: Cifar, folder: str | os.PathLike[str] | None = None, download: boo
     """The data set of `row` from `folder`, else `$KERNELWRIGHT_DATA`, else the user's data folder, else the network.
 
     Images are float32 (n, 3, 32, 32) in [0, 1], labels int32. label: which of a record's label bytes. A folder that
-    was named is never written to. Raises DataError naming the file or folder where one is missing, damaged or cannot
-    be fetched.
+    was named is never written to. Where it holds train/CLASS and test/CLASS, or is or holds one tar archive of them,
+    these image files are decoded; they need the extra `images`. Raises DataError naming the file or folder where one is
+    missing, damaged or cannot be fetched.
     """
+    if folder is not None and Path(folder).is_file():
+        return _decoded(row, Path(folder), label)
     place = locate(row.name, folder, row.needs, (lambda p: _download_missing(row, p)) if download else None)
+    if (pictures := _image_files(row, place)) is not None:
+        return _decoded(row, pictures, label)
     source, files = _files(row, place)
     classes = _names(source, row.names[label], files[row.names[label]])
     train, test = (_part(source, files, counts, row, label) for counts in (row.train, row.test))
@@ -104,7 +111,8 @@ def read(row: Cifar, folder: str | os.PathLike[str] | None = None, download: boo
 
 
 def _download_missing(row: Cifar, folder: Path) -> None:
-    if _unpacked(row, folder) is None and not (folder / row.archive).is_file():
+    found = _unpacked(row, folder) or _image_files(row, folder)
+    if found is None and not (folder / row.archive).is_file():
         try:
             fetch({row.archive: row.sha256}, MIRRORS, folder)
         except DataError as error:
@@ -119,6 +127,24 @@ def _unpacked(row: Cifar, folder: Path) -> Path | None:
     return None
 
 
+def _image_files(row: Cifar, folder: Path) -> Path | None:
+    """What has the images as files, if nothing is in the binary format: the folder itself, or its one tar archive."""
+    if _unpacked(row, folder) is not None or (folder / row.archive).is_file():
+        return None
+    archives = [path for path in sorted(folder.glob("*.tar*")) if path.is_file()]
+    return folder if (folder / "train").is_dir() else archives[0] if len(archives) == 1 else None
+
+
+def _decoded(row: Cifar, place: Path, label: int) -> Dataset:
+    """The images that lie in files, by the classes that their folders name."""
+    found = image_folder(place, SHAPE)
+    wanted = CLASSES[row.names[label]]
+    if len(found.classes) != wanted:
+        raise DataError(f"{place}: {len(found.classes)} folders with images, {row.name} has {wanted} classes")
+    train, test = (Split(files.decoded() / np.float32(255), files.labels) for files in (found.train, found.test))
+    return Dataset(row.name, train, test, found.classes)
+
+
 def _files(row: Cifar, folder: Path) -> tuple[Path, dict[str, bytes]]:
     """(where they are from, the files' content by name)"""
     place = _unpacked(row, folder)
@@ -126,8 +152,8 @@ def _files(row: Cifar, folder: Path) -> tuple[Path, dict[str, bytes]]:
         if (folder / row.archive).is_file():
             return folder / row.archive, read_tar(folder / row.archive, row.sizes)
         raise DataError(
-            f"{folder} has no {row.name} in the binary format; it should hold {row.needs}. "
-            "A folder of JPEG or PNG files is read by kw.data.image_folder"
+            f"{folder} has no {row.name} in the binary format; it should hold {row.needs}, or image files in "
+            "train/CLASS and test/CLASS"
         )
     content = {}
     for name in row.files:

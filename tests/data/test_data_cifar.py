@@ -128,10 +128,39 @@ def test_damaged_archives(row: Cifar, tmp_path: Path) -> None:
 
 
 def test_a_folder_without_it_says_what_belongs_there(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"no cifar10 in the binary format; .*cifar-10-binary\.tar\.gz.*image_folder"):
+    with pytest.raises(DataError, match=r"no cifar10 in the binary format; .*cifar-10-binary\.tar\.gz.*train/CLASS"):
         data.load("cifar10", tmp_path)
     with pytest.raises(DataError, match=r"there is no folder .*nowhere; it should hold cifar-100-binary\.tar\.gz"):
         data.load("cifar100", tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_image_files_serve_as_well(tmp_path: Path, packed: bool) -> None:
+    image = pytest.importorskip("PIL.Image")
+    names = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+    folder, pixels = tmp_path / "files", {}
+    for i, (part, name) in enumerate((part, name) for part in ("train", "test") for name in names):
+        pixels[part, name] = np.random.default_rng(i).integers(0, 256, (32, 32, 3), np.uint8)
+        (folder / part / name).mkdir(parents=True)
+        image.fromarray(pixels[part, name]).save(folder / part / name / "0.png")
+    if packed:
+        with tarfile.open(tmp_path / "all.tar.xz", "w:xz") as archive:
+            archive.add(folder, ".")
+        folder = tmp_path / "all.tar.xz"
+    found = data.load("cifar10", folder)
+    assert found.name == "cifar10" and found.classes == tuple(names)
+    want = np.stack([pixels["test", name] for name in names]).transpose(0, 3, 1, 2) / np.float32(255)
+    np.testing.assert_array_equal(found.test.images, want)
+    np.testing.assert_array_equal(found.train.labels, np.arange(10))
+
+
+def test_image_files_of_other_classes_are_refused(tmp_path: Path) -> None:
+    image = pytest.importorskip("PIL.Image")
+    for place in ("train/cat", "train/dog", "test/cat"):
+        (tmp_path / place).mkdir(parents=True)
+        image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(tmp_path / place / "0.png")
+    with pytest.raises(DataError, match="2 folders with images, cifar10 has 10 classes"):
+        data.load("cifar10", tmp_path)
 
 
 def test_download_is_checked_and_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
