@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from .adversarial import fgsm, pgd, random_noise
-from .ascent import dream, total_variation, unit
+from .ascent import total_variation
 from .attack import Attack, classified
 from .attribution import (
     deconvolution,
@@ -21,6 +21,7 @@ from .deconvnet import Projection, project
 from .deepfool import deepfool
 from .descent import Imitation
 from .distort import Distortion, distort
+from .dream import dream
 from .exciting import Exciting, cropped, exciting
 from .explain import METHODS, Attribution, attribute
 from .features import features, layers
@@ -31,11 +32,13 @@ from .inversion import invert
 from .lbfgs_attack import lbfgs_attack
 from .neighbours import Neighbours, neighbours, pca, spread_out
 from .occlusion import occlusion
-from .pictures import heat_map, load_image, save_image, save_sheet
+from .pictures import heat_map, load_image, save_animation, save_image, save_sheet
 from .receptive import receptive_field
 from .responses import responses
 from .rubbish import Rubbish, rubbish
 from .style import gram, style
 from .transfer import TransferTable, nearest_neighbour, transfer_table
+from .unit import unit
 from .universal import Universal, universal
 from .untangling import Untangling, untangling
+from .zoom import zoom

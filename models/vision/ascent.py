@@ -1,63 +1,120 @@
-"""Images changed until a network responds: gradient ascent on the pixels, all steps in one native call.
+"""Images changed until a network responds: gradient ascent, all steps between two progress pictures in one native call.
 
-Before each step the image is shifted around its edges by a few pixels, drawn anew (jitter), so that no pattern may hang
-on where a layer's grid lies. Leans on `features` for layers by name.
+What holds the image, `Pixels` or a `Spectrum`, says how it takes a step; before each the image is shaken. Leans on
+`shaken`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from ...compiler.graph.autodiff import grad
 from ...compiler.graph.ops.elementwise import abs_, clip
-from ...compiler.graph.ops.indexing import gather
-from ...compiler.graph.tensor import Tensor, input
-from ...compiler.graph.variable import get_value, variable
+from ...compiler.graph.tensor import Tensor
+from ...compiler.graph.variable import get_value, set_value, variable
 from ...compiler.pipeline import compile
-from ..checks import NOT_NEGATIVE, SettingError, number, whole
-from ..checks import seed as checked_seed
-from .bounds import Box, checked_box, edges
-from .features import Network, features
-from .pictures import resized
+from ..checks import NOT_NEGATIVE, function, number, whole
+from .bounds import Box, edges
+from .descent import Shown
+from .shaken import Shaking
 
 TINY = 1e-12
-"""Added to the gradient's mean magnitude, which a step is divided by."""
+"""Added to the gradient's mean magnitude, which it is divided by."""
 
 
-def ascend(
-    objective: Callable[[Tensor], Tensor],
-    start: np.ndarray,
-    steps: int,
-    rate: float,
-    jitter: int = 0,
-    variation: float = 0.0,
-    box: Box = (0.0, 1.0),
-    seed: int = 0,
-    threads: int | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """(image, the objective before each step) after `steps` steps up the objective, a scalar of images (1, channels,
-    height, width).
+class Held(Protocol):
+    """An image (1, channels, height, width) computed from a variable; middle: grey, the middle of its box."""
 
-    rate: the mean change of a pixel in a step. jitter: shifts are up to so many pixels each way. variation: what the
-    squared differences of neighbouring pixels, per pixel, cost. The same seed gives the same image. Raises SettingError
-    for settings out of range.
-    """
-    count, reach = whole("ascend: steps", steps), whole("ascend: jitter", jitter, 0)
-    length, cost = number("ascend: rate", rate, NOT_NEGATIVE), number("ascend: variation", variation, NOT_NEGATIVE)
-    low, high = edges(checked_box(box), start.dtype)
-    image = variable("image", np.clip(start, low, high))
-    height, width = start.shape[2:]
-    rows, columns = input("rows", (height,), "int64"), input("columns", (width,), "int64")
-    value = objective(gather(gather(image, rows, 2), columns, 3))
-    slope = grad(value - cost * total_variation(image), image)
-    moved = image + slope * (length / (abs_(slope).mean() + TINY))
-    program = compile([rows, columns], [value], {image: clip(moved, low, high)}, threads=threads)
-    rng = np.random.default_rng(checked_seed("ascend: seed", seed))
-    places = [_shifted(rng, size, reach, count) for size in (height, width)]
-    (values,) = program.run(places, steps=count, per_step=[0, 1])
-    return get_value(image), values
+    variable: Tensor
+    image: Tensor
+    middle: float
+
+    def updates(self, direction: Tensor, rate: float) -> dict[Tensor, Tensor]:
+        """What a step does. direction: the objective's gradient by the variable, of mean magnitude 1."""
+
+    def picture(self) -> np.ndarray:
+        """(channels, height, width) as it is now."""
+
+
+class Pixels:
+    """An image held as its pixels, from `start` (1, channels, height, width) on, inside the `box`."""
+
+    def __init__(self, start: np.ndarray, box: Box):
+        self.limits, self.middle = edges(box, start.dtype), 0.5 * (box[0] + box[1])
+        self.variable = self.image = variable("image", np.clip(start, *self.limits))
+
+    def updates(self, direction: Tensor, rate: float) -> dict[Tensor, Tensor]:
+        """Along the gradient: pixels change by the rate in the mean."""
+        return {self.variable: clip(self.variable + direction * rate, *self.limits)}
+
+    def picture(self) -> np.ndarray:
+        """(channels, height, width) as it is now."""
+        result: np.ndarray = get_value(self.variable)[0]
+        return result
+
+    def restart(self, picture: np.ndarray) -> None:
+        """From this picture (channels, height, width) on."""
+        set_value(self.variable, np.clip(picture[None], *self.limits))
+
+
+@dataclass(frozen=True)
+class Climb:
+    """What an ascent does. rate: of a step; variation: what the squared differences of neighbouring pixels cost;
+    decay: what the mean squared difference from grey costs (Simonyan et al. 2013, arXiv:1312.6034, section 2)."""
+
+    who: str
+    rate: float
+    shaking: Shaking
+    variation: float = 0.0
+    decay: float = 0.0
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("rate", "variation", "decay"):
+            number(f"{self.who}: {name}", getattr(self, name), NOT_NEGATIVE)
+
+    def costs(self, held: Held) -> Tensor | float:
+        """What is taken from the objective."""
+        apart = held.image - held.middle
+        rough = self.variation * total_variation(held.image) if self.variation else 0.0
+        return rough + self.decay * (apart * apart).mean() if self.decay else rough
+
+
+class Ascent:
+    """The program of a step up the objective, a scalar of images (1, channels, height, width), for one held image."""
+
+    def __init__(self, objective: Callable[[Tensor], Tensor], held: Held, how: Climb):
+        self.held, self.how = held, how
+        inputs, seen = how.shaking.shaken(held.image, held.middle)
+        value = objective(seen)
+        slope = grad(value - how.costs(held), held.variable)
+        direction = slope * (1.0 / (abs_(slope).mean() + TINY))
+        self.program = compile(inputs, [value], held.updates(direction, how.rate), threads=how.threads)
+        self.size: tuple[int, int] = held.image.shape[2:]  # type: ignore[assignment]
+
+    def climb(
+        self, steps: int, rng: np.random.Generator, shown: Shown | None = None, every: int = 10, done: int = 0
+    ) -> np.ndarray:
+        """(steps,): the objective before each step. shown: called with (done and the steps since, the picture, the last
+        objective) after every `every` steps and the last. Raises SettingError for settings out of range."""
+        who = self.how.who
+        count, pace = whole(f"{who}: steps", steps), whole(f"{who}: every", every)
+        if shown is not None:
+            function(f"{who}: shown", shown)
+        places = self.how.shaking.drawn(rng, self.size, count, self.held.image.dtype)
+        values = []
+        for first in range(0, count, count if shown is None else pace):
+            last = count if shown is None else min(first + pace, count)
+            parts = [each[first:last] for each in places]
+            (part,) = self.program.run(parts, steps=last - first, per_step=range(len(parts)))
+            values.append(part.reshape(-1))
+            if shown is not None:
+                shown(done + last, self.held.picture(), float(values[-1][-1]))
+        return np.concatenate(values)
 
 
 def total_variation(image: Tensor) -> Tensor:
@@ -65,82 +122,3 @@ def total_variation(image: Tensor) -> Tensor:
     (Mahendran and Vedaldi 2014, arXiv:1412.0035, equation 4, with beta = 2.)"""
     down, across = image[:, :, 1:] - image[:, :, :-1], image[:, :, :, 1:] - image[:, :, :, :-1]
     return (down * down).mean() + (across * across).mean()
-
-
-def unit(
-    network: Network,
-    shape: Sequence[int],
-    layer: str,
-    channel: int,
-    steps: int = 128,
-    rate: float = 0.02,
-    jitter: int = 2,
-    variation: float = 0.1,
-    box: Box = (0.0, 1.0),
-    seed: int = 0,
-    threads: int | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """(image, responses): an image (channels, height, width) that excites one channel of a layer, and the channel's
-    mean value before each step (Erhan et al. 2009; Simonyan et al. 2013, arXiv:1312.6034, section 2).
-
-    shape: the image's. layer: as in `features`; a dense layer's channel is one unit. The start is grey with a little
-    noise. Raises SettingError for a layer or channel that there is not.
-    """
-
-    def objective(x: Tensor) -> Tensor:
-        value = features(network, x, layer)
-        channels = value.shape[1] if value.rank > 1 else 0
-        if not isinstance(channels, int) or not 0 <= channel < channels:
-            raise SettingError(f"unit: {layer} has channels 0 to {channels - 1}, not {channel}")
-        return value[:, channel].mean()
-
-    middle, rng = 0.5 * sum(checked_box(box)), np.random.default_rng(checked_seed("unit: seed", seed))
-    start = (middle + 0.02 * (box[1] - box[0]) * rng.normal(size=(1, *shape))).astype("float32")
-    found, responses = ascend(objective, start, steps, rate, jitter, variation, box, seed, threads)
-    return found[0], responses
-
-
-def dream(
-    network: Network,
-    image: np.ndarray,
-    layer: str,
-    octaves: int = 3,
-    scale: float = 1.4,
-    steps: int = 10,
-    rate: float = 0.02,
-    jitter: int = 8,
-    box: Box = (0.0, 1.0),
-    seed: int = 0,
-    threads: int | None = None,
-) -> np.ndarray:
-    """The image (channels, height, width) in which a layer sees more of what it sees: ascent on the mean square of the
-    layer's values, at growing sizes (Mordvintsev, Olah, Tyka 2015, "Inceptionism").
-
-    octaves: sizes, each `scale` times the one before, the last the image's own; what was added at one is kept at the
-    next. The network has to take images of any size. Raises SettingError for settings out of range.
-    """
-    count, factor = whole("dream: octaves", octaves), number("dream: scale", scale)
-    if factor <= 1:
-        raise SettingError(f"dream: scale is above 1, not {scale!r}")
-
-    def objective(x: Tensor) -> Tensor:
-        value = features(network, x, layer)
-        return (value * value).mean()
-
-    height, width = image.shape[1:]
-    added = np.zeros_like(image, dtype="float32")
-    for octave in reversed(range(count)):
-        size = max(1, round(height / factor**octave)), max(1, round(width / factor**octave))
-        base = resized(np.asarray(image, "float32"), size)
-        start = (base + resized(added, size))[None]
-        made, _ = ascend(objective, start, steps, rate, min(jitter, min(size) // 4), 0.0, box, seed, threads)
-        added = made[0] - base
-    dreamt: np.ndarray = np.clip(np.asarray(image, "float32") + added, *edges(checked_box(box), "float32"))
-    return dreamt
-
-
-def _shifted(rng: np.random.Generator, size: int, reach: int, steps: int) -> np.ndarray:
-    """(steps, size): the positions along an axis, shifted around its ends by a number for each step."""
-    shifts = rng.integers(-reach, reach + 1, steps)
-    positions: np.ndarray = (np.arange(size) + shifts[:, None]) % size
-    return positions

@@ -10,11 +10,11 @@ from __future__ import annotations
 import difflib
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ...compiler.graph.node import location, toposort
 from ...compiler.graph.tensor import Tensor
-from ..checks import SettingError
+from ..checks import NOT_NEGATIVE, SettingError, number
 from ..layers import Sequential
 from ..model import Model
 
@@ -66,6 +66,15 @@ def trunk(network: Network, names: Sequence[str]) -> Network:
     last = max((_called(places, str(name).split(".")[0]) for name in names), default=len(places) - 1)
     parts = net.layers[: last + 1]
     return lambda x: functools.reduce(lambda value, layer: layer(value), parts, x)
+
+
+def weighted(what: str, given: Any) -> dict[str, float]:
+    """{layer: weight} as given; a name or names without weights get equal ones, 1 in all. `what` begins the message of
+    the SettingError for weights that are not at least 0."""
+    if isinstance(given, Mapping):
+        return {name: number(f"{what}, {name},", weight, NOT_NEGATIVE) for name, weight in given.items()}
+    names = [given] if isinstance(given, str) else list(given)
+    return {name: 1 / len(names) for name in names}
 
 
 def _called(found: Mapping[str, Found], layer: str) -> Found:

@@ -1,4 +1,4 @@
-"""Images in and out: photographs from files, heat maps over images, sheets of pictures as PNG files.
+"""Images in and out: photographs from files, heat maps over images, sheets of pictures as PNG files, animations.
 
 NumPy, and pillow (`pip install "kernelwright[images]"`) where files are read or written.
 """
@@ -83,12 +83,16 @@ def save_sheet(path: str | os.PathLike[str], rows: Sequence[Sequence[Any]], scal
 
 def _write(path: str | os.PathLike[str], pixels: np.ndarray) -> None:
     """Bytes (height, width, 3) as a PNG file."""
+    _pillow().fromarray(pixels).save(Path(path), "PNG")
+
+
+def _pillow() -> Any:
+    """PIL.Image; DataError where it is not installed."""
     try:
         from PIL import Image
     except ImportError:
         raise DataError(MISSING) from None
-
-    Image.fromarray(pixels).save(Path(path), "PNG")
+    return Image
 
 
 def _rgb(picture: Any) -> np.ndarray:
@@ -106,14 +110,40 @@ def coloured(places: np.ndarray, colours: np.ndarray) -> np.ndarray:
     return np.stack([np.interp(places, marks, channel) for channel in colours.T])
 
 
+def save_animation(path: str | os.PathLike[str], frames: Sequence[Any], milliseconds: int = 80, scale: int = 1) -> None:
+    """Write pictures, each (1 or 3, height, width) in [0, 1], as a GIF that goes on for ever, each shown for so long.
+
+    scale: how many pixels of the file a pixel is wide. Raises DataError without pillow, OSError for a file that cannot
+    be written, SettingError for settings out of range and for no pictures.
+    """
+    wait, times = whole("save_animation: milliseconds", milliseconds, 20), whole("save_animation: scale", scale)
+    pictures = [_rgb(frame).repeat(times, 0).repeat(times, 1) for frame in frames]
+    if not pictures:
+        raise SettingError("save_animation: frames has no picture")
+    first, *others = [_pillow().fromarray(picture) for picture in pictures]
+    first.save(Path(path), "GIF", save_all=True, append_images=others, duration=wait, loop=0)
+
+
 def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """float32 (channels, *size) from (channels, height, width), bilinear between the centres of pixels."""
+    have = image.shape[1:]
+    return _sampled(image, [(np.arange(n) + 0.5) * (old / n) - 0.5 for old, n in zip(have, size, strict=True)])
+
+
+def enlarged(image: np.ndarray, factor: float) -> np.ndarray:
+    """float32, of the image's size (channels, height, width): its middle, `factor` times as large, bilinear."""
+    middles = [(length - 1) / 2 for length in image.shape[1:]]
+    return _sampled(image, [middle + (np.arange(2 * middle + 1) - middle) / factor for middle in middles])
+
+
+def _sampled(image: np.ndarray, places: Sequence[np.ndarray]) -> np.ndarray:
+    """float32 (channels, rows, columns): bilinear at these places along the two axes, the nearest pixel beyond ends."""
     result = image.astype("float32")
-    for axis, count in zip((1, 2), size, strict=True):
-        have = result.shape[axis]
-        places = np.clip((np.arange(count) + 0.5) * (have / count) - 0.5, 0, have - 1)
-        low = np.floor(places).astype(int)
-        share = (places - low).astype("float32").reshape(-1, *(1,) * (2 - axis))
-        high = np.minimum(low + 1, have - 1)
+    for axis, wanted in zip((1, 2), places, strict=True):
+        last = result.shape[axis] - 1
+        inside = np.clip(wanted, 0, last)
+        low = np.floor(inside).astype(int)
+        share = (inside - low).astype("float32").reshape(-1, *(1,) * (2 - axis))
+        high = np.minimum(low + 1, last)
         result = result.take(low, axis) * (1 - share) + result.take(high, axis) * share
     return result

@@ -23,7 +23,7 @@ from ..checks import seed as checked_seed
 from .ascent import total_variation
 from .bounds import Box, checked_box
 from .descent import Descent, Imitation, Shown, checked_picture, descend
-from .features import Network, several
+from .features import Network, several, weighted
 from .luminance import Colours, Luminance
 
 Layers = str | Sequence[str] | Mapping[str, float]
@@ -87,7 +87,7 @@ def style(
     base, limits = checked_picture("style", content), checked_box(box)
     models = [checked_picture("style", picture).astype(base.dtype) for picture in _listed(styles)]
     _check_channels(base, models)
-    contents, marks = _weights("content_layers", content_layers), _weights("style_layers", style_layers)
+    contents, marks = weighted("style: content_layers", content_layers), weighted("style: style_layers", style_layers)
     by_content = number("style: content_weight", content_weight, NOT_NEGATIVE)
     by_style = number("style: style_weight", style_weight, NOT_NEGATIVE)
     smooth = number("style: variation", variation, NOT_NEGATIVE)
@@ -179,14 +179,6 @@ def _check_channels(content: np.ndarray, models: Sequence[np.ndarray]) -> None:
             raise InputError(
                 f"style: the content has {len(content)} channels, a style has {len(model)}; give both alike"
             )
-
-
-def _weights(what: str, given: Any) -> dict[str, float]:
-    """{layer: weight} as given; layers without weights get equal ones, 1 in all."""
-    if isinstance(given, Mapping):
-        return {name: number(f"style: {what}, {name},", weight, NOT_NEGATIVE) for name, weight in given.items()}
-    names = [given] if isinstance(given, str) else list(given)
-    return {name: 1 / len(names) for name in names}
 
 
 def _shares(blend: Any, count: int) -> np.ndarray:
