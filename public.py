@@ -78,4 +78,5 @@ from .models.callbacks import Callback
 from .models.evaluation import evaluate
 from .models.saved import load_model
 from .models.trainer import Trainer
+from .models.weights import load_weights
 from .runtime.errors import IndexLimitError, KernelwrightError

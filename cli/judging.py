@@ -15,7 +15,8 @@ import typer
 from .options import DATA, Json, Network, Threads, check_name, write_json
 
 Weights = Annotated[
-    Path, typer.Option(metavar="FILE", help="Its weights: a model's file, or the checkpoint of a run (`--checkpoint`).")
+    Path,
+    typer.Option(metavar="FILE", help="Its weights: of a model, of a run (`--checkpoint`), or PyTorch's."),
 ]
 Device = Annotated[str, typer.Option(help="cpu, or reference (NumPy, slow).")]
 SHOWN, TOGETHER = 5, 64

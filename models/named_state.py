@@ -9,6 +9,7 @@ Leans on `layer` for what belongs to what.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -40,15 +41,19 @@ def state_dict(layer: Layer) -> dict[str, np.ndarray]:
     return {name: get_value(v) for name, v in _named(layer)[0].items()}
 
 
-def load_state_dict(layer: Layer, values: Mapping[str, Any], strict: bool) -> Loaded:
+def load_state_dict(
+    layer: Layer, values: Mapping[str, Any], strict: bool, called: Mapping[str, str] = MappingProxyType({})
+) -> Loaded:
     """Set the variables to these values (anything that NumPy makes an array of), converted to their dtypes.
+
+    called: what the layers at these paths (of `holding`) are called in `values`, and so in errors and in the result.
 
     Raises StateError, before anything is changed, for what is no mapping and, where `strict`, unless every variable has
     one value that fits and every value a variable.
     """
     if not isinstance(values, Mapping):
         raise StateError(f"load_state_dict: a dict of arrays by name is needed, not {type(values).__name__}")
-    variables, ignored = _named(layer)
+    variables, ignored = _named(layer, called)
     fitting: dict[str, np.ndarray] = {}
     wrong: dict[str, str] = {}
     for name in variables.keys() & values.keys():
@@ -67,30 +72,45 @@ def load_state_dict(layer: Layer, values: Mapping[str, Any], strict: bool) -> Lo
     return Loaded(missing, unexpected)
 
 
-def _named(layer: Layer) -> tuple[dict[str, Tensor], set[str]]:
+def names(layer: Layer, called: Mapping[str, str] = MappingProxyType({})) -> list[str]:
+    """The names of the values, in order; `called` as in `load_state_dict`. Raises LayerError before the first call."""
+    return list(_named(layer, called)[0])
+
+
+def holding(layer: Layer) -> list[str]:
+    """The paths of the layers with values of their own, in order: `conv1`, `features.0`, for the layer itself ''."""
+    return [path for path, each in _layers(layer) if _own(each)]
+
+
+def _named(layer: Layer, called: Mapping[str, str] = MappingProxyType({})) -> tuple[dict[str, Tensor], set[str]]:
     """The variables by name, and the names of values that other frameworks keep and this one has no use for."""
     variables: dict[str, Tensor] = {}
     ignored: set[str] = set()
-    for prefix, each in _layers(layer):
-        for name, v in each.named_variables():
-            called = each.state_names.get(name, name)
-            if called is not None:
-                variables[prefix + called] = v
+    for path, each in _layers(layer):
+        there = called.get(path, path)
+        prefix = f"{there}." if there else ""
+        variables.update((prefix + name, v) for name, v in _own(each))
         ignored.update(prefix + name for name in each.state_ignored)
     return variables, ignored
 
 
+def _own(layer: Layer) -> list[tuple[str, Tensor]]:
+    """(name, variable) of those of the layer's own variables that a state dict has."""
+    named = [(layer.state_names.get(name, name), v) for name, v in layer.named_variables()]
+    return [(name, v) for name, v in named if name is not None]
+
+
 def _layers(layer: Layer) -> Iterator[tuple[str, Layer]]:
-    """(prefix of names, layer) of the layer and all inside it; one that is shared comes once for each path to it."""
+    """(path, layer) of the layer and all inside it; one that is shared comes once for each path to it."""
     list(layer.walk())  # raises where one is not built
     waiting = [("", layer, frozenset[int]())]
     while waiting:
-        prefix, each, around = waiting.pop()
+        path, each, around = waiting.pop()
         if id(each) in around:
             continue  # a layer that holds itself ends here
-        yield prefix, each
-        inside = around | {id(each)}
-        waiting += reversed([(f"{prefix}{path}.", child, inside) for path, child in each.named_children()])
+        yield path, each
+        inside, prefix = around | {id(each)}, f"{path}." if path else ""
+        waiting += reversed([(prefix + name, child, inside) for name, child in each.named_children()])
 
 
 def _array(value: Any) -> np.ndarray | str:

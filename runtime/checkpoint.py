@@ -42,6 +42,17 @@ def save(path: str | os.PathLike[str], tensors: Mapping[str, np.ndarray], meta: 
 
 def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """(tensors by name, metadata). Raises CheckpointError for a file that is missing, damaged or something else."""
+    tensors, meta = load_any(path)
+    if meta is None:
+        raise CheckpointError(f"{path} is a safetensors file, but not a checkpoint of kernelwright")
+    return tensors, meta
+
+
+def load_any(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any] | None]:
+    """(tensors by name, metadata) of any safetensors file; None for the metadata of a file that is no checkpoint.
+
+    Raises CheckpointError for a file that is missing, damaged or something else.
+    """
     import safetensors
 
     try:
@@ -53,7 +64,7 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
         raise CheckpointError(f"cannot read the checkpoint {path}: {error.strerror}") from None
     try:
         with safetensors.safe_open(path, "numpy") as stored:  # the header is checked, and nothing else read so far
-            meta = _metadata(path, stored.metadata())
+            meta = _metadata(stored.metadata())
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 - it is no dict
     except (safetensors.SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} is not a whole safetensors file: {error}") from None
@@ -75,14 +86,12 @@ def understanding(path: str | os.PathLike[str]) -> Iterator[None]:
         raise CheckpointError(f"{path}: its metadata is damaged: {error!r}") from None
 
 
-def _metadata(path: str | os.PathLike[str], said: Mapping[str, str] | None) -> dict[str, Any]:
+def _metadata(said: Mapping[str, str] | None) -> dict[str, Any] | None:
     try:
         meta = json.loads((said or {})[KEY])
     except (KeyError, ValueError, RecursionError):
-        meta = None
-    if not isinstance(meta, dict):
-        raise CheckpointError(f"{path} is a safetensors file, but not a checkpoint of kernelwright") from None
-    return meta
+        return None
+    return meta if isinstance(meta, dict) else None
 
 
 def _pack(path: Path, tensors: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> bytes:

@@ -1,6 +1,6 @@
-"""A network with trained values from a file: a model's file, or the checkpoint of a training run.
+"""A network with trained values from a file: a model's file, the checkpoint of a training run, or one from elsewhere.
 
-Leans on `saved` and `snapshot` for the two formats.
+Leans on `saved`, `snapshot` and `weights` for the three.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from typing import Any
 
 from ...runtime import checkpoint as storage
 from ...runtime.checkpoint import CheckpointError
-from .. import snapshot
+from .. import initializers as init
+from .. import named_state, snapshot, weights
 from ..model import Model
-from ..networks.registry import build_for
+from ..networks.registry import build, build_for
+from ..networks.torchvision_names import HEADS
 from ..saved import KIND, load_model
 
 
@@ -20,9 +22,14 @@ def trained(network: str, path: str | os.PathLike[str]) -> Model:
     """The network called `network` with the values in `path`, which `Model.save` or `Trainer.save` wrote.
 
     It is built for the images and classes that the file names. Of a run with averaged weights these are taken, as its
-    evaluations did. Raises CheckpointError for a file that cannot be read or is of another network.
+    evaluations did. Files from elsewhere are those of `kw.load_weights`: the network is then built for its usual images
+    and as many classes as the last layer's values have, without auxiliary classifiers.
+
+    Raises CheckpointError for a file that cannot be read or is of another network.
     """
-    values, said = storage.load(path)
+    values, said = weights.contents(path)
+    if said is None:
+        return _from_elsewhere(network, values, path)
     kept = said.get("name") if said.get("kind") == KIND else said.get("model")
     if not isinstance(kept, str):
         raise CheckpointError(f"{path} is neither a model's file nor the checkpoint of a classifier")
@@ -34,6 +41,17 @@ def trained(network: str, path: str | os.PathLike[str]) -> Model:
         model = build_for(network, tuple(said["input_shape"]), said["classes"])
         snapshot.check({**said, "augment": None}, model, None, path)
         _put(model, values, said, path)
+    return model
+
+
+def _from_elsewhere(network: str, values: dict[str, Any], path: Any) -> Model:
+    options = {"heads": False} if network in HEADS else {}
+    with init.undrawn():
+        usual = build(network, **options)
+    last = values.get(named_state.names(usual.net, weights.called_in(usual, values))[-1])
+    classes = len(last) if last is not None and last.ndim else usual.classes
+    model = build_for(network, usual.input_shape, classes, **options)
+    weights.put(model, values, path)
     return model
 
 
