@@ -5,9 +5,10 @@ A new network is a decorated function in one of these files, imported below by n
 
 from __future__ import annotations
 
-from .alexnet import alexnet
+from .alexnet import alexnet, alexnet_torchvision
 from .bn_inception import bn_inception
 from .googlenet import googlenet
+from .googlenet_torchvision import googlenet_torchvision
 from .inception_resnet import inception_resnet_v1, inception_resnet_v2
 from .inception_v3 import inception_v3
 from .inception_v4 import inception_v4

@@ -68,3 +68,43 @@ def alexnet(
         Dense(classes),
     )
     return Model("alexnet", net, input_shape, classes, "imagenet", RECIPE, seed)
+
+
+@register
+def alexnet_torchvision(
+    classes: int = 1000,
+    input_shape: tuple[int, ...] = (3, 224, 224),
+    dropout: float = 0.5,
+    seed: int | None = 0,
+) -> Model:
+    """torchvision's AlexNet (Krizhevsky 2014, arXiv:1404.5997, without its groups): 61,100,840 parameters.
+
+    One group, 64, 192, 384, 256 and 256 filters, no response norms, and dropout before the first two dense layers.
+    torchvision's adaptive pooling to 6x6 leaves images of 224 pixels as they are; here images of other sizes are
+    flattened, and have dense layers of their own.
+    """
+    he = init.he_normal
+    net = Sequential(
+        Conv(64, 11, stride=4, pad=2, weight_init=he),
+        relu,
+        MaxPool(3, stride=2),
+        Conv(192, 5, pad=2, weight_init=he),
+        relu,
+        MaxPool(3, stride=2),
+        Conv(384, 3, pad=1, weight_init=he),
+        relu,
+        Conv(256, 3, pad=1, weight_init=he),
+        relu,
+        Conv(256, 3, pad=1, weight_init=he),
+        relu,
+        MaxPool(3, stride=2),
+        Flatten(),
+        Dropout(dropout),
+        Dense(4096, weight_init=he),
+        relu,
+        Dropout(dropout),
+        Dense(4096, weight_init=he),
+        relu,
+        Dense(classes),
+    )
+    return Model("alexnet_torchvision", net, input_shape, classes, "imagenet", RECIPE, seed)

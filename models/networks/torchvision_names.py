@@ -14,6 +14,9 @@ from ..named_state import holding
 HEADS = {"inception_v3": ("AuxLogits",)}
 """The auxiliary classifiers, which `heads=False` leaves out."""
 
+NEVER = {"googlenet_torchvision": ("aux1", "aux2")}
+"""Those of torchvision's that our network never has."""
+
 
 def paths(model: Model) -> dict[str, str]:
     """For each layer that holds values, by its path here, its name in torchvision; empty where none are known."""
@@ -32,7 +35,8 @@ def without_heads(model: Model, names: Sequence[str]) -> list[str]:
 
 def _left_out(name: str, model: Model) -> bool:
     network, options = model.built_by or ("", {})
-    return options.get("heads") is False and name.split(".")[0] in HEADS.get(network, ())
+    absent = NEVER.get(network, ()) + (HEADS.get(network, ()) if options.get("heads") is False else ())
+    return name.split(".")[0] in absent
 
 
 def _normed(layers: str, prefix: str = "") -> Iterator[str]:
@@ -96,7 +100,18 @@ def _inception_v3() -> Iterator[str]:
     yield "fc"
 
 
+def _googlenet() -> Iterator[str]:
+    yield from _normed("conv1 conv2 conv3")
+    for module in ("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b"):
+        yield from _normed("branch1 branch2.0 branch2.1 branch3.0 branch3.1 branch4.1", f"inception{module}.")
+    yield "fc"
+
+
+ALEXNET = [f"features.{k}" for k in (0, 3, 6, 8, 10)] + [f"classifier.{k}" for k in (1, 4, 6)]
+
 LAYERS: Mapping[str, Sequence[str]] = {
+    "alexnet_torchvision": ALEXNET,
+    "googlenet_torchvision": list(_googlenet()),
     "inception_v3": list(_inception_v3()),
     "resnet18": list(_resnet(2, 2, 2, 2, 2)),
     "resnet34": list(_resnet(2, 3, 4, 6, 3)),

@@ -37,11 +37,13 @@ CASES = {
     "vgg11": vgg11,
     "resnet18": lambda networks: (networks.ResNet((2, 2, 2, 2), 5), "resnet18", 33),
     "resnet50": lambda networks: (networks.ResNet((3, 4, 6, 3), 5, wide=True), "resnet50", 33),
+    "alexnet": lambda networks: (networks.AlexNet(5, 1), "alexnet_torchvision", 67),
+    "googlenet": lambda networks: (networks.GoogLeNet(5), "googlenet_torchvision", 80),
     "inception_v3": lambda networks: (networks.InceptionV3(5), "inception_v3", 75),
 }
 
 
-SLOW = ("vgg11", "resnet50")
+SLOW = ("vgg11", "resnet50", "alexnet")
 
 
 @pytest.mark.parametrize("case", [pytest.param(c, marks=[pytest.mark.slow] if c in SLOW else []) for c in CASES])
@@ -65,6 +67,13 @@ def test_torchvisions_names_give_its_logits(case, tmp_path):
     with torch.no_grad():
         wanted = theirs(torch.tensor(images)).numpy()
     assert np.abs(run(ours, images) - wanted).max() < 1e-10 * np.abs(wanted).max()
+
+
+def test_parameters_of_torchvisions_networks():
+    """As its documentation counts them; of GoogLeNet's 13,004,888 are 6,379,984 in the two auxiliary classifiers."""
+    with kw.init.undrawn():
+        assert kw.models.alexnet_torchvision().size() == 61_100_840
+        assert kw.models.googlenet_torchvision().size() == 13_004_888 - 6_379_984
 
 
 @pytest.mark.parametrize("network", ["vgg13", "vgg16", "vgg19", "resnet34", "resnet101", "resnet152", "inception_v3"])

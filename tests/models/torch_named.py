@@ -187,3 +187,61 @@ class InceptionV3(nn.Module):
         x = self.Mixed_5d(self.Mixed_5c(self.Mixed_5b(F.max_pool2d(x, 3, 2))))
         x = self.Mixed_6e(self.Mixed_6d(self.Mixed_6c(self.Mixed_6b(self.Mixed_6a(x)))))
         return self.fc(self.Mixed_7c(self.Mixed_7b(self.Mixed_7a(x))).mean((2, 3)))
+
+
+class AlexNet(nn.Module):
+    def __init__(self, classes, pixels):
+        super().__init__()
+        features = [nn.Conv2d(3, 64, 11, 4, 2), nn.ReLU(), nn.MaxPool2d(3, 2)]
+        features += [nn.Conv2d(64, 192, 5, 1, 2), nn.ReLU(), nn.MaxPool2d(3, 2)]
+        for cin, cout in ((192, 384), (384, 256), (256, 256)):
+            features += [nn.Conv2d(cin, cout, 3, 1, 1), nn.ReLU()]
+        self.features = nn.Sequential(*features, nn.MaxPool2d(3, 2))
+        first = [nn.Dropout(), nn.Linear(256 * pixels, 4096), nn.ReLU()]
+        self.classifier = nn.Sequential(
+            *first, nn.Dropout(), nn.Linear(4096, 4096), nn.ReLU(), nn.Linear(4096, classes)
+        )
+
+    def forward(self, x):
+        return self.classifier(self.features(x).flatten(1))
+
+
+class Inception(nn.Module):
+    def __init__(self, cin, one, three_in, three, double_in, double, pool):
+        super().__init__()
+        self.branch1 = Convolution(cin, one, 1)
+        self.branch2 = nn.Sequential(Convolution(cin, three_in, 1), Convolution(three_in, three, 3))
+        self.branch3 = nn.Sequential(Convolution(cin, double_in, 1), Convolution(double_in, double, 3))
+        self.branch4 = nn.Sequential(nn.MaxPool2d(3, 1, 1, ceil_mode=True), Convolution(cin, pool, 1))
+
+    def forward(self, x):
+        return torch.cat([self.branch1(x), self.branch2(x), self.branch3(x), self.branch4(x)], 1)
+
+
+GOOGLENET = {
+    "3a": (192, 64, 96, 128, 16, 32, 32), "3b": (256, 128, 128, 192, 32, 96, 64), "4a": (480, 192, 96, 208, 16, 48, 64),
+    "4b": (512, 160, 112, 224, 24, 64, 64), "4c": (512, 128, 128, 256, 24, 64, 64),
+    "4d": (512, 112, 144, 288, 32, 64, 64), "4e": (528, 256, 160, 320, 32, 128, 128),
+    "5a": (832, 256, 160, 320, 32, 128, 128), "5b": (832, 384, 192, 384, 48, 128, 128),
+}  # fmt: skip
+
+
+class GoogLeNet(nn.Module):
+    """In inference: of an auxiliary classifier there is one value, which is not used."""
+
+    def __init__(self, classes):
+        super().__init__()
+        self.conv1, self.conv2, self.conv3 = Convolution(3, 64, 7, 2), Convolution(64, 64, 1), Convolution(64, 192, 3)
+        for name, sizes in GOOGLENET.items():
+            setattr(self, f"inception{name}", Inception(*sizes))
+        self.aux1 = nn.Sequential()
+        self.aux1.fc2, self.fc = nn.Linear(1, classes), nn.Linear(1024, classes)
+
+    def forward(self, x):
+        x = F.max_pool2d(self.conv1(x), 3, 2, ceil_mode=True)
+        x = F.max_pool2d(self.conv3(self.conv2(x)), 3, 2, ceil_mode=True)
+        for name in GOOGLENET:
+            x = getattr(self, f"inception{name}")(x)
+            if name in ("3b", "4e"):
+                x = F.max_pool2d(x, *((3, 2) if name == "3b" else (2, 2)), ceil_mode=True)
+        return self.fc(x.mean((2, 3)))
