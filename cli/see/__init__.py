@@ -5,11 +5,12 @@ from __future__ import annotations
 import typer
 
 from .attack import attack
+from .dreaming import dream, unit
 from .imitate import invert, style
 from .maps import gradcam, occlusion, saliency
 from .rubbish import rubbish
 from .transfer import transfer
 
 see = typer.Typer(no_args_is_help=True, help="What a network sees in images, and what fools it.")
-for command in (saliency, gradcam, occlusion, attack, rubbish, transfer, style, invert):
+for command in (saliency, gradcam, occlusion, attack, rubbish, transfer, style, invert, unit, dream):
     see.command()(command)

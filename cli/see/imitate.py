@@ -50,7 +50,7 @@ def style(
 
     _check(method)
     model = opened(network, weights, None, json_file, out)
-    base, *others = _pictures([content, *styles], model, size, folder)
+    base, *others = pictures([content, *styles], model, size, folder)
     with working(f"{method} on {content}") as sign:
         found = vision.style(
             model,
@@ -114,7 +114,7 @@ def _check(method: str) -> None:
         refuse(f"see: --method is one of {', '.join(METHODS)}, not {method!r}")
 
 
-def _pictures(names: Sequence[str], model: Model, size: int | None, folder: Path | None) -> list[np.ndarray]:
+def pictures(names: Sequence[str], model: Model, size: int | None, folder: Path | None) -> list[np.ndarray]:
     """The images, those in files with this longer side and their own proportions, where one is given."""
     from ...models.vision import load_image
 

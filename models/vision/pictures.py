@@ -6,7 +6,7 @@ NumPy, and pillow (`pip install "kernelwright[images]"`) where files are read or
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +110,7 @@ def coloured(places: np.ndarray, colours: np.ndarray) -> np.ndarray:
     return np.stack([np.interp(places, marks, channel) for channel in colours.T])
 
 
-def save_animation(path: str | os.PathLike[str], frames: Sequence[Any], milliseconds: int = 80, scale: int = 1) -> None:
+def save_animation(path: str | os.PathLike[str], frames: Iterable[Any], milliseconds: int = 80, scale: int = 1) -> None:
     """Write pictures, each (1 or 3, height, width) in [0, 1], as a GIF that goes on for ever, each shown for so long.
 
     scale: how many pixels of the file a pixel is wide. Raises DataError without pillow, OSError for a file that cannot
