@@ -29,6 +29,11 @@ AnyWeights = Annotated[
 Class = Annotated[int | None, typer.Option("--class", min=0, help="The class explained, or the attack's target.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of what is drawn at random.")]
 Folder = Annotated[Path | None, typer.Option(help="The data set's files (default: $KERNELWRIGHT_DATA/<data>).")]
+DataSet = Annotated[str, typer.Argument(metavar="DATA", help="A data set, such as mnist: its test images.")]
+Among = Annotated[int, typer.Option(min=1, help="How many of the data set's test images are looked at.")]
+LayerOption = Annotated[str, typer.Option("--layer", help="A layer, such as conv1.")]
+Channel = Annotated[int, typer.Option(min=0, help="One of the layer's channels, or units.")]
+Plot = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="The curve, as .png, .svg or .pdf.")]
 Out = Annotated[Path | None, typer.Option(metavar="FILE", help="A PNG file: each image beside what is seen in it.")]
 
 
@@ -64,12 +69,26 @@ def images_of(names: Sequence[str], model: Model, folder: Path | None) -> tuple[
         part = sets[source].test
         if not place.isdecimal() or int(place) >= len(part):
             refuse(f"{name}: the test set of {source} has images 0 to {len(part) - 1}")
-        image = part.read(int(place)) if hasattr(part, "read") else part.images[int(place)]
-        if image.shape != model.input_shape:
-            refuse(f"{name} is an image of {image.shape}, {model.name} takes {model.input_shape}")
-        pixels.append(image)
+        pixels.append(_image(part, int(place), name, model))
         labels.append(int(part.labels[int(place)]) if part.labels.ndim == 1 else -1)
     return np.stack(pixels).astype(model.dtype), np.array(labels)
+
+
+def test_images(source: str, model: Model, folder: Path | None, among: int) -> tuple[np.ndarray, np.ndarray]:
+    """(images for the model, labels) of the first `among` test images of a data set."""
+    from ...models.data import load
+
+    part: Any = load(source, folder, model.input_shape).test
+    count = min(among, len(part))
+    pixels = [_image(part, place, f"{source}:{place}", model) for place in range(count)]
+    return np.stack(pixels).astype(model.dtype), np.asarray(part.labels[:count])
+
+
+def _image(part: Any, place: int, name: str, model: Model) -> np.ndarray:
+    image: np.ndarray = part.read(place) if hasattr(part, "read") else part.images[place]
+    if image.shape != model.input_shape:
+        refuse(f"{name} is an image of {image.shape}, {model.name} takes {model.input_shape}")
+    return image
 
 
 def told(

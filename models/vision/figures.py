@@ -7,6 +7,7 @@ Each `draw_` function draws onto axes that it is given; `plot` and `plot_map` wr
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from .untangling import Untangling
 
 MISSING = "plots need matplotlib: pip install 'kernelwright[plot]'"
 DPI = 110
+FORMATS = (".png", ".svg", ".pdf")
 WORDS = {
     "translate_x": "pixels to the right",
     "translate_y": "pixels down",
@@ -44,7 +46,7 @@ def plot(path: str | os.PathLike[str], *found: Distortion | Untangling | Neighbo
         raise SettingError("plot: at least one result is needed")
     columns = min(len(found), 4)
     rows = -(-len(found) // columns)
-    figure = _figure(5 * columns, 3.8 * rows)
+    place, figure = check(path), _figure(5 * columns, 3.8 * rows)
     figure.set_layout_engine("constrained")
     every = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes, each in zip(every, found, strict=False):
@@ -52,15 +54,25 @@ def plot(path: str | os.PathLike[str], *found: Distortion | Untangling | Neighbo
         draw(axes, each)
     for axes in every[len(found) :]:
         axes.set_axis_off()
-    _save(figure, path)
+    figure.savefig(place, dpi=DPI)
 
 
 def plot_map(path: str | os.PathLike[str], places: Any, images: Any, labels: Any = None) -> None:
     """Draw images (n, 1 or 3, height, width) as thumbnails at their places (n, 2), framed in a colour for each of their
     labels (n,), into a file. Raises what `plot` raises."""
-    figure = _figure(9, 9)
+    place, figure = check(path), _figure(9, 9)
     draw_map(figure.add_axes((0, 0, 1, 1)), places, images, labels)
-    _save(figure, path)
+    figure.savefig(place, dpi=DPI)
+
+
+def check(path: str | os.PathLike[str]) -> Path:
+    """The path, where a plot can be drawn into it. Raises SettingError for another ending, ImportError without
+    matplotlib."""
+    place = checked_path("plot", path)
+    if place.suffix.lower() not in FORMATS:
+        raise SettingError(f"plot: the file ends in {', '.join(FORMATS)}, not {str(place)!r}")
+    _figure(1, 1)
+    return place
 
 
 def draw_distortion(axes: Any, found: Distortion) -> None:
@@ -133,10 +145,3 @@ def _figure(width: float, height: float) -> Any:
     except ImportError:
         raise ImportError(MISSING) from None
     return Figure(figsize=(width, height))
-
-
-def _save(figure: Any, path: str | os.PathLike[str]) -> None:
-    place = checked_path("plot", path)
-    if place.suffix.lower() not in (".png", ".svg", ".pdf"):
-        raise SettingError(f"plot: the file ends in .png, .svg or .pdf, not {str(place)!r}")
-    figure.savefig(place, dpi=DPI)

@@ -29,7 +29,7 @@ def filters(
     shape: (channels, height, width) of what a dense layer's weights are multiplied by, by default the images of a
     model. Raises SettingError where there is no such layer, and where a dense layer's weights are no images.
     """
-    name, weights = _weights(network, layer)
+    name, weights = weights_of(network, layer)
     if weights.ndim == 2:
         given = shape if shape is not None else getattr(network, "input_shape", None)
         if given is None or int(np.prod(given)) != weights.shape[1] or len(given) != 3:
@@ -51,8 +51,8 @@ def in_rows(pictures: Sequence[Any], columns: int | None = None) -> list[list[An
     return [list(pictures[start : start + wide]) for start in range(0, len(pictures), wide)]
 
 
-def _weights(network: Model | Layer, layer: str | None) -> tuple[str, np.ndarray]:
-    """(name, weights) of the layer, or of the first that has any."""
+def weights_of(network: Model | Layer, layer: str | None) -> tuple[str, np.ndarray]:
+    """(name, weights) of the layer, or of the first that has any. Raises SettingError where there is none."""
     known = {v.attrs.name.removesuffix(".weight"): v for v in network.parameters() if v.rank in (2, 4)}
     if not known:
         raise SettingError("filters: the network has no weights of convolutions or dense layers yet: call it on images")

@@ -70,7 +70,7 @@ def test_files_are_pictures_and_mistakes_are_said(tmp_path):
     assert image.open(tmp_path / "map.png").size == (990, 990)
     with pytest.raises(SettingError, match="draws what distort, untangling and neighbours give, not int"):
         kw.vision.plot(tmp_path / "one.png", 3)
-    with pytest.raises(SettingError, match=r"the file ends in \.png, \.svg or \.pdf"):
+    with pytest.raises(SettingError, match=r"the file ends in \.png, \.svg, \.pdf, not"):
         kw.vision.plot(tmp_path / "one.gif", distortion())
     with pytest.raises(SettingError, match=r"not \(5, 3\) and \(5, 1, 2, 2\)"):
         kw.vision.plot_map(tmp_path / "map.png", np.zeros((5, 3)), np.zeros((5, 1, 2, 2)))
