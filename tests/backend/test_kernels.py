@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import kernelwright as kw
+from kernelwright.compiler.targets.cpu import packing
 from kernelwright.compiler.targets.cpu.machine import lanes, target
 
 RNG = np.random.default_rng(5)
@@ -241,8 +242,10 @@ def test_an_input_can_be_an_output_beside_what_is_made_of_it():
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_long_sums_go_in_blocks(threads):
-    """A product that sums over many places goes through them in parts, each shared by neighbouring tiles."""
+def test_long_sums_go_in_blocks(threads, monkeypatch):
+    """A product that sums over many places goes through them in parts, each shared by neighbouring tiles, where its
+    operands are not packed."""
+    monkeypatch.setattr(packing, "SMALL", float("inf"))
     x, g = kw.input("x", (None, 270)), kw.input("g", (None, 275))
     program = kw.compile([x, g], kw.tanh(x).T @ kw.sigmoid(g) + 1, threads=threads, typical={"batch": 30_000})
     assert any("tiles together" in k.schedule for k in program.kernels)

@@ -42,7 +42,15 @@ def long_sum():
     return [x, w], kw.grad((kw.conv(x, w) ** 2).sum(), [w])
 
 
-PROGRAMS = (small_step, wide_convolution, strided_convolution, long_sum)
+def products():
+    """Packed operands: rows along one axis and along several, the sum in one part and in several, padding as zeros."""
+    x, w = kw.input("x", (None, 96, 30, 30)), kw.input("w", (96, 96, 5, 5))
+    a, b = kw.input("a", (500, 700)), kw.input("b", (700, 600))
+    y = kw.conv(x, w, pad=2, stride=3)
+    return [x, w, a, b], [y, *kw.grad((y * y).sum(), [w]), a @ b, a[:, :200] @ b[:200]]
+
+
+PROGRAMS = (small_step, wide_convolution, strided_convolution, long_sum, products)
 
 
 def scheduled(inputs, outputs):
@@ -72,7 +80,8 @@ def test_the_programs_above_have_every_kind_of_schedule():
     kinds = {type(k.schedule) for k in kernels}
     assert {Plain, Blocked, Chunked, Tile, Transform} <= kinds
     tiles = [k.schedule for k in kernels if isinstance(k.schedule, Tile)]
-    assert {t.kind for t in tiles} == {"outer", "dot"} and any(t.block for t in tiles) and any(t.panel for t in tiles)
+    assert {t.kind for t in tiles} == {"outer", "dot"} and any(t.panel for t in tiles)
+    assert {(bool(t.packing), bool(t.block)) for t in tiles} == {(a, b) for a in (False, True) for b in (False, True)}
 
 
 def test_the_text_is_the_same_in_another_process():

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from ... import dtypes
 from ...loops.expressions import Axis, Expr, Index
 from ...lowering.recompute import Memory
+from ...shapes import nominal
 from .machine import target
 
 L1, L2, L3 = 24 << 10, 768 << 10, 12 << 20
@@ -25,6 +26,9 @@ INTERLEAVE, TWO_WORDS = 1.0, 2.5
 """Cycles to put two vectors of 16-bit words together word by word, and to broadcast two words from apart."""
 PAGE, LINE, WAYS = 4096, 64, 8
 """The first cache has as many sets as a page has lines, so addresses a page apart share a set of WAYS lines."""
+
+STRIDED, PAGES = 14.0, 64
+"""Cycles that a step to another page costs, and how many pages are at hand (the first TLB)."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,16 @@ class OperandFeed:
         if self.blocks or footprint <= L2:
             return step / FROM_L2
         return step / (FROM_L3 if footprint <= L3 else FROM_MEMORY)
+
+
+def walk(place: Index, summed: Sequence[Axis], size: int) -> float:
+    """Cycles per step that are lost where the innermost sum walks down an operand's rows through more pages of memory
+    than the processor has addresses of at hand."""
+    if not summed:
+        return 0.0
+    strides = [abs(size * nominal(place.coefficient(x))) for x in summed]
+    reach = max(stride * nominal(x.extent) for stride, x in zip(strides, summed))
+    return STRIDED if strides[-1] > LINE and reach > PAGES * PAGE else 0.0
 
 
 @dataclass(frozen=True)

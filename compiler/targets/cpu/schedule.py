@@ -55,6 +55,22 @@ class Block:
 
 
 @dataclass(frozen=True)
+class Packing:
+    """Tasks of `down` tiles by `across`, whose operands are copied together first (`packing`).
+
+    rows: the axes that rows of tiles run over, the last running fastest. room: the most places of the sum in a copy.
+    pitch: from one row of a's copy to the next, where it has a's rows one after the other; 0 where it has, for each
+    place of the sum, the elements of a tile's rows.
+    """
+
+    rows: tuple[Axis, ...]
+    down: int
+    across: int
+    room: int
+    pitch: int
+
+
+@dataclass(frozen=True)
 class Tile:
     """A register tile. kind "outer": lanes along an output axis, `columns` vectors of them; kind "dot": lanes
     along a summed axis, `columns` dot products side by side. `a` varies with `row` only, `b` with `column`."""
@@ -78,6 +94,8 @@ class Tile:
     """With a panel: how many columns of tiles are computed from one copy."""
     across: bool = False
     """All columns of one row of tiles before the next row: where b fits the second cache, a is read only once."""
+    packing: Packing | None = None
+    """With a block, which is then the part of the sum that is copied at once; without one, all of it is."""
 
     @property
     def places(self) -> tuple[Index, Index]:
@@ -86,12 +104,20 @@ class Tile:
 
     def __str__(self) -> str:
         return (
-            f"{self.kind} tile {self.rows}x{self.columns}: rows {self.row}, columns {self.column}, "
+            f"{self.kind} tile {self.rows}x{self.columns}: rows {self._rows()}, columns {self.column}, "
             f"lanes {self.lane}, summing {_names(self.summed)}, outer {_names(self.outer)}"
-            + (f", {self.block}" if self.block else "")
+            + (f", {self._packed()}" if self.packing else f", {self.block}" if self.block else "")
             + (", row by row" if self.across else "")
             + (f", from a panel of {self.panel.size} for {self.group} columns" if self.panel else "")
         )
+
+    def _rows(self) -> str:
+        return _names(self.packing.rows) if self.packing else str(self.row)
+
+    def _packed(self) -> str:
+        assert self.packing is not None
+        part = f" over {self.block.size} of {self.block.axis}" if self.block else ""
+        return f"packed for {self.packing.down}x{self.packing.across} tiles{part}"
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from ...loops import expressions as loops
 from ...loops.expressions import Axis
 from ...loops.kernels import Kernel
 from ..shared.kernel_text import axis_names, show
+from .packing import repacked
 from .schedule import LONGEST_CHUNK, Block, Blocked, Chunked, Plain, Schedule, Tile
 from .tile_shapes import only
 from .tiling import fitting
@@ -30,8 +31,9 @@ BLOCKED = re.compile(rf"loops ({AXES}), then \d+x\d+ blocks of (\w+) and (\w+)")
 TRANSFORM = re.compile(rf"(?:image from )?tiles of .* matrix: lanes (\w+), outer ({AXES})")
 TILE = re.compile(r"(outer|dot) tile ([1-9]\d?)x([1-9]\d?)(?:: (.*))?")
 PLACES = re.compile(
-    rf"rows (\w+), columns (\w+), lanes (\w+), summing ({AXES}), outer ({AXES})"
+    rf"rows (None|{AXES}), columns (\w+), lanes (\w+), summing ({AXES}), outer ({AXES})"
     r"(?:, \d+ tiles together over (\d+) of (\w+))?(, row by row)?(?:, from a panel of \d+ for (\d+) columns)?"
+    r"(?:, packed for ([1-9]\d?)x([1-9]\d?) tiles(?: over ([1-9]\d*) of (\w+))?)?"
 )
 MOST_SUMS = 64
 FORMS = (
@@ -145,15 +147,20 @@ class _Reader:
         split: str | None,
         across: str | None,
         group: str | None,
+        down: str | None,
+        wide: str | None,
+        part: str | None,
+        parted: str | None,
     ) -> Tile:
-        named = self.named
-        wanted = (*(None if x == "None" else self.axis(x) for x in (row, column)), self.axis(lane), group is not None)
-        fits = [t for t in found if (t.row, t.column, t.lane, t.panel is not None) == wanted]
+        rows = () if row == "None" else self.all(row)
+        side = None if column == "None" else self.axis(column)
+        wanted = (rows, side, self.axis(lane), group is not None, down is not None)
+        fits = [t for t in found if _sides(t) == wanted]
         if not fits:
-            names = {axis: name for name, axis in named.items()} | {None: "None"}
+            names = {axis: name for name, axis in self.named.items()} | {None: "None"}
             there = {
-                f"rows {names[t.row]}, columns {names[t.column]}, lanes {names[t.lane]}"
-                + ", from a panel" * bool(t.panel)
+                f"rows {' '.join(names[x] for x in _sides(t)[0]) or None}, columns {names[t.column]}, "
+                f"lanes {names[t.lane]}" + ", from a panel" * bool(t.panel) + ", packed" * bool(t.packing)
                 for t in found
             }
             raise self.fail(f"the addresses allow {'; '.join(sorted(there))}")
@@ -163,12 +170,26 @@ class _Reader:
         summed = self.all(summing)
         if summed != tile.summed and tile.panel is not None:
             raise self.fail("the order of sums from a panel is that of the panel")
+        if down is not None and wide is not None:
+            return self.packed(replace(tile, outer=self.all(outer), summed=summed), int(down), int(wide), part, parted)
         block = None
         if size is not None and split is not None:
             block = self.block(tile, summed, int(size), self.axis(split))
         columns = int(group) if group else 0
         given = across is not None
         return replace(tile, outer=self.all(outer), summed=summed, block=block, across=given, group=columns)
+
+    def packed(self, tile: Tile, down: int, across: int, size: str | None, axis: str | None) -> Tile:
+        block = None
+        if size is not None and axis is not None:
+            split = self.axis(axis)
+            if split not in tile.summed:
+                raise self.fail(f"a part of the sum is one of {axis}, which is not summed over")
+            block = Block(tile.summed[: tile.summed.index(split)], split, int(size))
+        made = repacked(tile, down, across, block)
+        if made is None:
+            raise self.fail("the copies for so many tiles over such a part of the sum are too large")
+        return made
 
     def block(self, tile: Tile, summed: tuple[Axis, ...], size: int, axis: Axis) -> Block:
         if tile.kind != "outer" or axis not in summed or tile.panel is not None or size < 1:
@@ -177,6 +198,12 @@ class _Reader:
         if any(isinstance(c, loops.Divides) or c.index.axes & set(outside) for c in tile.conditions):
             raise self.fail(f"conditions cut the sums outside {axis}, so that they cannot be parted there")
         return Block(outside, axis, size)
+
+
+def _sides(t: Tile) -> tuple[tuple[Axis, ...], Axis | None, Axis, bool, bool]:
+    """What tells the ways apart in which tiles fit a kernel's addresses."""
+    rows = t.packing.rows if t.packing is not None else () if t.row is None else (t.row,)
+    return rows, t.column, t.lane, t.panel is not None, t.packing is not None
 
 
 def overridden(kernels: Sequence[Kernel], wanted: Mapping[str, str]) -> list[Kernel]:

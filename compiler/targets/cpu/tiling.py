@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from ... import dtypes
 from ...loops import expressions as loops
@@ -17,7 +18,8 @@ from ...loops.kernels import Kernel, address
 from ...loops.products import contraction
 from ...shapes import Dim, nominal
 from .machine import lanes
-from .operand_cost import FROM_L2, FROM_L3, L1, L2, PAGE, OperandFeed, Operands, line_of, operands, overlapped
+from .operand_cost import FROM_L2, FROM_L3, L1, L2, PAGE, OperandFeed, Operands, line_of, operands, overlapped, walk
+from .packing import packed_tiles
 from .panel import make_panel
 from .schedule import SLOTS, Block, Tile
 from .tile_shapes import tile_shapes
@@ -81,6 +83,7 @@ def fitting(kernel: Kernel) -> list[Tile]:
                     if row is not lane and row in wa.axes and row not in wb.axes:
                         tile = _from_panel(kernel, reduction, a, b, conditions, row, lane)
                         found += [tile] if tile is not None else []
+        found += packed_tiles(kernel, reduction, a, b, conditions)
         if not cut:
             continue
         columns: list[Axis | None] = [x for x in free if x not in wa.axes and x in wb.axes]
@@ -88,7 +91,8 @@ def fitting(kernel: Kernel) -> list[Tile]:
             if lane not in guarded and wa.coefficient(lane) == 1 and wb.coefficient(lane) == 1:
                 for row, column in itertools.product(rows or [None], columns or [None]):
                     found.append(_dot(kernel, reduction, a, b, conditions, row, column, lane))
-    return [t for t in found if t.cost < math.inf]
+    packed = [replace(t, cost=t.cost + _epilogue_cost(kernel, reduction, t.column)) for t in found if t.packing]
+    return [t for t in found if t.cost < math.inf and not t.packing] + packed
 
 
 def _cuts_loops(c: loops.Condition, red: Sequence[Axis]) -> bool:
@@ -151,6 +155,7 @@ def _outer(
     stride = size * nominal(address(a).coefficient(row)) if row is not None else 0
     unsure = row is not None and not isinstance(row.extent, int)
     apart = APART * _epilogue_accesses(kernel, reduction)
+    lost = walk(address(a), summed, size) + walk(address(b), summed, size)
     best: tuple[float, int, int, Block | None, bool] = (math.inf, 1, 1, None, False)
     for r, v in tile_shapes("outer"):
         if r > 1 and row is None:
@@ -159,7 +164,10 @@ def _outer(
         n = math.ceil(nominal(lane.extent) / (v * width))
         compute = kind.cycles(r, v)
         unsteady = 1.05 if (unsure and m < FEW_TILES) or stride >= PAGE else 1.0
-        if outer * m * n * (depth * compute + (TILE_CALL + 2 * r * v) + EPILOGUE * r * v) * unsteady >= best[0]:
+        if (
+            outer * m * n * (depth * (compute + lost) + (TILE_CALL + 2 * r * v) + EPILOGUE * r * v) * unsteady
+            >= best[0]
+        ):
             continue  # dearer even if it waited for nothing
         for blocked, across in itertools.product((False, True), repeat=2):
             if across and (m == 1 or n == 1):
@@ -173,7 +181,7 @@ def _outer(
                 parts = max(depth / steps, 1.0)
             feed = OperandFeed(steps, size, stride, line, block is not None)
             fed = feed.of_a(r, m) / (n if across else 1) + feed.of_b(v * width, n, 1 if across else m)
-            each = depth * overlapped(compute, fed) + (TILE_CALL + 2 * r * v) * parts + EPILOGUE * r * v
+            each = depth * (overlapped(compute, fed) + lost) + (TILE_CALL + 2 * r * v) * parts + EPILOGUE * r * v
             total = outer * m * n * each * unsteady + (0.0 if across or n == 1 else apart)
             best = min(best, (total, r, v, block, across), key=lambda t: t[0])
             if not across and fed <= compute / 4 and not apart:

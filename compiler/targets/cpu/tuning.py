@@ -136,7 +136,7 @@ def candidates(kernel: Kernel) -> list[Tile]:
 
 
 def _family(t: Tile) -> tuple[object, ...]:
-    return t.kind, t.row, t.column, t.lane, t.panel is not None, t.block is not None
+    return t.kind, t.row, t.column, t.lane, t.panel is not None, t.block is not None, t.packing is not None
 
 
 def _key(kernel: Kernel, found: Iterable[Tile], threads: int) -> str:

@@ -1,0 +1,257 @@
+"""Tasks of tiles from packed operands, printed: copies of rows and columns, the tiles, what is made of their sums.
+
+The copies lie as the tiles read them: of b, for each column of tiles, `room` rows of as many elements as a tile is
+wide; of a, for each row of tiles, either the same or its rows one after the other. Where a lies outside of its bounds,
+its copy holds zeros. Leans on `shares` for a thread's share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from ...loops import expressions as loops
+from ...loops.expressions import Axis
+from ...loops.kernels import Kernel
+from ...shapes import product
+from ..shared.writer import Writer
+from .machine import lanes
+from .schedule import Packing, Tile
+from .shares import blocks, parallel, write_stores
+
+Trips = Sequence[tuple[Axis, str]]
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What all parts of a kernel's text need: the tile, how its operands are packed, its width in elements."""
+
+    kernel: Kernel
+    tile: Tile
+    packing: Packing
+    column: Axis
+    width: int
+    w: Writer
+
+    @property
+    def sums(self) -> int:
+        """Elements of one tile."""
+        return self.tile.rows * self.width
+
+    @property
+    def strip(self) -> int:
+        """Elements of a's copy for one row of tiles."""
+        return self.tile.rows * (self.packing.pitch or self.packing.room)
+
+    @property
+    def panel(self) -> int:
+        """Elements of b's copy for one column of tiles."""
+        return self.packing.room * self.width
+
+    def rows(self) -> str:
+        """Writes which rows a tile has, from `m` on; the text of how many."""
+        extent = product(x.extent for x in self.packing.rows)
+        self.w.line(f"m = row * {self.tile.rows}")
+        if isinstance(extent, int) and extent % self.tile.rows == 0:
+            return str(self.tile.rows)
+        self.w.line(f"rows = min({self.tile.rows}, {self.w.names.size(extent)} - m)")
+        return "rows"
+
+    def columns(self) -> str:
+        """Writes which columns a tile has, from `n` on; the text of how many."""
+        self.w.line(f"n = column * {self.width}")
+        if self.whole_columns:
+            return str(self.width)
+        self.w.line(f"columns = min({self.width}, {self.w.names.size(self.column.extent)} - n)")
+        return "columns"
+
+    @property
+    def whole_columns(self) -> bool:
+        return isinstance(self.column.extent, int) and self.column.extent % self.width == 0
+
+    def place_row(self) -> None:
+        """Writes where row `m + y` is along each of the axes that rows run over."""
+        axes = self.packing.rows
+        if len(axes) == 1:
+            self.w.bind(axes[0], "(m + y)")
+            return
+        self.w.line("rest = m + y")
+        for x in reversed(axes[1:]):
+            size, name = self.w.names.size(x.extent), self.w.fresh("q")
+            self.w.line(f"{name} = rest % {size}")
+            self.w.line(f"rest = rest // {size}")
+            self.w.bind(x, name)
+        name = self.w.fresh("q")
+        self.w.line(f"{name} = rest")
+        self.w.bind(axes[0], name)
+
+
+def print_packed(kernel: Kernel, t: Tile, packing: Packing, w: Writer) -> None:
+    """Per task and part of the sum: both copies, then every tile of the task."""
+    assert t.column is not None
+    dtype = t.reduction.dtype
+    width = t.columns * lanes(dtype)
+    task = _Task(kernel, t, packing, t.column, width, w)
+    kept = packing.down * packing.across if t.block is not None else 1
+    w.scratch += [
+        f"acc = {dtype}_scratch({kept * task.sums})",
+        f"a_packed = {dtype}_scratch({packing.down * task.strip})",
+        f"b_packed = {dtype}_scratch({packing.across * task.panel})",
+    ]
+    rows = blocks(w, product(x.extent for x in packing.rows), t.rows)
+    columns = blocks(w, t.column.extent, width)
+    tasks: list[tuple[Axis | str, str]] = [
+        ("down", f"({rows} + {packing.down - 1}) // {packing.down}"),
+        ("along", f"({columns} + {packing.across - 1}) // {packing.across}"),
+    ]
+    with parallel(w, [*((x, w.names.size(x.extent)) for x in t.outer), *tasks]):
+        w.line(f"first_row = down * {packing.down}")
+        w.line(f"last_row = min({rows}, first_row + {packing.down})")
+        w.line(f"first_column = along * {packing.across}")
+        w.line(f"last_column = min({columns}, first_column + {packing.across})")
+        if t.block is None:
+            _part(task, "0", [(x, w.names.size(x.extent)) for x in t.summed])
+            return
+        parts = blocks(w, t.block.axis.extent, t.block.size)
+        with w.nest(f"for z in range({kept * task.sums}):"):
+            w.line(f"acc[z] = {dtype}(0)")
+        split, size = t.block.axis, t.block.size
+        counts = [w.names.size(x.extent) for x in t.block.outside]
+        w.line(f"left = {' * '.join([*counts, f'({parts})' if counts else parts])}")
+        with ExitStack() as nest:
+            for x in t.block.outside:
+                nest.enter_context(w.nest(f"for {w.bind(x, w.fresh('k'))} in range({w.names.size(x.extent)}):", x))
+            nest.enter_context(w.nest(f"for block in range({parts}):"))
+            w.line("left = left - 1")
+            w.line(f"start = block * {size}")
+            w.line(f"count = min({w.names.size(split.extent)} - start, {size})")
+            inside = t.summed[t.summed.index(split) + 1 :]
+            _part(task, "start", [(split, "count"), *((x, w.names.size(x.extent)) for x in inside)])
+
+
+def _part(task: _Task, first: str, trips: Trips) -> None:
+    """One part of the sum: the copies, and what the tiles add up from them. first: where the first axis begins."""
+    t, w = task.tile, task.w
+    w.line(f"steps = {' * '.join(count for _, count in trips)}")
+    _copy_b(task, first, trips)
+    if task.packing.pitch:
+        _copy_rows_of_a(task, first, trips)
+    else:
+        _copy_a(task, first, trips)
+    short = {"float32": "f32", "float64": "f64"}[t.reduction.dtype]
+    name = f"outer_tile_{t.rows}x{t.columns}_1_{short}_full{'_add' if t.block is not None else ''}"
+    a_row, a_step = (task.packing.pitch, 1) if task.packing.pitch else (1, t.rows)
+    with _tiles(task) as (slot, rows, columns):
+        acc = "acc" if t.block is None else f"offset(acc, {slot} * {task.sums})"
+        a0, b0 = f"(row - first_row) * {task.strip}", f"(column - first_column) * {task.panel}"
+        numbers = [a0, a_row, t.rows, "b_packed", b0, task.width, "steps", a_step, task.width]
+        w.line(f"{name}({', '.join(map(str, [acc, 'a_packed', *numbers]))})")
+        if t.block is None:
+            _results(task, rows, columns)
+        else:  # while other tiles are still to come, so that results reach memory meanwhile
+            with w.nest("if left == 0:", conditional=True):
+                _results(task, rows, columns, f"{slot} * {task.sums} + ")
+
+
+@contextmanager
+def _tiles(task: _Task) -> Iterator[tuple[str, str, str]]:
+    """A loop over the task's tiles; yields the texts of a tile's number, its rows and its columns. A column's copy
+    stays near for all its rows."""
+    w = task.w
+    with w.nest("for column in range(first_column, last_column):"):
+        columns = task.columns()
+        with w.nest("for row in range(first_row, last_row):"):
+            rows = task.rows()
+            yield f"((column - first_column) * {task.packing.down} + row - first_row)", rows, columns
+
+
+def _results(task: _Task, rows: str, columns: str, first: str = "") -> None:
+    """What is made of a tile's sums, element by element; its first is acc[first + 0]."""
+    w, t = task.w, task.tile
+    with w.nest(f"for y in range({rows}):", *task.packing.rows):
+        task.place_row()
+        w.bind(task.column, "(n + z)")
+        trips = task.width if task.whole_columns else task.column.extent
+        with w.nest(f"for z in range({columns}):", task.column, trips=trips):
+            w.levels[-1].values[t.reduction] = f"acc[{first}y * {task.width} + z]"
+            write_stores(task.kernel, w)
+
+
+@contextmanager
+def _steps(task: _Task, first: str, trips: Trips, conditions: Sequence[loops.Condition] = ()) -> Iterator[str]:
+    """Loops over the part of the sum, each condition as far out as it can stand; yields the text of a step's number."""
+    w, number, left = task.w, "", list(conditions)
+    inner = {x for x, _ in trips}
+    with ExitStack() as nest:
+        for i, (x, count) in enumerate(trips):
+            left = _kept(w, nest, left, inner)
+            k = w.fresh("k")
+            w.bind(x, f"(start + {k})" if i == 0 and first != "0" else k)
+            nest.enter_context(w.nest(f"for {k} in range({count}):", x, trips=x.extent))
+            number = f"({number}) * {count} + {k}" if number else k
+            inner.discard(x)
+        _kept(w, nest, left, inner)
+        yield number
+
+
+def _kept(w: Writer, nest: ExitStack, conditions: Sequence[loops.Condition], inner: set[Axis]) -> list[loops.Condition]:
+    """Opens a level for the conditions that the loops still to come do not change; returns the others."""
+    now = [c for c in conditions if not c.index.axes & inner]
+    if now:
+        nest.enter_context(w.nest(f"if {' and '.join(map(w.condition, now))}:", conditional=True))
+    return [c for c in conditions if c not in now]
+
+
+def _copy_b(task: _Task, first: str, trips: Trips) -> None:
+    w, t = task.w, task.tile
+    with _steps(task, first, trips) as step, w.nest("for column in range(first_column, last_column):"):
+        columns = task.columns()
+        w.line(f"to = (column - first_column) * {task.panel} + ({step}) * {task.width}")
+        w.bind(task.column, "(n + z)")
+        trip = task.width if task.whole_columns else task.column.extent
+        with w.nest(f"for z in range({columns}):", task.column, trips=trip):
+            w.line(f"b_packed[to + z] = {w.value(t.b)}")
+        if not task.whole_columns:
+            with w.nest(f"for z in range({columns}, {task.width}):"):
+                w.line(f"b_packed[to + z] = {t.reduction.dtype}(0)")
+
+
+def _copy_a(task: _Task, first: str, trips: Trips) -> None:
+    """For each place of the sum, the elements of a tile's rows, which lie along one axis."""
+    w, t, x = task.w, task.tile, task.packing.rows[0]
+    outside = [c for c in t.conditions if x not in c.index.axes]
+    across = [c for c in t.conditions if x in c.index.axes]
+    with _steps(task, first, trips) as step, w.nest("for row in range(first_row, last_row):"):
+        rows = task.rows()
+        w.line(f"to = (row - first_row) * {task.strip} + ({step}) * {t.rows}")
+        if rows != str(t.rows) or t.conditions:
+            with w.nest(f"for y in range({t.rows}):"):
+                w.line(f"a_packed[to + y] = {t.reduction.dtype}(0)")
+        with ExitStack() as nest:
+            if outside:
+                nest.enter_context(w.nest(f"if {' and '.join(map(w.condition, outside))}:", conditional=True))
+            w.bind(x, "(m + y)")
+            nest.enter_context(w.nest(f"for y in range({rows}):", x, trips=t.rows))
+            if across:
+                nest.enter_context(w.nest(f"if {' and '.join(map(w.condition, across))}:", conditional=True))
+            w.line(f"a_packed[to + y] = {w.value(t.a)}")
+
+
+def _copy_rows_of_a(task: _Task, first: str, trips: Trips) -> None:
+    """The rows of each tile one after the other, those that are not there as zeros."""
+    w, t, pitch = task.w, task.tile, task.packing.pitch
+    zero = f"{t.reduction.dtype}(0)"
+    with w.nest("for row in range(first_row, last_row):"):
+        rows = task.rows()
+        with w.nest(f"for y in range({rows}):", *task.packing.rows):
+            task.place_row()
+            w.line(f"to = (row - first_row) * {task.strip} + y * {pitch}")
+            if t.conditions:
+                with w.nest("for z in range(steps):"):
+                    w.line(f"a_packed[to + z] = {zero}")
+            with _steps(task, first, trips, t.conditions) as step:
+                w.line(f"a_packed[to + {step}] = {w.value(t.a)}")
+        if rows != str(t.rows):
+            with w.nest(f"for y in range({rows}, {t.rows}):"), w.nest("for z in range(steps):"):
+                w.line(f"a_packed[(row - first_row) * {task.strip} + y * {pitch} + z] = {zero}")

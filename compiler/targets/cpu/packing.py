@@ -1,0 +1,210 @@
+"""Packed operands: what a task of neighbouring tiles reads, copied into small arrays that tiles read along memory.
+
+A task is a rectangle of tiles. For each part of the sum it copies the rows of one operand and the columns of the other,
+so that every tile of the task finds both in the second cache, one element after the other: no page and no cache set is
+met twice in a row, however far apart the operands' rows lie. A copy serves as many tiles as the task is wide or tall
+(Goto and van de Geijn 2008, "Anatomy of high-performance matrix multiplication"). As a copy takes elements from
+anywhere, rows may run over several axes, and padding becomes zeros: a convolution is a product of matrices of which the
+first is never made. Costs are in cycles of one core. Leans on `operand_cost` for what fetching costs.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from ... import dtypes
+from ...loops import expressions as loops
+from ...loops.expressions import Axis, Dynamic, Expr, Index
+from ...loops.kernels import Kernel, address
+from ...shapes import nominal
+from .machine import lanes
+from .operand_cost import FROM_L2, FROM_L3, FROM_MEMORY, L2, L3, LINE, Operands, operands, overlapped
+from .schedule import Block, Packing, Tile
+from .tile_shapes import tile_shapes
+
+SMALL = 1 << 20
+"""Multiply-adds up to which operands are not packed."""
+LONGEST = 384
+"""Places of the sum that a task packs at once, at most: 32 columns of them are a first cache."""
+ROOM = 32
+"""Copies have room for a multiple of so many places, so that kernels of near sizes are one text."""
+ACROSS, DOWN = (16, 12, 8, 6, 4, 3, 2, 1), (32, 24, 16, 12, 8, 6, 4, 2, 1)
+"""How many tiles a task may have side by side and one below the other."""
+BYTES = 900 << 10
+"""Of a task's copies and sums, at most: they lie on the stack, and should lie in the second cache."""
+COPY, GATHER, ROW = 0.15, 1.5, 40.0
+"""Cycles to copy an element beside its neighbour, one from elsewhere, and to find where a row over several axes is."""
+START, EPILOGUE = 20.0, 3.0
+"""Cycles to begin a tile, and for each of its vectors of results."""
+FEW_TASKS = 16
+
+
+@dataclass(frozen=True)
+class _Operand:
+    """What packing one operand costs: cycles for each element, for each row, and the bytes of all of it."""
+
+    element: float
+    row: float
+    bytes: float
+
+    def copied(self, elements: float, rows: float, times: float) -> float:
+        """Cycles to copy it `times`; its first reading is paid by every kernel."""
+        rate = FROM_L2 if self.bytes <= L2 else FROM_L3 if self.bytes <= L3 else FROM_MEMORY
+        return elements * times * self.element + rows * times * self.row + self.bytes / rate * max(times - 1, 0.0)
+
+
+def packed_tiles(
+    kernel: Kernel, reduction: Expr, a: Expr, b: Expr, conditions: Sequence[loops.Condition]
+) -> Iterator[Tile]:
+    """For each axis that lanes can run along, the cheapest tile of b's columns and all rows of a."""
+    wa, wb = address(a), address(b)
+    size = {e.data[0].dtype for e in (a, b)}
+    if size != {reduction.dtype} or any(isinstance(atom, Dynamic) for w in (wa, wb) for atom, _ in w.terms):
+        return
+    padding = dict(zip(a.data[1], a.data[0].shape))
+    for c in conditions:  # zeros in place of what is outside of a
+        if not isinstance(c, loops.Within) or padding.get(c.index) != c.high or c.low != 0:
+            return
+    of_a = wa.axes.union(*(c.index.axes for c in conditions))
+    rows = tuple(x for x in kernel.axes if x in of_a and x not in wb.axes)
+    points = math.prod(nominal(x.extent) for x in (*kernel.axes, *reduction.data[1]))
+    if not rows or points < SMALL:
+        return
+    for lane in kernel.axes:
+        if wb.coefficient(lane) == 1 and lane not in of_a and all(lane not in w.axes for w in _divisions(wb)):
+            yield from _cheapest(kernel, reduction, a, b, tuple(conditions), rows, lane)
+
+
+def _divisions(index: Index) -> Iterator[Index]:
+    return (atom.index for atom, _ in index.terms if isinstance(atom, loops.Div | loops.Mod))
+
+
+def _cheapest(
+    kernel: Kernel,
+    reduction: Expr,
+    a: Expr,
+    b: Expr,
+    conditions: tuple[loops.Condition, ...],
+    rows: tuple[Axis, ...],
+    lane: Axis,
+) -> Iterator[Tile]:
+    wa, wb = address(a), address(b)
+    summed = tuple(sorted(reduction.data[1], key=lambda r: -_stride(wa, r)))
+    if _stride(wa, summed[-1]) != 1:
+        summed = tuple(sorted(reduction.data[1], key=lambda r: -_stride(wb, r)))
+    rows = tuple(sorted(rows, key=lambda x: -_stride(wa, x)))
+    block, most = _part(summed)
+    along = _stride(wa, summed[-1]) == 1
+    by_rows = along or len(rows) > 1
+    room, pitch = room_for(most, by_rows)
+    kind = operands(a, b, wa, summed)
+    width = lanes(reduction.dtype)
+    outer = math.prod(nominal(x.extent) for x in kernel.axes if x is not lane and x not in rows)
+    depth = float(math.prod(nominal(x.extent) for x in summed))
+    m_all, n_all = math.prod(nominal(x.extent) for x in rows), nominal(lane.extent)
+    straight = along or (not by_rows and _stride(wa, rows[0]) == 1)
+    run = min(nominal(summed[-1].extent), most) if along else 1
+    parts = max(depth / most, 1.0)
+    element = COPY + (4 * COPY / run * 16 if along else 0.0) if straight else GATHER
+    of_a = _Operand(element, ROW * parts if by_rows else 0.0, _bytes(a))
+    of_b = _Operand(COPY, 0.0, _bytes(b))
+    best: tuple[float, int, int, Packing] | None = None
+    for r, v in tile_shapes("outer"):
+        m, n = math.ceil(m_all / r), math.ceil(n_all / (v * width))
+        each = depth * _step(kind, r, v, width) + START * parts + EPILOGUE * r * v
+        each += 2 * r * v * parts if block is not None else 0.0
+        for down, across in itertools.product(sorted({min(d, m) for d in DOWN}), sorted({min(x, n) for x in ACROSS})):
+            packing = Packing(rows, down, across, room, pitch)
+            if held(packing, r, v * width, block is not None) * kind.size > BYTES:
+                continue
+            down_times, across_times = math.ceil(m / down), math.ceil(n / across)
+            tasks = outer * down_times * across_times
+            copied = of_a.copied(m * r * depth, m * r, across_times) + of_b.copied(n * v * width * depth, 0, down_times)
+            uneven = 2 * math.ceil(tasks / 2) / tasks if tasks < FEW_TASKS else 1.0
+            cost = outer * (m * n * each + copied) * uneven
+            if best is None or cost < best[0]:
+                best = cost, r, v, packing
+    if best is not None:
+        cost, r, v, packing = best
+        order = tuple(x for x in kernel.axes if x is not lane and x not in rows)
+        yield Tile(
+            "outer",
+            r,
+            v,
+            rows[-1],
+            lane,
+            lane,
+            order,
+            summed,
+            reduction,
+            a,
+            b,
+            conditions,
+            cost,
+            block,
+            packing=packing,
+        )
+
+
+def room_for(steps: int, by_rows: bool) -> tuple[int, int]:
+    """(room of copies for so many places of the sum, the pitch of a's rows); an odd number of lines, so that rows do
+    not meet in one cache set."""
+    room = -(-steps // ROOM) * ROOM
+    return room, room + LINE // 4 if by_rows else 0
+
+
+def held(packing: Packing, rows: int, width: int, parted: bool) -> int:
+    """Elements of a task's copies and sums, for tiles of so many rows by `width` columns."""
+    copies = packing.down * rows * (packing.pitch or packing.room) + packing.across * width * packing.room
+    return copies + (packing.down * packing.across if parted else 1) * rows * width
+
+
+def repacked(tile: Tile, down: int, across: int, block: Block | None) -> Tile | None:
+    """The packed tile with other tasks and another part of the sum; None where these are too much for the stack."""
+    assert tile.packing is not None
+    inside = tile.summed if block is None else tile.summed[tile.summed.index(block.axis) + 1 :]
+    steps = 1 if block is None else block.size
+    for x in inside:
+        if not isinstance(x.extent, int):
+            return None
+        steps *= x.extent
+    room, pitch = room_for(steps, bool(tile.packing.pitch))
+    packing = replace(tile.packing, down=down, across=across, room=room, pitch=pitch)
+    width, size = tile.columns * lanes(tile.reduction.dtype), dtypes.ITEMSIZE[tile.reduction.dtype]
+    if held(packing, tile.rows, width, block is not None) * size > BYTES:
+        return None
+    return replace(tile, packing=packing, block=block)
+
+
+def _part(summed: Sequence[Axis]) -> tuple[Block | None, int]:
+    """(the part of the sum that is packed at once, the most places in it); no block where that is all of it."""
+    inside = 1
+    for i in reversed(range(len(summed))):
+        extent = summed[i].extent
+        if not isinstance(extent, int) or inside * extent > LONGEST:
+            size = max(LONGEST // inside, 1)
+            if isinstance(extent, int):
+                size = math.ceil(extent / math.ceil(extent / size))
+            return Block(tuple(summed[:i]), summed[i], size), inside * size
+        inside *= extent
+    return None, inside
+
+
+def _step(kind: Operands, rows: int, vectors: int, width: int) -> float:
+    """Cycles of a step of a tile, what it reads coming from the second cache."""
+    return overlapped(kind.cycles(rows, vectors), (rows + vectors * width) * kind.size / FROM_L2)
+
+
+def _stride(place: Index, axis: Axis) -> int:
+    """How far apart neighbours along the axis lie; far where divisions say."""
+    if any(axis in index.axes for index in _divisions(place)):
+        return 1 << 20
+    return abs(nominal(place.coefficient(axis)))
+
+
+def _bytes(load: Expr) -> float:
+    buffer = load.data[0]
+    return float(dtypes.ITEMSIZE[buffer.dtype] * math.prod(nominal(d) for d in buffer.shape))
