@@ -56,9 +56,6 @@ def _model(network: str, images: str | None) -> Any:
         raise typer.BadParameter(f"--input is channels, height and width as in 3x224x224, not {images!r}")
     shape = tuple(map(int, images.split("x")))
     try:
-        found = build_for(network, shape, model.classes)
+        return build_for(network, shape, model.classes)
     except (KernelwrightError, ValueError) as error:
         raise SettingError(f"{network} cannot take images {images}: {error}") from None
-    if found.input_shape != shape:
-        raise SettingError(f"{network} takes images {'x'.join(map(str, found.input_shape))} only, not {images}")
-    return found

@@ -45,7 +45,7 @@ def bn_inception(
     it a plain 7x7 one, as the reproductions have it. No auxiliary classifiers and no dropout.
     """
     net = Sequential(
-        *(_separable() if separable_stem else conv(64, 7, stride=2)),
+        *(_separable(input_shape[0]) if separable_stem else conv(64, 7, stride=2)),
         MaxPool(3, stride=2, pad=1),
         *conv(64, 1),
         *conv(192, 3),
@@ -66,9 +66,9 @@ def bn_inception(
     return Model("bn_inception", net, input_shape, classes, "imagenet", RECIPE, seed)
 
 
-def _separable() -> tuple[Layer | Function, ...]:
-    """7x7 windows of stride 2 on each colour apart, 8 filters for each, then 64 combinations of these 24."""
-    apart = Conv(24, 7, stride=2, pad=3, groups=3, bias=False, weight_init=init.he_normal)
+def _separable(colours: int) -> tuple[Layer | Function, ...]:
+    """7x7 windows of stride 2 on each colour apart, 8 filters for each, then 64 combinations of these."""
+    apart = Conv(8 * colours, 7, stride=2, pad=3, groups=colours, bias=False, weight_init=init.he_normal)
     return apart, Conv(64, 1, bias=False, weight_init=init.he_normal), BatchNorm(eps=EPS), relu
 
 

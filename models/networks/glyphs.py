@@ -25,8 +25,14 @@ ROWS = (
 )
 
 
-def codes() -> np.ndarray:
-    """(10, 84) float32: 1 where there is ink, -1 elsewhere, the rows of a digit from the top."""
+def codes(classes: int = 10) -> np.ndarray:
+    """(classes, 84) float32: 1 where there is ink, -1 elsewhere, the rows of a digit from the top.
+
+    After the ten digits come codes drawn at random, the same on every machine: "they could have been chosen at random
+    with equal probabilities for -1 and +1", says the paper.
+    """
     digits = list(zip(*(row.split() for row in ROWS), strict=True))
     ink = np.array([[[c == "#" for c in row] for row in digit] for digit in digits])
-    return np.where(ink, 1.0, -1.0).astype("float32").reshape(len(digits), HEIGHT * WIDTH)
+    drawn = ink.reshape(len(digits), HEIGHT * WIDTH)
+    random = np.random.RandomState(1998).randint(0, 2, (max(classes - len(digits), 0), HEIGHT * WIDTH)) > 0
+    return np.where(np.concatenate([drawn, random])[:classes], 1.0, -1.0).astype("float32")

@@ -9,7 +9,6 @@ from __future__ import annotations
 from ...compiler.graph.ops.elementwise import relu
 from ...compiler.graph.tensor import Tensor
 from .. import initializers as init
-from ..checks import SettingError
 from ..layer import Layer
 from ..layers import (
     AvgPool,
@@ -39,7 +38,6 @@ RECIPE = Recipe(
 These are the figures of Caffe's reproduction of the network, with a rate that falls in a straight line."""
 
 HEAD_WEIGHT = 0.3
-SMALLEST = 79
 END = ((0, 1), (0, 1))
 """Padding that lets a 3x3 pooling of stride 2 cover an even image to its edge: 112, 56, 28, 14, 7."""
 
@@ -56,14 +54,9 @@ def googlenet(
     """GoogLeNet (Szegedy et al. 2014): 6,998,552 parameters, and 6,379,728 more in its two auxiliary heads.
 
     The heads classify from the middle, after modules 4a and 4d; training adds 0.3 times their losses, inference does
-    not compute them. `heads=False` leaves them out. Weights start as He et al. (2015) would have them. Raises
-    ValueError for images of less than 79 pixels with heads, which pool 5x5 places of what is a sixteenth of the size.
+    not compute them. `heads=False` leaves them out. Weights start as He et al. (2015) would have them. With heads,
+    which pool 5x5 places of what is a sixteenth of the size, images of less than 79 pixels are refused.
     """
-    if heads and min(input_shape[1:]) < SMALLEST:
-        raise SettingError(
-            f"googlenet: its auxiliary heads need images of {SMALLEST} pixels or more, not {input_shape[1:]}; "
-            "heads=False leaves them out"
-        )
     net = Sequential(
         *_conv(64, 7, stride=2),
         MaxPool(3, stride=2, pad=END),

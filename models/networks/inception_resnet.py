@@ -12,7 +12,7 @@ from ..layers import Dense, Dropout, GlobalAvgPool, Parallel, Sequential
 from ..model import Model
 from . import inception_v3
 from .inception_parts import branch, conv, pooled, residual, shrinking
-from .inception_v4 import RECIPE, check, reduction_a, stem
+from .inception_v4 import RECIPE, reduction_a, stem
 from .registry import register
 
 Scales = tuple[float, float, float]
@@ -30,10 +30,8 @@ def inception_resnet_v1(
 ) -> Model:
     """Inception-ResNet v1 (Szegedy et al. 2016), of Inception v3's cost: 22,756,328 parameters.
 
-    scales: the factors of the residuals of the three sizes of image. Raises ValueError for images of less than 75
-    pixels.
+    scales: the factors of the residuals of the three sizes of image.
     """
-    check("inception_resnet_v1", input_shape)
     a, b, c = scales
     net = Sequential(
         branch(
@@ -71,9 +69,8 @@ def inception_resnet_v2(
     As published, but for two widths of linear convolutions that the figures misprint (1154 for 1152, 2048 for 2144).
     `released` gives the network that the authors' code trains, 55,843,464 parameters, and whose weights are in use:
     Inception v3's stem and a module after it, twice as many blocks, 1536 channels before the classifier, and a last
-    block that is neither scaled nor rectified. Raises ValueError for images of less than 75 pixels.
+    block that is neither scaled nor rectified.
     """
-    check("inception_resnet_v2", input_shape)
     body = _released(scales) if released else _published(scales)
     net = Sequential(*body, GlobalAvgPool(), Dropout(dropout), Dense(classes))
     return Model("inception_resnet_v2", net, input_shape, classes, "imagenet", RECIPE, seed)

@@ -6,7 +6,6 @@ Szegedy, Vanhoucke, Ioffe, Shlens, Wojna: Rethinking the Inception Architecture 
 
 from __future__ import annotations
 
-from ..checks import SettingError
 from ..layer import Layer
 from ..layers import AvgPool, Dense, Dropout, GlobalAvgPool, Parallel, Sequential
 from ..model import Model
@@ -32,7 +31,6 @@ and evaluates averaged weights (`ema=`)."""
 
 HEAD_WEIGHT = 0.4
 """As in the authors' code; the paper does not say."""
-SMALLEST, SMALLEST_WITH_HEAD = 75, 299
 
 
 @register
@@ -47,13 +45,9 @@ def inception_v3(
 
     The modules of figures 5, 6, 7 and 10 with the authors' published filters, which are torchvision's too; table 1
     differs from them in the stem. The head (figure 8) classifies the last 17x17 image; training adds 0.4 times its
-    loss, inference does not compute it. Raises ValueError for images of less than 75 pixels, or of less than 299
-    with the head, whose 5x5 window would not fit; `heads=False` leaves it out.
+    loss, inference does not compute it. Images of less than 75 pixels are refused, and of less than 299 with the head,
+    whose 5x5 window would not fit; `heads=False` leaves it out.
     """
-    least = SMALLEST_WITH_HEAD if heads else SMALLEST
-    if min(input_shape[1:]) < least:
-        way_out = "; heads=False allows 75" if heads else ""
-        raise SettingError(f"inception_v3: images of {least} pixels or more are needed, not {input_shape[1:]}{way_out}")
     net = Sequential(
         stem(),
         figure5(32, "inception5a"),

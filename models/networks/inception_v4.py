@@ -7,7 +7,6 @@ AAAI 2017 (arXiv:1602.07261), figures 3 to 9. Its stem and first reduction serve
 
 from __future__ import annotations
 
-from ..checks import SettingError
 from ..layer import Layer
 from ..layers import Dense, Dropout, GlobalAvgPool, Parallel, Sequential
 from ..model import Model
@@ -30,8 +29,6 @@ RECIPE = Recipe(
 label smoothing are those of Inception v3; the number of epochs is read off figures 20 to 26. The paper evaluates
 averaged weights (`ema=`)."""
 
-SMALLEST = 75
-
 
 @register
 def inception_v4(
@@ -40,11 +37,7 @@ def inception_v4(
     dropout: float = 0.2,
     seed: int | None = 0,
 ) -> Model:
-    """Inception v4 (Szegedy et al. 2016): 42,679,816 parameters.
-
-    Raises ValueError for images of less than 75 pixels.
-    """
-    check("inception_v4", input_shape)
+    """Inception v4 (Szegedy et al. 2016): 42,679,816 parameters."""
     net = Sequential(
         stem(),
         *(_module_a(f"inception_a{i + 1}") for i in range(4)),
@@ -57,12 +50,6 @@ def inception_v4(
         Dense(classes),
     )
     return Model("inception_v4", net, input_shape, classes, "imagenet", RECIPE, seed)
-
-
-def check(name: str, input_shape: tuple[int, ...]) -> None:
-    """Raises ValueError for images that would vanish on the way."""
-    if min(input_shape[1:]) < SMALLEST:
-        raise SettingError(f"{name}: images of {SMALLEST} pixels or more are needed, not {input_shape[1:]}")
 
 
 def stem() -> Sequential:

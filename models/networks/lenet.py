@@ -12,7 +12,6 @@ from ...compiler.graph.ops.elementwise import tanh
 from ...compiler.graph.ops.slicing import pad
 from ...compiler.graph.tensor import Tensor
 from .. import initializers as init
-from ..checks import SettingError
 from ..layers import AvgPool, Conv, Dense, Flatten, RadialBasis, Sequential, Subsampling, TableConv, scaled_tanh
 from ..model import Model
 from ..recipe import Recipe
@@ -27,7 +26,7 @@ C3_SEES = "012 123 234 345 045 015 0123 1234 2345 0345 0145 0125 0134 1245 0235 
 
 
 @register
-def lenet5(classes: int = 10, seed: int | None = 0) -> Model:
+def lenet5(classes: int = 10, input_shape: tuple[int, ...] = (1, 28, 28), seed: int | None = 0) -> Model:
     """LeNet-5 on 28x28 digits (LeCun et al. 1998, as taught today): 61,706 parameters.
 
     The first window is padded by 2 in place of the paper's 32x32 images; plain pooling, all channels connected,
@@ -49,7 +48,7 @@ def lenet5(classes: int = 10, seed: int | None = 0) -> Model:
         Dense(classes, weight_init=glorot),
     )
     recipe = Recipe(learning_rate=0.1, epochs=10, batch=64, options={"momentum": 0.9, "weight_decay": 5e-4})
-    return Model("lenet5", net, (1, 28, 28), classes, "mnist", recipe, seed)
+    return Model("lenet5", net, input_shape, classes, "mnist", recipe, seed)
 
 
 @register
@@ -70,13 +69,9 @@ def lenet5_1998(
     C3 (1,516), S4 (32), C5 (48,120) and F6 (10,164). The 840 numbers of the output codes are "chosen by hand and kept
     fixed (at least initially)"; `trained_codes` makes them parameters. The loss is equation 9, the maximum a
     posteriori criterion with a class of rubbish whose penalty is `rejection` (the paper's j, of which it gives no
-    value). Raises ValueError for more than the ten classes that have a drawing, and images larger than 32x32.
+    value). Classes beyond the ten digits have random codes, which the paper names as the other choice. Images larger
+    than 32x32 are seen whole.
     """
-    codes = glyphs.codes()
-    if not 1 <= classes <= len(codes):
-        raise SettingError(f"lenet5_1998: there are drawings of {len(codes)} classes, not {classes}; lenet5 takes any")
-    if len(input_shape) != 3 or max(input_shape[1:]) > FIELD:
-        raise SettingError(f"lenet5_1998: images are (channels, height, width) up to 32x32, not {input_shape}")
     spread = init.over_fan_in(2.4)
     net = Sequential(
         _inked,
@@ -94,7 +89,7 @@ def lenet5_1998(
         Flatten(),
         Dense(84, weight_init=spread, name="F6"),
         scaled_tanh,
-        RadialBasis(codes[:classes], trained=trained_codes, name="output"),
+        RadialBasis(glyphs.codes(classes), trained=trained_codes, name="output"),
     )
     recipe = Recipe(
         learning_rate=0.001,
@@ -114,5 +109,6 @@ def _inked(x: Tensor) -> Tensor:
 
 
 def _centred(size: int) -> tuple[int, int]:
-    """White before and after an axis, so that it fills the field."""
-    return (FIELD - size) // 2, (FIELD - size + 1) // 2
+    """White before and after an axis, so that it fills the field; none where it is larger."""
+    missing = max(FIELD - size, 0)
+    return missing // 2, (missing + 1) // 2

@@ -1,7 +1,8 @@
 """The registry of networks, which `kw.models.names()` lists.
 
 A builder returns a fresh `Model` with random weights drawn from `seed`, its usual data and its training recipe. Its
-name and the first line of its docstring are what people see. Leans on `model` only.
+name and the first line of its docstring are what people see. Leans on `model`, and on `smallest` for images that are
+too small.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from ...runtime.errors import KernelwrightError
+from ..checks import SettingError
 from ..model import Model
+from .smallest import too_small
 
 Builder = TypeVar("Builder", bound=Callable[..., Model])
 _BUILDERS: dict[str, Callable[..., Model]] = {}
@@ -23,7 +27,14 @@ def register(builder: Builder) -> Builder:
 
     @functools.wraps(builder)
     def noted(*given: Any, **named: Any) -> Model:
-        model = builder(*given, **named)
+        try:
+            model = builder(*given, **named)
+        except KernelwrightError as error:
+            options = signature.bind(*given, **named)
+            options.apply_defaults()
+            usual = signature.parameters["input_shape"].default if "input_shape" in signature.parameters else None
+            reason = too_small(builder, options.arguments, usual)
+            raise error if reason is None else SettingError(reason) from None
         options = signature.bind(*given, **named)
         options.apply_defaults()
         model.built_by = (builder.__name__, dict(options.arguments))

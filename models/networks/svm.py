@@ -33,13 +33,21 @@ def _recipe(loss: str, squared: bool, decay: float) -> Recipe:
 
 @register
 def linear_svm(
-    input_shape: tuple[int, ...] = (1, 28, 28), squared: bool = False, decay: float = 1e-4, seed: int | None = 0
+    input_shape: tuple[int, ...] = (1, 28, 28),
+    classes: int = 2,
+    squared: bool = False,
+    decay: float = 1e-4,
+    seed: int | None = 0,
 ) -> Model:
     """The binary linear SVM (Cortes and Vapnik 1995), one score for two classes: 785 parameters.
 
     The logits are (0, s), so that class 1 wins where the score s is positive, and the loss is max(0, 1 - y s) with
-    y = -1 for class 0 and 1 for class 1, or its square (`squared`). decay: lambda, the weight of the L2 term.
+    y = -1 for class 0 and 1 for class 1, or its square (`squared`). decay: lambda, the weight of the L2 term. For more
+    than two classes there is such a machine for each class against all others, as in `svm`.
     """
+    if classes != 2:
+        net = Sequential(Flatten(), Dense(classes, weight_init=init.zeros))
+        return Model("linear_svm", net, input_shape, classes, None, _recipe("hinge", squared, decay), seed)
     net = Sequential(Flatten(), Dense(1, weight_init=init.zeros), _against_zero)
     return Model("linear_svm", net, input_shape, 2, None, _recipe("weston_watkins", squared, decay), seed)
 

@@ -58,8 +58,8 @@ def test_a_network_is_built_for_the_data(zip_codes: Path, tmp_path: Path) -> Non
 
 
 def test_a_network_that_cannot_be_is_refused(zip_codes: Path) -> None:
-    words = train("lenet5", "--data", "usps", "--folder", zip_codes, code=1)
-    assert "lenet5 takes images (1, 28, 28) of up to 10 classes, but usps has images (1, 16, 16) of 10" in words
+    words = train("googlenet", "--data", "usps", "--folder", zip_codes, code=1)
+    assert "googlenet: images of 79x79 pixels or more are needed, not 16x16; heads=False takes them from 31x31" in words
     assert len(words.splitlines()) == 1
 
 

@@ -59,7 +59,8 @@ def test_the_head_counts_in_training_only():
 
 @pytest.mark.parametrize("name", ["inception_v3", "inception_v4", "inception_resnet_v1", "inception_resnet_v2"])
 def test_images_that_would_vanish_are_refused(name):
-    with pytest.raises(ValueError, match=rf"{name}: images of (75|299) pixels or more are needed, not \(74, 299\)"):
+    least = "299x299" if name == "inception_v3" else "75x75"
+    with pytest.raises(ValueError, match=rf"{name}: images of {least} pixels or more are needed, not 74x299"):
         kw.models.build(name, input_shape=(3, 74, 299))
     options = {"heads": False} if name == "inception_v3" else {}
     assert count(name, input_shape=(3, 75, 75), classes=2, **options) > 0
