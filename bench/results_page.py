@@ -24,6 +24,11 @@ TITLES = {
     "fashion-mnist": "Clothing: Fashion-MNIST, 60,000 + 10,000",
     "cifar10": "Colour images: CIFAR-10, 50,000 + 10,000",
 }
+NOTES = {
+    "cifar10": "The files were JPEG copies of quality 75 with colour at half resolution (32x32 pixels in 920 bytes on "
+    "average), which cost accuracy: after 22 epochs 91.6 % of the training images were right."
+}
+"""What has to be known of the data of the runs above, by data set."""
 HEAD = """# Results
 
 What the networks of this history reach here, beside what their authors published. Made by
@@ -53,6 +58,8 @@ def write(outcomes: Path, page: Path) -> int:
         rows = [(run, told) for run, told in finished if read(run.recipe).data == data]
         if rows:
             parts += [f"## {title}\n", table(rows)]
+            if data in NOTES:
+                parts.append(NOTES[data] + "\n")
         if data == "mnist" and rows:
             parts += ["## The errors over the years\n", f"![test errors by the year of the network]({YEARS})\n"]
     for name, picture in SHOWN.items():

@@ -24,6 +24,12 @@ def all_threads(request, monkeypatch):
         monkeypatch.setattr(binding, "MEETING", 0.0)
 
 
+@pytest.fixture(autouse=True)
+def no_terminal(monkeypatch):
+    """Tables are as wide as they are: the workers of pytest-xdist are told how wide their terminal is."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.fixture
 def update_golden(request):
     return request.config.getoption("--update-golden")
