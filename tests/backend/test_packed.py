@@ -50,6 +50,16 @@ def test_products_of_matrices(m, k, n, dtype):
     assert (np.abs(program(*arrays) - want) <= 1e-6 * scale).all()
 
 
+def test_bfloat16_is_widened_as_it_is_copied():
+    a, b = kw.input("a", (None, 70), "bfloat16"), kw.input("b", (70, 100), "bfloat16")
+    rng = np.random.default_rng(3)
+    arrays = [kw.to_bfloat16(rng.normal(size=shape).astype("float32")) for shape in ((61, 70), (70, 100))]
+    program = kw.compile([a, b], [a @ b], threads=2)
+    assert any("packed for" in kernel.schedule for kernel in program.kernels)
+    exact = kw.from_bfloat16(arrays[0]).astype("float64") @ kw.from_bfloat16(arrays[1])
+    np.testing.assert_allclose(kw.from_bfloat16(program(*arrays)), exact, rtol=2**-8, atol=1e-4)
+
+
 def test_the_second_operand_transposed_and_products_in_batches():
     rng = np.random.default_rng(1)
     a, b = kw.input("a", (3, 20, 30)), kw.input("b", (3, 30, 40))

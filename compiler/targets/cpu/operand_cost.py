@@ -92,7 +92,7 @@ class Operands:
         if not self.paired:
             return max(rows * vectors + VECTOR_LOAD * vectors + SPLAT * rows, 4.0)
         loads = (2 * VECTOR_LOAD + INTERLEAVE) * vectors + (SPLAT if self.dense else TWO_WORDS) * rows
-        return max((rows * vectors + loads) / 2, 2.0)
+        return max((rows * vectors * target().pair_cycles + loads) / 2, 2.0)
 
 
 def operands(a: Expr, b: Expr, place: Index, summed: Sequence[Axis]) -> Operands:

@@ -21,7 +21,7 @@ from ...loops.expressions import Axis, Dynamic, Expr, Index
 from ...loops.kernels import Kernel, address
 from ...shapes import nominal
 from .machine import lanes
-from .operand_cost import FROM_L2, FROM_L3, FROM_MEMORY, L2, L3, LINE, Operands, operands, overlapped
+from .operand_cost import FROM_L2, FROM_L3, FROM_MEMORY, L2, L3, LINE, Operands, overlapped
 from .schedule import Block, Packing, Tile
 from .tile_shapes import tile_shapes
 
@@ -61,8 +61,10 @@ def packed_tiles(
 ) -> Iterator[Tile]:
     """For each axis that lanes can run along, the cheapest tile of b's columns and all rows of a."""
     wa, wb = address(a), address(b)
-    size = {e.data[0].dtype for e in (a, b)}
-    if size != {reduction.dtype} or any(isinstance(atom, Dynamic) for w in (wa, wb) for atom, _ in w.terms):
+    kinds = {e.data[0].dtype for e in (a, b)}
+    if not kinds <= {reduction.dtype, dtypes.BFLOAT16} or any(
+        isinstance(atom, Dynamic) for w in (wa, wb) for atom, _ in w.terms
+    ):
         return
     padding = dict(zip(a.data[1], a.data[0].shape))
     for c in conditions:  # zeros in place of what is outside of a
@@ -100,7 +102,7 @@ def _cheapest(
     along = _stride(wa, summed[-1]) == 1
     by_rows = along or len(rows) > 1
     room, pitch = room_for(most, by_rows)
-    kind = operands(a, b, wa, summed)
+    kind = Operands(dtypes.ITEMSIZE[reduction.dtype], paired=False, dense=along)  # copies hold what is summed
     width = lanes(reduction.dtype)
     outer = math.prod(nominal(x.extent) for x in kernel.axes if x is not lane and x not in rows)
     depth = float(math.prod(nominal(x.extent) for x in summed))
