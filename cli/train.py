@@ -36,6 +36,9 @@ def train(
     clip_norm: Annotated[float | None, typer.Option(help="Limit of the gradients' global norm.")] = None,
     ema: Annotated[float | None, typer.Option(help="Decay of averaged weights, used for testing: 0.999.")] = None,
     accumulate: Annotated[int | None, typer.Option(min=1, help="Batches whose gradients make one update.")] = None,
+    adversarial: Annotated[
+        float | None, typer.Option(help="Half of the loss is of images moved so far to raise it: 0.25.")
+    ] = None,
     precision: Annotated[str | None, typer.Option(help="Of convolutions and products: float32 or bfloat16.")] = None,
     augment: Annotated[
         str | None, typer.Option(help="Random changes of training images: rotate=10,scale=0.1,flip; docs/images.md.")
@@ -86,6 +89,7 @@ def train(
         training.train_as(model, run.recipe, begun, resume, learning_rate)
         loss = CrossEntropy(label_smoothing) if label_smoothing else None
         updates = {"clip_norm": clip_norm, "ema": ema, "accumulate": accumulate, "precision": precision}
+        updates["adversarial"] = adversarial
         options: dict[str, Any] = {key: getattr(run, key) if value is None else value for key, value in updates.items()}
         options["precision"] = None if options["precision"] == "float32" else options["precision"]
         options["augment"] = training.augmented(run.augment, examples, seeded)

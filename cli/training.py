@@ -56,6 +56,7 @@ class Run:
     clip_norm: float | None = None
     ema: float | None = None
     accumulate: int = 1
+    adversarial: float | None = None
 
     def notes(self) -> dict[str, Any]:
         """As plain data, for checkpoints."""

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..compiler.graph.autodiff import grad
 from ..compiler.graph.node import toposort
+from ..compiler.graph.ops.elementwise import sign, stop_gradient
 from ..compiler.graph.ops.indexing import gather
 from ..compiler.graph.ops.source import size_of
 from ..compiler.graph.tensor import Tensor, dim_of, input
@@ -72,7 +73,8 @@ def training(
     """(images, labels, positions) -> (mean loss, counts of what was right), updating all that training changes.
 
     augment: a layer that the batch goes through first. Where `options` accumulates gradients, a fourth input says
-    whether this micro-batch ends with an update.
+    whether this micro-batch ends with an update. Running statistics are those of the images, also where half of the
+    loss is of adversarial ones.
     """
     options = options or Updating()
     inputs, batch, targets = _gathered(model, labels)
@@ -81,9 +83,10 @@ def training(
         batch = augment(batch, training=True)
         changes = augment.updates()
     logits, heads, statistics = _forward(model, batch, options.precision)
-    value = loss(logits, targets)
-    for weight, head in heads:
-        value = value + loss(head, targets) * weight
+    value = _value(loss, logits, heads, targets)
+    if options.adversarial is not None:
+        moved = stop_gradient(batch + sign(grad(value, batch)) * options.adversarial)
+        value = (value + _value(loss, *_forward(model, moved, options.precision)[:2], targets)) * 0.5
     counts = labels.counts(logits, targets)
     changed = {**changes, **statistics}
     return stepping(inputs[:2], inputs[2], value, counts, model.parameters(), changed, optimizer, options)
@@ -114,6 +117,14 @@ def stepping(
     if scale is not None:
         moved, state = scale.guarded(moved, gradients), [*state, *scale.state]
     return Graph(inputs, [value, counts], {**changes, **moved}, step.averages, state)
+
+
+def _value(loss: Loss, logits: Tensor, heads: Sequence[tuple[float, Tensor]], targets: Tensor) -> Tensor:
+    """The loss of a training pass, with its share for each head."""
+    value = loss(logits, targets)
+    for weight, head in heads:
+        value = value + loss(head, targets) * weight
+    return value
 
 
 def _forward(

@@ -28,7 +28,7 @@ from .updating import Updating
 ENDING = ".toml"
 RUN = ("epochs", "batch")
 SCHEDULE = ("learning_rate", "milestones", "factor", "factor_epochs", "warm_up_epochs")
-UPDATING = ("clip_norm", "ema", "accumulate")
+UPDATING = ("clip_norm", "ema", "accumulate", "adversarial")
 TOP = ("network", "data", *RUN, "validation", "precision", "augment", *UPDATING, "optimizer", "schedule", "loss")
 COLOURS = np.eye(3, 4, dtype="float32").reshape(1, 3, 2, 2)
 """Stands for a data set's images where an augmentation is only checked."""
@@ -39,7 +39,7 @@ class Settings:
     """A recipe and what stands around it. name: of the file, without its ending; data: a name of `kw.data`.
 
     validation: the fraction held out; augment: text of `kw.images.augmentation`, or None; precision, clip_norm, ema,
-    accumulate: as `kw.Trainer` has them.
+    accumulate, adversarial: as `kw.Trainer` has them.
     """
 
     name: str
@@ -52,6 +52,7 @@ class Settings:
     clip_norm: float | None = None
     ema: float | None = None
     accumulate: int = 1
+    adversarial: float | None = None
 
 
 def names() -> list[str]:
@@ -126,6 +127,7 @@ class _File:
             "clip_norm": lambda value: Updating(clip_norm=value),
             "ema": lambda value: Updating(ema=value),
             "accumulate": lambda value: Updating(accumulate=value),
+            "adversarial": lambda value: Updating(adversarial=value),
         }
         given = {key: self.found[key] for key in checks if key in self.found}
         for key, value in given.items():

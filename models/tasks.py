@@ -226,6 +226,11 @@ class Network:
 
     # -------------------------------------------------------- programs
     def training(self, optimizer: Optimizer, augment: Augment | None, options: Updating) -> programs.Graph:
+        if options.adversarial is not None:
+            raise SettingError(
+                "Trainer: adversarial is for a kw.models.Model of images with classes; kw.vision.adversarial_loss "
+                "makes such a loss of any network"
+            )
         inputs, batch, targets, positions = self._gathered()
         outputs = self._forward(self._laid_out(), batch, True)
         kind, names, values = structures.unpacked("output", outputs)

@@ -58,7 +58,8 @@ class Trainer:
     average of the parameters, which then serves evaluation and prediction. accumulate: batches whose gradients make
     one update, as one batch of that many times the size would. precision: "bfloat16" for convolutions and matrix
     products, over float32 weights; on a GPU, "tf32" or "bfloat16" of its tensor cores. loss_scale: the first factor of
-    the loss. tune: measure the step's tiles first (`kw.compile`).
+    the loss. tune: measure the step's tiles first (`kw.compile`). adversarial: half of the loss is of images whose
+    numbers move so far to raise it (Goodfellow et al. 2014).
 
     `history` has one dict per finished epoch; `epoch` counts finished epochs, `position` the batches into the next.
     `stopped` says why the last fit ended before its time. `notes`, plain data of the user's, are kept in checkpoints.
@@ -85,6 +86,7 @@ class Trainer:
         tune: bool = False,
         metrics: Any = None,
         loss_weights: Mapping[Any, float] | None = None,
+        adversarial: float | None = None,
     ):
         if not isinstance(model, (Model, Layer)):
             raise TypeError(
@@ -99,7 +101,7 @@ class Trainer:
         self.batch = self.task.recipe.batch if batch is None else whole("Trainer: batch", batch)
         self.seed = checked_seed("Trainer: seed", seed)
         in_graph, self._precision = of_device(device, precision)
-        self.updating = Updating(clip_norm, clip_value, ema, accumulate, in_graph, loss_scale)
+        self.updating = Updating(clip_norm, clip_value, ema, accumulate, in_graph, loss_scale, adversarial)
         self.history = History()
         self.epoch = self.position = 0
         self.plan = Plan()

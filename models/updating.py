@@ -26,7 +26,9 @@ class Updating:
     clip_norm, clip_value: limits of the gradients, by value first where both are given. ema: the decay of an
     exponential moving average of the parameters (Polyak and Juditsky 1992 average; with decay as in Szegedy et al.
     2016), which begins at their values before the first update. accumulate: micro-batches per update. precision,
-    loss_scale: see `precision`; the factor of the loss is None where there is none.
+    loss_scale: see `precision`; the factor of the loss is None where there is none. adversarial: how far each number
+    of an image moves along the sign of the loss's gradient, for the half of the loss that is of images so moved
+    (Goodfellow, Shlens, Szegedy 2014, arXiv:1412.6572, section 6); None for no such half.
     """
 
     clip_norm: float | None = None
@@ -35,6 +37,7 @@ class Updating:
     accumulate: int = 1
     precision: str | None = None
     loss_scale: float | None = None
+    adversarial: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("clip_norm", "clip_value"):
@@ -42,6 +45,8 @@ class Updating:
                 check_limit(name, getattr(self, name))
         if self.ema is not None:
             number("ema: the decay of the average, as 0.999,", self.ema, INSIDE)
+        if self.adversarial is not None:
+            number("adversarial: how far an image's numbers move, as 0.25,", self.adversarial, POSITIVE)
         whole("accumulate: micro-batches per update", self.accumulate)
         check(self.precision)
         if self.loss_scale is not None:
