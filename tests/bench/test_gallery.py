@@ -1,4 +1,4 @@
-"""The gallery's page is what its numbers make of it, its pictures are there, and sections that there are not are refused."""
+"""The page of the gallery is what its numbers make of it, its pictures are there, other sections are refused."""
 
 from __future__ import annotations
 
