@@ -49,7 +49,7 @@ def test_other_networks_are_refused(saved):
     assert "written for perceptron" in run("train", "mlp", "--resume", saved, code=1).stderr
 
 
-@pytest.mark.parametrize("network", ["playground", "googlenet", "inception_v3"])
+@pytest.mark.parametrize("network", ["googlenet", "inception_v3"])
 def test_networks_that_do_not_take_the_data(network):
     assert "choose other --data" in run("train", network, "--data", "digits", code=1).stderr
 
