@@ -24,6 +24,7 @@ EXAMPLES = {
     "augment.py": [],
     "covariate_shift.py": ["1"],
     "batch_norm.py": ["--epochs", "1", "--count", "320"],
+    "parameters.py": ["--sizes", "8", "16"],
     "resnet20_cifar10.py": ["--help"],
 }
 LONG = {  # more than 5 s with an empty kernel cache

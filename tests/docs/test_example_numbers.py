@@ -1,0 +1,32 @@
+"""What the examples count and measure, against numbers from hand."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def outcome(folder: Path, name: str, *arguments: str) -> Any:
+    """What the example writes as JSON."""
+    path = folder / "outcome.json"
+    command = [sys.executable, str(ROOT / "examples" / name), *arguments, "--json", str(path)]
+    subprocess.run(command, check=True, capture_output=True, timeout=300)
+    return json.loads(path.read_text())
+
+
+def test_parameters_are_those_counted_by_hand(tmp_path: Path) -> None:
+    found = outcome(tmp_path, "parameters.py", "--sizes", "16", "8")
+    assert found["sizes"] == [8, 16]
+    layers, networks = found["parameters of one layer"], found["parameters of a network"]
+    assert layers["dense"] == [(3 * 64) * (16 * 64) + 16 * 64, (3 * 256) * (16 * 256) + 16 * 256]
+    assert layers["locally connected"] == [64 * 16 * (27 + 1), 256 * 16 * (27 + 1)]
+    assert layers["convolution"] == [16 * 27 + 16] * 2
+    assert networks["dense"] == [(3 * n + 1) * 512 + 513 * 10 for n in (64, 256)]
+    convolutions = (27 + 1) * 16 + (16 * 9 + 1) * 32 + (32 * 9 + 1) * 64
+    assert networks["convolutions, dense"] == [convolutions + (64 * n + 1) * 512 + 513 * 10 for n in (1, 4)]
+    assert networks["convolutions, mean"] == [convolutions + 65 * 10] * 2
