@@ -60,11 +60,14 @@ def heat_map(values: Any, image: Any = None, opacity: float = 0.6, percentile: f
     return blended
 
 
-def save_sheet(path: str | os.PathLike[str], rows: Sequence[Sequence[Any]], scale: int | None = None) -> None:
+def save_sheet(
+    path: str | os.PathLike[str], rows: Sequence[Sequence[Any]], scale: int | None = None, above: Sequence[str] = ()
+) -> None:
     """Write rows of pictures, each (1 or 3, height, width) in [0, 1], as one PNG file.
 
-    scale: how many pixels of the file a pixel is wide, by default as many as make a picture about 112 wide. Raises
-    DataError without pillow, OSError for a file that cannot be written.
+    scale: how many pixels of the file a pixel is wide, by default as many as make a picture about 112 wide. above: a
+    text over each column, of at most as many as there are columns. Raises SettingError for pictures of several sizes
+    and for more texts, DataError without pillow, OSError for a file that cannot be written.
     """
     pictures = [[_rgb(picture) for picture in row] for row in rows]
     height, width = pictures[0][0].shape[:2]
@@ -78,7 +81,22 @@ def save_sheet(path: str | os.PathLike[str], rows: Sequence[Sequence[Any]], scal
                 raise SettingError(f"save_sheet: pictures of {height}x{width} and of {picture.shape[:2]} on one sheet")
             top, left = gap + i * (tall + gap), gap + j * (wide + gap)
             sheet[top : top + tall, left : left + wide] = picture.repeat(times, 0).repeat(times, 1)
+    if len(above) > most:
+        raise SettingError(f"save_sheet: {len(above)} texts above {most} columns")
+    if above:
+        sheet = np.concatenate([_texts(above, [gap + j * (wide + gap) for j in range(most)], sheet.shape[1]), sheet])
     _write(path, sheet)
+
+
+def _texts(texts: Sequence[str], places: Sequence[int], width: int) -> np.ndarray:
+    """A white strip (height, width, 3) with black texts that begin at these places."""
+    from PIL import ImageDraw
+
+    strip = _pillow().new("RGB", (width, 16), "white")
+    draw = ImageDraw.Draw(strip)
+    for text, left in zip(texts, places, strict=False):
+        draw.text((left, 3), text, fill="black")
+    return np.asarray(strip)
 
 
 def _write(path: str | os.PathLike[str], pixels: np.ndarray) -> None:

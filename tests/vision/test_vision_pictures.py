@@ -45,6 +45,12 @@ def test_a_sheet_is_the_pictures_enlarged_with_gaps(tmp_path):
     kw.vision.save_image(path, red)
     np.testing.assert_array_equal(np.asarray(image.open(path)), [[[255, 0, 0]] * 3] * 2)
     np.testing.assert_allclose(again, want.transpose(2, 0, 1) / 255, atol=1e-6)
+    kw.vision.save_sheet(path, [[grey, red], [red]], scale=2, above=["I"])
+    strip, below = np.split(np.asarray(image.open(path)), [16])
+    np.testing.assert_array_equal(below, want)  # the strip of texts is put over the same sheet
+    assert strip[:, 4:14].min() < 100 and (strip[:, 14:] == 255).all()  # one letter over the first column only
+    with pytest.raises(SettingError, match="3 texts above 2 columns"):
+        kw.vision.save_sheet(path, [[grey, red]], above=["a", "b", "c"])
     for wrong in ([[grey, red[:, :1]]], [[red[:2]]]):
         with pytest.raises(SettingError, match="picture"):
             kw.vision.save_sheet(path, wrong)
