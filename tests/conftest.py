@@ -31,5 +31,18 @@ def no_terminal(monkeypatch):
 
 
 @pytest.fixture
+def outlined(monkeypatch):
+    """Called with a network's name: the model with its data and its recipe, whose layers were not applied to images."""
+    import kernelwright as kw
+
+    def build(name):
+        with monkeypatch.context() as patch, kw.init.undrawn():
+            patch.setattr(kw.models.Model, "__call__", lambda self, x: kw.input("logits", (None, self.classes)))
+            return kw.models.build(name)
+
+    return build
+
+
+@pytest.fixture
 def update_golden(request):
     return request.config.getoption("--update-golden")

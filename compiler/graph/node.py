@@ -145,13 +145,12 @@ def user_location() -> Location:
     frame = sys._getframe(1)
     rest: dict[str, Location] = {}
     while frame is not None:
-        file = frame.f_code.co_filename
-        kind = _whose(file)
-        if kind != "compiler":
-            here = Location(file, frame.f_lineno, _SCOPE.get())
+        kind = _whose(frame.f_code.co_filename)
+        if kind != "compiler" and kind not in rest:  # the innermost of each kind
+            here = Location(frame.f_code.co_filename, frame.f_lineno, _SCOPE.get())
             if kind == "user":
                 return here
-            rest.setdefault(kind, here)
+            rest[kind] = here
         frame = frame.f_back  # type: ignore[assignment]
     return next((rest[kind] for kind in ("typed", "models", "library") if kind in rest), Location("<unknown>", 0))
 

@@ -33,9 +33,8 @@ def test_too_few_photographs_are_refused(tmp_path):
         imagenet.crops(tmp_path, tmp_path / "made")
 
 
-def test_every_imagenet_network_is_listed_and_others_are_refused(tmp_path):
-    with kw.init.undrawn():
-        found = [n for n in kw.models.names() if kw.models.build(n).dataset == "imagenet"]
+def test_every_imagenet_network_is_listed_and_others_are_refused(tmp_path, outlined):
+    found = [n for n in kw.models.names() if outlined(n).dataset == "imagenet"]
     assert sorted(imagenet.NETWORKS) == found
     with pytest.raises(BenchError, match="no ImageNet network 'resnet19'"):
         imagenet.main([str(tmp_path), "--networks", "resnet19"])

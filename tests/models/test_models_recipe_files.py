@@ -5,7 +5,6 @@ import pytest
 import kernelwright as kw
 from kernelwright.models import recipe_files
 from kernelwright.models.checks import SettingError
-from kernelwright.models.initializers import undrawn
 from kernelwright.models.recipe import Recipe
 
 GOOD = """# A comment.
@@ -61,11 +60,10 @@ def test_every_setting_of_a_file(tmp_path):
 
 
 @pytest.mark.parametrize("name", recipe_files.names())
-def test_those_that_ship_say_what_the_builders_say(name):
+def test_those_that_ship_say_what_the_builders_say(name, outlined):
     found = recipe_files.read(name)
     assert name.startswith(f"{found.network}-{found.data}") and found.validation == 0.1
-    with undrawn():
-        model = kw.models.build(found.network)
+    model = outlined(found.network)
     usual = {"imagenet": "image-folder"}.get(model.dataset, model.dataset)
     if name == f"{found.network}-{usual}":
         assert found.recipe == model.recipe
@@ -73,9 +71,8 @@ def test_those_that_ship_say_what_the_builders_say(name):
         assert "settings are" in recipe_files.text(name) or "epochs" in recipe_files.text(name).splitlines()[0]
 
 
-def test_every_network_of_a_data_set_has_one():
-    with undrawn():
-        models = [kw.models.build(name) for name in kw.models.names()]
+def test_every_network_of_a_data_set_has_one(outlined):
+    models = [outlined(name) for name in kw.models.names()]
     assert {m.name for m in models if m.dataset} <= {name.split("-")[0] for name in recipe_files.names()}
 
 
