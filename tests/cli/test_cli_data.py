@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command import run
 
 from kernelwright.models.data.idx_sets import FILES
-
-COMMAND = [sys.executable, "-m", "kernelwright.cli", "train"]
 
 
 def train(*arguments: object, code: int = 0) -> str:
     """The output of a run on the reference device, which must end with `code` and no traceback."""
-    command = [*COMMAND, *map(str, arguments), "--device", "reference", "--epochs", "1", "-q"]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ})
-    assert done.returncode == code and "Traceback" not in done.stderr, done.stdout + done.stderr
+    done = run("train", *arguments, "--device", "reference", "--epochs", 1, "-q", code=code)
     return done.stderr if code else done.stdout
 
 

@@ -5,16 +5,15 @@ import signal
 import subprocess
 import sys
 
+import command
 import pytest
+from command import run_process
 
-COMMAND = [sys.executable, "-m", "kernelwright.cli"]
 TRAIN = ("train", "perceptron", "-q", "--device", "reference")
 
 
 def run(*arguments, code=0):
-    done = subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True)
-    assert done.returncode == code, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
+    done = command.run(*arguments, code=code)
     if code == 1:
         assert done.stderr.count("\n") == 1
     return done
@@ -68,13 +67,14 @@ def test_rates_that_are_none(rate):
 
 def test_help_and_version():
     assert "train" in run("-h").stdout and "--resume" in run("train", "-h").stdout
-    assert run("--version").stdout.startswith("kernelwright")
+    assert run_process("--version").stdout.startswith("kernelwright")
 
 
 def test_sigterm_saves_and_says_how_to_go_on(tmp_path):
     saved = tmp_path / "run.safetensors"
-    command = [*COMMAND, "train", "perceptron", "--epochs", "100000", "--checkpoint", str(saved)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    arguments = ["train", "perceptron", "--epochs", "100000", "--checkpoint", str(saved)]
+    started = [sys.executable, "-m", "kernelwright.cli", *arguments]
+    process = subprocess.Popen(started, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     for line in process.stdout:
         if "epoch 1/" in line:
             break

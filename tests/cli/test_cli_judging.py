@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
+import command
 import numpy as np
 import pytest
 
 import kernelwright as kw
 
-COMMAND = [sys.executable, "-m", "kernelwright.cli"]
-
 
 def run(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
-    command = [*COMMAND, *map(str, arguments), "--device", "reference"]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ})
-    assert done.returncode == code and "Traceback" not in done.stderr, done.stdout + done.stderr
-    return done
+    return command.run(*arguments, "--device", "reference", code=code)
 
 
 @pytest.fixture(scope="module")

@@ -1,15 +1,13 @@
 """`kernelwright train --recipe`, `--augment` and `kernelwright recipes`: what wins, what is kept, what is shown."""
 
 import json
-import subprocess
-import sys
 
+import command
 import pytest
 
 from kernelwright.models import recipe_files
 from kernelwright.runtime import checkpoint
 
-COMMAND = [sys.executable, "-m", "kernelwright.cli"]
 MINE = """network = "mlp1986"
 data = "digits"
 epochs = 1
@@ -31,8 +29,7 @@ name = "cross_entropy"
 
 
 def run(*arguments, code=0):
-    done = subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True)
-    assert done.returncode == code and "Traceback" not in done.stderr, done.stdout + done.stderr
+    done = command.run(*arguments, code=code)
     return " ".join((done.stderr if code else done.stdout).replace("│", " ").split())
 
 

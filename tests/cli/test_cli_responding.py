@@ -2,10 +2,8 @@
 library finds."""
 
 import json
-import os
-import subprocess
-import sys
 
+import command
 import numpy as np
 import pytest
 
@@ -29,13 +27,8 @@ def see(model, tmp_path_factory):
 
     def run(*arguments, code=0, keeps=True):
         out, outcome = folder / "out.png", folder / "out.json"
-        command = [sys.executable, "-m", "kernelwright.cli", "see", *map(str, arguments), "--network", "lenet5"]
-        command += ["--weights", str(folder / "model.safetensors"), "--out", str(out)]
-        done = subprocess.run(
-            command + ["--json", str(outcome)] * keeps, capture_output=True, text=True, env=os.environ
-        )
-        assert done.returncode == code, done.stdout + done.stderr
-        assert "Traceback" not in done.stderr
+        given = ["see", *arguments, "--network", "lenet5", "--weights", folder / "model.safetensors", "--out", out]
+        done = command.run(*given, *["--json", outcome] * keeps, code=code)
         if code:
             return done.stderr
         image = pytest.importorskip("PIL.Image")
@@ -101,7 +94,6 @@ def test_mistakes_are_one_line(see, arguments, words):
 
 
 def test_another_ending_is_refused_before_the_weights_are_read(tmp_path):
-    command = [sys.executable, "-m", "kernelwright.cli", "see", "untangle", "digits", "--network", "lenet5"]
-    command += ["--weights", str(tmp_path / "none"), "--out", str(tmp_path / "curve.gif")]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ)
-    assert done.returncode == 1 and "the file ends in .png, .svg, .pdf, not" in done.stderr
+    given = ("untangle", "digits", "--network", "lenet5", "--weights", tmp_path / "none")
+    done = command.run("see", *given, "--out", tmp_path / "curve.gif", code=1)
+    assert "the file ends in .png, .svg, .pdf, not" in done.stderr

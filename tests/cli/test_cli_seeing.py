@@ -1,25 +1,16 @@
 """`kernelwright see` as a user meets it: lines, pictures, JSON, and mistakes in one line."""
 
 import json
-import os
-import subprocess
-import sys
 
+import command
 import numpy as np
 import pytest
 
 import kernelwright as kw
 
-COMMAND = [sys.executable, "-m", "kernelwright.cli", "see"]
-
 
 def run(*arguments, code=0):
-    done = subprocess.run(
-        [*COMMAND, *map(str, arguments), "--network", "lenet5"], capture_output=True, text=True, env=os.environ
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return done
+    return command.run("see", *arguments, "--network", "lenet5", code=code)
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,8 @@
 """`kernelwright see attack`, `rubbish` and `transfer`: what the library gives, as lines and JSON; mistakes."""
 
 import json
-import os
-import subprocess
-import sys
 
+import command
 import numpy as np
 import pytest
 
@@ -12,11 +10,7 @@ import kernelwright as kw
 
 
 def run(*arguments, code=0):
-    command = [sys.executable, "-m", "kernelwright.cli", "see", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ)
-    assert done.returncode == code, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return done
+    return command.run("see", *arguments, code=code)
 
 
 @pytest.fixture(scope="module")

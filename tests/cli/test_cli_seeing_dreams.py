@@ -1,22 +1,17 @@
 """`kernelwright see unit` and `dream`: what is written is what the library makes, and mistakes are one line."""
 
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+from command import run
 
 import kernelwright as kw
 
 
 def see(*arguments, code=0):
     """What is printed, or the error, of a network that was never trained."""
-    command = [sys.executable, "-m", "kernelwright.cli", "see", *map(str, arguments), "--network", "lenet5"]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ)
-    assert done.returncode == code, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
+    done = run("see", *arguments, "--network", "lenet5", code=code)
     return done.stderr if code else done.stdout
 
 

@@ -1,10 +1,8 @@
 """`kernelwright train --validation`: what watches a run is held out of training, and the test set is looked at once."""
 
 import json
-import os
-import subprocess
-import sys
 
+import command
 import numpy as np
 import pytest
 
@@ -12,12 +10,9 @@ import kernelwright as kw
 from kernelwright.cli import training
 from kernelwright.runtime import checkpoint
 
-COMMAND = [sys.executable, "-m", "kernelwright.cli", "train", "perceptron", "--device", "reference"]
-
 
 def run(*arguments, code=0):
-    done = subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, env={**os.environ})
-    assert done.returncode == code and "Traceback" not in done.stderr, done.stdout + done.stderr
+    done = command.run("train", "perceptron", "--device", "reference", *arguments, code=code)
     return " ".join((done.stderr if code else done.stdout).split())
 
 

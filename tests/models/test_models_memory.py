@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -15,14 +9,6 @@ import kernelwright as kw
 from kernelwright.models import programs
 from kernelwright.models.checks import SettingError
 from kernelwright.models.memory import size, training_memory
-
-COMMAND = [sys.executable, "-m", "kernelwright.cli", "summary"]
-
-
-def run(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, env={**os.environ})
-    assert done.returncode == code and "Traceback" not in done.stderr, done.stdout + done.stderr
-    return done
 
 
 def small() -> kw.models.Model:
@@ -65,19 +51,3 @@ def test_the_arena_is_what_a_step_allocates(batch: int) -> None:
 
 def test_sizes_for_reading() -> None:
     assert [size(n) for n in (0, 999, 1500, 2_000_000, 3_210_000_000)] == ["0 B", "999 B", "1.5 kB", "2.0 MB", "3.2 GB"]
-
-
-def test_the_command(tmp_path: Path) -> None:
-    out = tmp_path / "a.json"
-    done = run("perceptron", "--batch", 10, "--json", out)
-    said = json.loads(out.read_text())
-    assert said["training"]["weights"] == 4 * 7850 and said["layers"][-1]["elements"] == 10
-    assert "counted by layers" in done.stdout and "the compiled step allocates" in done.stdout
-    assert "3,136" in run("perceptron").stdout  # bytes of 28 x 28 pixels laid flat
-    assert "(batch, 3, 16, 20)" in run("perceptron", "--input", "3x16x20").stdout
-
-
-def test_inputs_that_cannot_be() -> None:
-    assert "3x224x224" in run("perceptron", "--input", "3x4", code=2).stderr
-    words = run("lenet5", "--input", "3x8x8", code=1).stderr
-    assert "lenet5" in words and "3x8x8" in words and len(words.splitlines()) == 1
