@@ -32,7 +32,9 @@ def train(
         int | None, typer.Option(min=0, help="Of the weights and the order of examples (default: 0).")
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, or reference (NumPy, slow).")] = "cpu",
-    label_smoothing: Annotated[float, typer.Option(help="Of the training and test loss, 0 to 1.")] = 0.0,
+    label_smoothing: Annotated[
+        float | None, typer.Option(help="Of a cross-entropy, in training and testing: 0.1 (default: the recipe's).")
+    ] = None,
     clip_norm: Annotated[float | None, typer.Option(help="Limit of the gradients' global norm.")] = None,
     ema: Annotated[float | None, typer.Option(help="Decay of averaged weights, used for testing: 0.999.")] = None,
     accumulate: Annotated[int | None, typer.Option(min=1, help="Batches whose gradients make one update.")] = None,
@@ -66,7 +68,6 @@ def train(
     """Train a network: `kernelwright train lenet5`, `kernelwright train mlp --data mnist --epochs 5`."""
     from ..models import callbacks
     from ..models.data import load
-    from ..models.losses import CrossEntropy
     from ..models.trainer import Trainer
     from . import training
 
@@ -86,21 +87,20 @@ def train(
     examples = training.divided(load(run.data, folder, model.input_shape), run.validation, seeded)
     model = training.model_for(network, model, examples, seeded)
     try:
-        training.train_as(model, run.recipe, begun, resume, learning_rate)
-        loss = CrossEntropy(label_smoothing) if label_smoothing else None
+        training.train_as(model, run.recipe, begun, resume, learning_rate, label_smoothing)
         updates = {"clip_norm": clip_norm, "ema": ema, "accumulate": accumulate, "precision": precision}
         updates["adversarial"] = adversarial
         options: dict[str, Any] = {key: getattr(run, key) if value is None else value for key, value in updates.items()}
         options["precision"] = None if options["precision"] == "float32" else options["precision"]
         options["augment"] = training.augmented(run.augment, examples, seeded)
-        trainer = Trainer(model, None, loss, device, threads, seeded, batch, tune=tune, **options)
+        trainer = Trainer(model, None, None, device, threads, seeded, batch, tune=tune, **options)
         watchers: list[Any] = [callbacks.log(log)] if log is not None else []
         watchers += [callbacks.Plot(plot)] if plot is not None else []
         watchers += [callbacks.EarlyStopping(patience=patience)] if patience is not None else []
     except (ValueError, ImportError) as error:
         raise typer.BadParameter(str(error)) from None
     if resume is not None:
-        given = {"learning_rate": learning_rate, "batch": batch, "seed": seed}
+        given = {"learning_rate": learning_rate, "batch": batch, "seed": seed, "label_smoothing": label_smoothing}
         training.resume(trainer, resume, examples, given)
     trainer.notes = run.notes()
     if not quiet:

@@ -18,6 +18,7 @@ from ..models.data import hold_out
 from ..models.images.augment import Augment
 from ..models.images.named import augmentation
 from ..models.interrupt import Stopped
+from ..models.losses import cross_entropy, smoothing_of
 from ..models.networks.registry import build_for
 from ..models.outputs import tried
 from ..models.plan import Plan
@@ -98,14 +99,33 @@ def _resumed(asked: dict[str, Any], notes: dict[str, Any], path: Path) -> Run:
     return Run(notes["data"], float(notes["validation"]), notes.get("augment"), notes.get("recipe"))
 
 
-def train_as(model: Model, recipe: Recipe | None, said: dict[str, Any], path: Path | None, rate: float | None) -> None:
-    """Give the model the recipe of its run: that of the resumed one, else the one given, else its own, at this rate."""
+def train_as(
+    model: Model,
+    recipe: Recipe | None,
+    said: dict[str, Any],
+    path: Path | None,
+    rate: float | None,
+    smoothing: float | None = None,
+) -> None:
+    """Give the model the recipe of its run: that of the resumed one, else the one given, else its own, at this rate and
+    with this label smoothing. Raises SettingError for a smoothing where the loss is no cross-entropy."""
     if path is not None:
         recipe = Plan.revive(said.get("plan"), path).recipe
     if recipe is not None:
         model.recipe = recipe
     if rate is not None and path is None:
         model.recipe = replace(model.recipe, learning_rate=rate)
+    if smoothing is not None and path is None:
+        model.recipe = _smoothed(model.recipe, number("--label-smoothing", smoothing, FRACTION))
+
+
+def _smoothed(recipe: Recipe, smoothing: float) -> Recipe:
+    if recipe.loss != cross_entropy.__name__:
+        raise SettingError(
+            f"--label-smoothing {smoothing:g} is for a cross-entropy, and this run trains by {recipe.loss}: leave it "
+            "out, or give a --recipe with another loss"
+        )
+    return replace(recipe, loss_options={**recipe.loss_options, "label_smoothing": smoothing})
 
 
 def augmented(text: str | None, examples: Any, seed: int) -> Augment | None:
@@ -166,7 +186,7 @@ def resume(trainer: Trainer, path: Path, examples: Any, asked: dict[str, Any]) -
     """Continue from a checkpoint. Raises SettingError where an option contradicts what it says, CheckpointError where
     it is of another network or other data.
 
-    asked: the options given: learning_rate, batch, seed; None for those that were not.
+    asked: the options given: learning_rate, batch, seed, label_smoothing; None for those that were not.
     """
     trainer.load(path)
     recipe = trainer.plan.recipe
@@ -174,6 +194,7 @@ def resume(trainer: Trainer, path: Path, examples: Any, asked: dict[str, Any]) -
         "--lr": (asked["learning_rate"], None if recipe is None else recipe.learning_rate),
         "--batch": (asked["batch"], trainer.batch),
         "--seed": (asked["seed"], trainer.seed),
+        "--label-smoothing": (asked["label_smoothing"], smoothing_of(trainer.loss)),
     }
     for option, (given, theirs) in said.items():
         if given is not None and given != theirs:

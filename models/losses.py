@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ..compiler.dtypes import is_integer
@@ -60,6 +61,14 @@ def for_several(loss: Any) -> bool:
     """Whether a loss takes zeros and ones for every class: binary cross-entropy, also with its options bound."""
     inner = getattr(loss, "func", loss)
     return inner is binary_cross_entropy or isinstance(inner, BinaryCrossEntropy)
+
+
+def smoothing_of(loss: Any) -> float:
+    """The label smoothing of a cross-entropy, also with its options bound; 0 for another loss."""
+    if isinstance(loss, CrossEntropy):
+        return loss.label_smoothing
+    bound = loss.keywords if isinstance(loss, partial) and loss.func is cross_entropy else {}
+    return float(bound.get("label_smoothing", 0.0))
 
 
 def perceptron(scores: Tensor, targets: Tensor) -> Tensor:

@@ -19,10 +19,10 @@ SHARES = ("accuracy", "exact", "f1")
 
 
 class Display:
-    """A context that shows epochs going by. With `shown` false it does nothing."""
+    """A context that shows epochs going by. `shown` false: it does nothing. part: what an epoch ends with."""
 
-    def __init__(self, shown: bool, epochs: int):
-        self.shown, self.epochs = shown, epochs
+    def __init__(self, shown: bool, epochs: int, part: str = "validation"):
+        self.shown, self.epochs, self.part = shown, epochs, part
         self._bar: Any = None
         self._task: Any = None
 
@@ -58,7 +58,7 @@ class Display:
         """The epoch is over: its line of history."""
         if not self.shown:
             return
-        self._console.print(describe(record, self.epochs), highlight=False, soft_wrap=True)
+        self._console.print(describe(record, self.epochs, self.part), highlight=False, soft_wrap=True)
         if self._bar is not None:
             self._bar.remove_task(self._task)
 
@@ -122,18 +122,18 @@ class Tuning:
         self._bar.update(self._task, completed=done, description=f"tuning {kernel}")
 
 
-def describe(record: dict[str, Any], epochs: int) -> str:
-    """One epoch's history as a line of text."""
-    text = f"epoch {record['epoch']}/{epochs}  {_measures({k: v for k, v in record.items() if k not in OTHERS})}"
+def describe(record: dict[str, Any], epochs: int, part: str = "validation") -> str:
+    """One epoch's history as a line of text. part: the part of the data that was measured after it."""
+    text = f"epoch {record['epoch']}/{epochs}  {_measures({k: v for k, v in record.items() if k not in OTHERS}, part)}"
     return text + f"  {record['images_per_second']:,.0f} images/s  {record['seconds']:.1f} s"
 
 
-def _measures(means: Mapping[str, float]) -> str:
-    """Losses and measures as text, those of validation after one word."""
+def _measures(means: Mapping[str, float], part: str = "validation") -> str:
+    """Losses and measures as text, those of the part measured after the epoch behind its name."""
     parts = []
     for name, value in means.items():
         short = name.removeprefix("validation_")
-        said = "validation loss" if name == "validation_loss" else short
+        said = f"{part} loss" if name == "validation_loss" else short
         parts.append(f"{said} {value:.2%}" if short.endswith(SHARES) else f"{said} {value:.4f}")
     return "  ".join(parts)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..runtime.checkpoint import CheckpointError
 from . import feeds, snapshot
-from .losses import CrossEntropy, cross_entropy
+from .losses import CrossEntropy, cross_entropy, smoothing_of
 from .plan import Plan
 from .running import Running
 from .shown import History
@@ -29,7 +29,7 @@ def metadata(trainer: Trainer) -> dict[str, Any]:
         "optimizer_made": made is not None,
         "optimizer": None if made is None else snapshot.describe(made),
         "updating": asdict(trainer.updating),
-        "label_smoothing": loss.label_smoothing if isinstance(loss, CrossEntropy) else 0.0,
+        "label_smoothing": smoothing_of(loss),
         "seed": trainer.seed,
         "batch": trainer.batch,
         "plan": trainer.plan.describe(),

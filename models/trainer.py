@@ -144,13 +144,13 @@ class Trainer:
         data: (images, labels), a data set with `.train`, or a `kw.data.Loader`, which brings its own batch and seed.
         For a layer (inputs, targets), each an array, a tuple or a dict of arrays; a dict of both; or one array, which
         is its own target.
-        validation: the same, by default the data set's `.validation` or `.test`, if any. checkpoint: a file written
-        after each epoch and on Ctrl-C. callbacks: `kw.callbacks`, or functions of the trainer and an epoch's line of
-        history. best: a file kept at the best validation accuracy. Returns the history. Raises InputError for data
-        that does not fit, DataError for a file that cannot be read, ValueError where something watches what the
-        history will not have, SettingError where a file cannot be written or the learning rate has ended,
-        DivergenceError where the loss stops being finite, KeyboardInterrupt after Ctrl-C or SIGTERM (with everything
-        saved).
+        validation: the same, by default the data set's `.validation`, else its `.test`, by which nothing should be
+        chosen: lines printed then say test; `kw.data.hold_out` leaves it for the end. checkpoint: a file written after
+        each epoch and on Ctrl-C. callbacks: `kw.callbacks`, or functions of the trainer and an epoch's line of history.
+        best: a file kept at the best validation accuracy. Returns the history. Raises InputError for data that does
+        not fit, DataError for a file that cannot be read, ValueError where something watches what the history will not
+        have, SettingError where a file cannot be written or the learning rate has ended, DivergenceError where the loss
+        stops being finite, KeyboardInterrupt after Ctrl-C or SIGTERM (with everything saved).
         """
         goal = choices.epochs_of((self.plan.epochs or self.task.recipe.epochs) if epochs is None else epochs)
         checkpoint, best = choices.file_of("the checkpoint", checkpoint), choices.file_of("the best epoch", best)
@@ -166,7 +166,8 @@ class Trainer:
         self._watch(watchers, held is not None)
         if self.tune:
             self._program("training", progress)
-        with Interrupt() as stop, Display(progress, goal) as display:
+        part = "validation" if validation is not None or getattr(data, "validation", None) is not None else "test"
+        with Interrupt() as stop, Display(progress, goal, part) as display:
             if self.epoch >= goal:
                 display.say(f"nothing to do: {self.epoch} epochs are done, and `epochs` counts from the beginning")
             try:

@@ -5,6 +5,7 @@ import json
 import command
 import pytest
 
+import kernelwright as kw
 from kernelwright.models import recipe_files
 from kernelwright.runtime import checkpoint
 
@@ -84,3 +85,20 @@ def test_recipes_are_listed_and_printed(tmp_path):
 def test_networks_for_other_data_than_digits_train_on_what_is_made():
     words = run("train", "playground", "--device", "reference", "-q", "--epochs", 20)
     assert words.startswith("playground on circle: test accuracy") and float(words.split()[5].rstrip("%")) > 95
+
+
+def test_label_smoothing_wins_over_the_recipe_and_is_refused_beside_another_loss(tmp_path):
+    recipe, path = tmp_path / "smooth.toml", tmp_path / "run.safetensors"
+    recipe.write_text(recipe_files.text("playground-circle") + "label_smoothing = 0.2\n")
+    train, asked = ("train", "playground", "--device", "reference", "-q"), ("--label-smoothing", 0.1)
+    run(*train, "--recipe", recipe, "--epochs", 1, *asked, "--checkpoint", path)
+    said = checkpoint.load(path)[1]
+    assert said["label_smoothing"] == 0.1 and said["plan"]["recipe"]["loss_options"] == {"label_smoothing": 0.1}
+    model = kw.models.playground()
+    assert kw.Trainer.resume(path, model, device="reference").loss == kw.losses.CrossEntropy(0.1)
+    run(*train, "--resume", path, "--epochs", 2, *asked)
+    words = run(*train, "--resume", path, "--label-smoothing", 0, code=1)
+    assert f"--label-smoothing 0.0 contradicts {path}, whose run had 0.1" in words
+    words = run("train", "svm", *asked, code=2)
+    assert "--label-smoothing 0.1 is for a cross-entropy, and this run trains by hinge" in words
+    assert "--label-smoothing is a number that lies in [0, 1), not 1.5" in run(*train, "--label-smoothing", 1.5, code=2)

@@ -162,3 +162,16 @@ def test_a_loss_that_is_not_finite_names_the_op_and_the_layer(device, problem, t
 def test_a_model_or_a_layer_is_asked_for():
     with pytest.raises(TypeError, match=r"a layer or a kw\.models\.Model is needed, not function"):
         kw.Trainer(kw.relu)
+
+
+def test_the_lines_printed_say_which_part_was_measured(capsys):
+    points = kw.data.points("gauss", count=40)
+    for data, validation, part in (
+        (points, None, "test"),
+        (points, points.train, "validation"),
+        (kw.data.hold_out(points), None, "validation"),
+    ):
+        kw.Trainer(kw.models.playground(), device="reference").fit(data, epochs=1, validation=validation)
+        printed = capsys.readouterr().out
+        other = {"test": "validation", "validation": "test"}[part]
+        assert f"{part} loss" in printed and f"{other} loss" not in printed
