@@ -25,6 +25,7 @@ EXAMPLES = {
     "covariate_shift.py": ["1"],
     "batch_norm.py": ["--epochs", "1", "--count", "320"],
     "parameters.py": ["--sizes", "8", "16"],
+    "svm_features.py": ["--epochs", "1", "--counts", "20"],
     "resnet20_cifar10.py": ["--help"],
 }
 LONG = {  # more than 5 s with an empty kernel cache
@@ -32,6 +33,7 @@ LONG = {  # more than 5 s with an empty kernel cache
     "augment.py",
     "covariate_shift.py",
     "batch_norm.py",
+    "svm_features.py",
     "README.md",
     "images.md",
     "training.md",

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -30,3 +32,24 @@ def test_parameters_are_those_counted_by_hand(tmp_path: Path) -> None:
     convolutions = (27 + 1) * 16 + (16 * 9 + 1) * 32 + (32 * 9 + 1) * 64
     assert networks["convolutions, dense"] == [convolutions + (64 * n + 1) * 512 + 513 * 10 for n in (1, 4)]
     assert networks["convolutions, mean"] == [convolutions + 65 * 10] * 2
+
+
+@pytest.mark.slow
+def test_a_trained_networks_features_need_fewer_examples(tmp_path: Path) -> None:
+    found = outcome(tmp_path, "svm_features.py", "--epochs", "1", "--counts", "20", "--threads", "1")
+    assert found["counts"] == [20]
+    (pixels,), (trained,) = (found["test_accuracy"][name] for name in ("pixels", "trained features"))
+    assert 0.3 < pixels < trained - 0.1
+
+
+@pytest.mark.slow
+def test_statistics_measured_anew_undo_a_change_of_light() -> None:
+    """A normalisation behind a convolution without padding undoes contrast and brightness exactly, but for rounding."""
+    command = [sys.executable, str(ROOT / "examples" / "covariate_shift.py"), "1"]
+    text = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300).stdout
+    rows = [[float(word.rstrip("%")) for word in line.split()] for line in text.splitlines()[1:]]
+    (_, _, usual, _), *changed, negative = rows
+    anew = [after for _, _, _, after in rows[:-1]]
+    assert max(anew) - min(anew) <= 0.2  # two of the 1,000 test images
+    assert changed[-1][2] < usual - 10 and changed[-1][3] > usual - 5
+    assert negative[3] < usual - 10
