@@ -16,8 +16,8 @@ Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write
 Threads = Annotated[int | None, typer.Option(min=1, help="Worker threads (default: one per core).")]
 Network = Annotated[str, typer.Argument(help="A network; `kernelwright models` lists them.")]
 DATA = (
-    "A data set: digits (ships with the package), circle, xor, gauss, spiral, shapes (made), mnist, fashion-mnist, "
-    "emnist, emnist-SPLIT, usps, cifar10, cifar100, "
+    "A data set: digits (ships with the package), circle, xor, gauss, spiral, plane, bumps, shapes (made), mnist, "
+    "fashion-mnist, emnist, emnist-SPLIT, usps, cifar10, cifar100, "
     "image-folder (train/CLASS/*.jpg, test/CLASS/*.jpg), coco; docs/data.md describes them."
 )
 

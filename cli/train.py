@@ -54,7 +54,7 @@ def train(
         int | None, typer.Option(min=1, help="Stop once the validation loss has not fallen for so many epochs.")
     ] = None,
     best: Annotated[
-        Path | None, typer.Option(help="A file for the epoch of best validation accuracy, which is then tested.")
+        Path | None, typer.Option(help="A file for the epoch of best validation accuracy (or loss), then tested.")
     ] = None,
     log: Annotated[Path | None, typer.Option(help="A .csv or .jsonl file, one line per epoch.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Learning curves: .png, .svg or .pdf.")] = None,
@@ -113,16 +113,16 @@ def train(
         source = ["--data", run.data, *([] if folder is None else ["--folder", str(folder)])]
         raise typer.Exit(training.stopped(stop, trainer, network, checkpoint, source)) from None
     epochs_done = trainer.epoch
-    accuracy, which = training.tested(trainer, examples.test, best)
+    measured, which = training.tested(trainer, examples.test, best)
+    words, numbers = training.outcome(measured)
     seconds = time.perf_counter() - started
-    error_rate = f"test accuracy {accuracy:.2%} (errors {1 - accuracy:.2%})"
-    print(f"{network} on {run.data}: {error_rate} {which}, {seconds:.1f} s in all")
+    print(f"{network} on {run.data}: {words} {which}, {seconds:.1f} s in all")
     write_json(
         json_file,
         {
             "network": network,
             **run.notes(),
-            "test_accuracy": accuracy,
+            **numbers,
             "tested_epoch": trainer.epoch,
             "epochs": epochs_done,
             "seconds": seconds,

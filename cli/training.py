@@ -150,8 +150,9 @@ def divided(examples: Any, fraction: float, seed: int) -> Any:
     return hold_out(examples, fraction, seed) if fraction else examples
 
 
-def tested(trainer: Trainer, test: Any, best: Path | None) -> tuple[float, str]:
-    """(test accuracy, which weights have it), of the best epoch of this run where it was kept, else of the last.
+def tested(trainer: Trainer, test: Any, best: Path | None) -> tuple[dict[str, float], str]:
+    """(what was measured on the test set, which weights have it), of the best epoch of this run where it was kept, else
+    of the last.
 
     The only look at the test set. The trainer has the weights that were tested.
     """
@@ -160,8 +161,17 @@ def tested(trainer: Trainer, test: Any, best: Path | None) -> tuple[float, str]:
         kept = storage.load(best)[1].get("history", [])
         if kept == trainer.history[: len(kept)]:  # not an older run's file
             trainer.load(best)
-            return trainer.evaluate(test)["accuracy"], f"with the weights of epoch {trainer.epoch}, the best of {done}"
-    return trainer.evaluate(test)["accuracy"], f"after {done} epochs"
+            return trainer.evaluate(test), f"with the weights of epoch {trainer.epoch}, the best of {done}"
+    return trainer.evaluate(test), f"after {done} epochs"
+
+
+def outcome(measured: dict[str, float]) -> tuple[str, dict[str, float]]:
+    """What was measured on the test set in words, and for JSON: the accuracy, or of numbers the loss and distance."""
+    if "accuracy" in measured:
+        accuracy = measured["accuracy"]
+        return f"test accuracy {accuracy:.2%} (errors {1 - accuracy:.2%})", {"test_accuracy": accuracy}
+    words = f"test loss {measured['loss']:.5f}, mean absolute error {measured['mae']:.4f}"
+    return words, {f"test_{name}": value for name, value in measured.items()}
 
 
 def model_for(network: str, model: Model, examples: Any, seed: int) -> Model:

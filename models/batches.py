@@ -44,7 +44,10 @@ def check_labels(labels: Any, count: int, classes: int) -> np.ndarray:
     """Labels of `count` images as contiguous int32. Raises InputError where they are no integers in [0, classes)."""
     labels = np.asarray(labels)
     if labels.dtype.kind not in "iu":
-        raise InputError(f"labels are integers, one per image, not {labels.dtype}")
+        raise InputError(
+            f"labels are integers, one per image, not {labels.dtype}; a network with one output and the loss "
+            "mean_squared_error learns numbers, as the playground does of --data plane"
+        )
     if labels.shape != (count,):
         hint = "; for several classes per image, kw.losses.binary_cross_entropy" if labels.ndim == 2 else ""
         raise InputError(f"{count} images need labels of shape ({count},), not {labels.shape}{hint}")

@@ -1,7 +1,7 @@
-"""What labels say of an image: the one class that it belongs to, or all those that it shows.
+"""What labels say of an image: the one class that it belongs to, all those that it shows, or numbers.
 
-The two differ in the labels' shape, in what a prediction is (softmax or sigmoid), and in what counts as right. A
-trainer has one of them, ONE or SEVERAL. Leans on `batches` for checks of integers.
+They differ in the labels' shape, in what a prediction is (softmax, sigmoid, or the outputs as they are), and in what is
+measured. A trainer has one of them, ONE, SEVERAL or NUMBERS. Leans on `batches` for checks of integers.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from ..compiler.errors import InputError
 from ..compiler.graph.functions import softmax
-from ..compiler.graph.ops.elementwise import equal, sigmoid
+from ..compiler.graph.ops.elementwise import abs_, equal, sigmoid
 from ..compiler.graph.ops.reduce import argmax, min_
 from ..compiler.graph.ops.slicing import stack
 from ..compiler.graph.tensor import Tensor, input
@@ -90,5 +90,36 @@ class SeveralClasses:
         return {"accuracy": right / (seen * classes), "exact": exact / seen, "f1": 2 * both / max(said + true, 1)}
 
 
-Labels = OneClass | SeveralClasses
-ONE, SEVERAL = OneClass(), SeveralClasses()
+class Numbers:
+    """Numbers (n, outputs) float32 to come near to; a prediction is what the network gives. mae: the mean distance."""
+
+    several = False
+    measures = ("mae",)
+
+    def input(self, count: Any, classes: int) -> Tensor:
+        return input("labels", (count, classes))
+
+    def check(self, labels: Any, count: int, classes: int) -> np.ndarray:
+        given = np.asarray(labels)
+        if given.dtype.kind != "f" or given.shape != (count, classes):
+            raise InputError(
+                f"{count} examples of a network that learns numbers need labels float32 ({count}, {classes}), not "
+                f"{given.dtype} {given.shape}; classes are learned with an output for each"
+            )
+        if not np.isfinite(given).all():
+            raise InputError(f"label {int(np.argmin(np.isfinite(given).all(1)))} is not finite")
+        return np.ascontiguousarray(given, "float32")
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        return logits
+
+    def counts(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """(the sum of all distances,)"""
+        return abs_(logits - targets).sum().reshape(1)
+
+    def means(self, counts: Sequence[float], seen: int, classes: int) -> dict[str, float]:
+        return {"mae": counts[0] / (seen * classes)}
+
+
+Labels = OneClass | SeveralClasses | Numbers
+ONE, SEVERAL, NUMBERS = OneClass(), SeveralClasses(), Numbers()

@@ -63,6 +63,11 @@ def for_several(loss: Any) -> bool:
     return inner is binary_cross_entropy or isinstance(inner, BinaryCrossEntropy)
 
 
+def for_numbers(loss: Any) -> bool:
+    """Whether a loss compares the outputs with numbers, where there is only one: the mean squared error."""
+    return getattr(loss, "func", loss) is mean_squared_error
+
+
 def smoothing_of(loss: Any) -> float:
     """The label smoothing of a cross-entropy, also with its options bound; 0 for another loss."""
     if isinstance(loss, CrossEntropy):

@@ -22,9 +22,9 @@ from . import batches, choices, feeds, programs, snapshot, structures
 from . import initializers as init
 from .checks import SettingError, flag
 from .images.augment import Augment
-from .labels import ONE, SEVERAL, Labels
+from .labels import NUMBERS, ONE, SEVERAL, Labels
 from .layer import Layer
-from .losses import for_several
+from .losses import for_numbers, for_several
 from .model import Model
 from .objectives import Function, loss_of, metrics_of, scalar
 from .optimizers import Optimizer
@@ -86,6 +86,8 @@ def task_of(model: Any, loss: Any, several: bool | None, metrics: Any, weights: 
             )
         criterion = model.recipe.criterion() if loss is None else choices.loss_of(loss)
         many = for_several(criterion) if several is None else flag("Trainer: several", several)
+        if model.classes == 1 and for_numbers(criterion):
+            return Classification(model, criterion, NUMBERS)
         return Classification(model, criterion, SEVERAL if many else ONE)
     if several is not None or augment is not None:
         raise SettingError(
@@ -94,8 +96,13 @@ def task_of(model: Any, loss: Any, several: bool | None, metrics: Any, weights: 
     return Network(model, loss_of(loss, weights), metrics_of(metrics), OWN)
 
 
+def chosen_by(measures: Sequence[str]) -> str:
+    """The key of the history by which the best epoch is chosen, where these are measured."""
+    return "validation_accuracy" if "accuracy" in measures else "validation_loss"
+
+
 class Classification:
-    """Images whose labels are classes: `model` gives logits."""
+    """Images whose labels are classes: `model` gives logits. Or numbers, where its one output has a squared error."""
 
     def __init__(self, model: Model, loss: programs.Loss, labels: Labels):
         self.model, self.loss, self.labels = model, loss, labels

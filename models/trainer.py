@@ -39,7 +39,7 @@ from .progress import Display
 from .running import Running
 from .schedules import Schedule
 from .shown import History
-from .tasks import task_of
+from .tasks import chosen_by, task_of
 from .updating import Updating
 
 
@@ -147,20 +147,21 @@ class Trainer:
         validation: the same, by default the data set's `.validation`, else its `.test`, by which nothing should be
         chosen: lines printed then say test; `kw.data.hold_out` leaves it for the end. checkpoint: a file written after
         each epoch and on Ctrl-C. callbacks: `kw.callbacks`, or functions of the trainer and an epoch's line of history.
-        best: a file kept at the best validation accuracy. Returns the history. Raises InputError for data that does
-        not fit, DataError for a file that cannot be read, ValueError where something watches what the history will not
-        have, SettingError where a file cannot be written or the learning rate has ended, DivergenceError where the loss
-        stops being finite, KeyboardInterrupt after Ctrl-C or SIGTERM (with everything saved).
+        best: a file kept at the best validation accuracy, or loss where there is none. Returns the history. Raises
+        InputError for data that does not fit, DataError for a file that cannot be read, ValueError where something
+        watches what the history will not have, SettingError where a file cannot be written or the learning rate has
+        ended, DivergenceError where the loss stops being finite, KeyboardInterrupt after Ctrl-C or SIGTERM (saved).
         """
         goal = choices.epochs_of((self.plan.epochs or self.task.recipe.epochs) if epochs is None else epochs)
         checkpoint, best = choices.file_of("the checkpoint", checkpoint), choices.file_of("the best epoch", best)
-        given = [*choices.callbacks_of(callbacks), *([] if best is None else [BestCheckpoint(best)])]
+        keeping = [] if best is None else [BestCheckpoint(best, chosen_by(self.task.measures))]
+        given = [*choices.callbacks_of(callbacks), *keeping]
         flag("fit: progress", progress)
         feed = self.task.feed(data, "train", self.batch, self.seed)
         self._begin(feed)
         held = self.task.held(data, validation, self.batch, self.seed)
         if best is not None and held is None:
-            raise SettingError("fit: the best epoch is chosen by validation accuracy, so `best` needs validation data")
+            raise SettingError("fit: the best epoch is chosen by a validation part, so `best` needs validation data")
         self._lay_out(batches.steps_in(feed.steps, self.updating.accumulate), goal)
         watchers = Watchers(given)
         self._watch(watchers, held is not None)

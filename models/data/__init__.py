@@ -20,7 +20,7 @@ from .idx_sets import emnist, fashion_mnist, mnist, usps
 from .image_folder import SHAPE, image_folder
 from .images import ImageDataset, ImageFiles
 from .loader import Loader
-from .made import POINTS, points, shapes
+from .made import OTHER_NAMES, POINTS, SURFACES, points, shapes, surface
 from .sources import InMemory, Source
 
 IN_MEMORY: dict[str, Callable[[Any], Dataset]] = {
@@ -30,7 +30,7 @@ IN_MEMORY: dict[str, Callable[[Any], Dataset]] = {
     "cifar100": cifar100,
 }
 """Readers of a folder, or of the usual place where it is None."""
-MADE = (*POINTS, "shapes")
+MADE = (*POINTS, *SURFACES, "shapes")
 """Sets that are made when they are asked for."""
 FROM_FILES: dict[str, Callable[..., ImageDataset]] = {"image-folder": image_folder, "coco": coco}
 """Readers of a folder (or None) and the shape that images are to have."""
@@ -50,6 +50,7 @@ def load(
     in; the others have their own. Raises DataError for a name that is not known, a folder given for a set that has
     none, and what the reader raises.
     """
+    name = OTHER_NAMES.get(name, name)
     if name == "digits":
         if folder is not None:
             raise DataError(f"digits ships with the package and is not read from a folder ({folder}); mnist is")
@@ -57,6 +58,8 @@ def load(
     if name in MADE:
         if folder is not None:
             raise DataError(f"{name} is made and not read from a folder ({folder})")
+        if name in SURFACES:
+            return surface(name)
         return shapes(shape) if name == "shapes" else points(name)
     if name in FROM_FILES:
         return FROM_FILES[name](folder, shape)
@@ -89,5 +92,6 @@ __all__ = [
     "names",
     "points",
     "shapes",
+    "surface",
     "usps",
 ]

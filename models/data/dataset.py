@@ -12,7 +12,8 @@ from .errors import DataError
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """images: (n, channels, height, width) float32, usually in [0, 1], or points (n, numbers); labels: (n,) int32."""
+    """images: (n, channels, height, width) float32, usually in [0, 1], or points (n, numbers); labels: (n,) int32, or
+    numbers to be learned, (n, outputs) float32."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -47,6 +48,8 @@ class Split:
 class Dataset:
     """`train` and `test` over the same classes, and `validation` where a part was held out (`kw.data.hold_out`).
 
+    classes: their names; where labels are numbers (n, outputs), the names of these.
+
     Raises DataError naming the data set, the part and the position.
     """
 
@@ -60,7 +63,7 @@ class Dataset:
         for part, split in self._parts().items():
             where = f"{self.name}, {part}"
             _check_arrays(where, split)
-            _check_labels(where, split.labels, len(self.classes))
+            _check_labels(where, split.labels, self.classes)
             _check_finite(where, split.images)
         for part, split in self._parts().items():
             if split.images.shape[1:] != self.train.images.shape[1:]:
@@ -95,17 +98,27 @@ def _check_arrays(where: str, split: Split) -> None:
         raise DataError(
             f"{where}: images must be float32 (n, channels, height, width), not {images.dtype} {images.shape}"
         )
-    if labels.ndim != 1 or labels.dtype != np.int32:
-        raise DataError(f"{where}: labels must be int32 (n,), not {labels.dtype} {labels.shape}")
+    if labels.ndim not in (1, 2) or labels.dtype != (np.int32 if labels.ndim == 1 else np.float32):
+        raise DataError(
+            f"{where}: labels must be int32 (n,), not {labels.dtype} {labels.shape}; numbers to learn are float32 "
+            "(n, outputs)"
+        )
     if len(images) != len(labels):
         raise DataError(f"{where}: {len(images)} images but {len(labels)} labels")
 
 
-def _check_labels(where: str, labels: np.ndarray, classes: int) -> None:
-    wrong = np.flatnonzero((labels < 0) | (labels >= classes))
+def _check_labels(where: str, labels: np.ndarray, classes: tuple[str, ...]) -> None:
+    if labels.ndim == 2:
+        if labels.shape[1] != len(classes):
+            raise DataError(f"{where}: labels {labels.shape} need a name for each column, not {classes}")
+        if not np.isfinite(labels).all():
+            raise DataError(f"{where}: label {int(np.argmin(np.isfinite(labels).all(1)))} is not finite")
+        return
+    wrong = np.flatnonzero((labels < 0) | (labels >= len(classes)))
     if wrong.size:
         raise DataError(
-            f"{where}: label {labels[wrong[0]]} at position {wrong[0]} is out of range: there are {classes} classes"
+            f"{where}: label {labels[wrong[0]]} at position {wrong[0]} is out of range: there are {len(classes)} "
+            "classes"
         )
 
 

@@ -1,7 +1,8 @@
-"""Data sets that are made, not read: points of the plane in two classes, and small pictures of shapes.
+"""Data sets that are made, not read: points of the plane in two classes or under a surface, and pictures of shapes.
 
-The points are the four classifications of TensorFlow Playground (Smilkov et al. 2017); the pictures stand in for
-photographs, so that a network for ImageNet has something to train on where no images are. Leans on `dataset`.
+The points are the four classifications and the two regressions of TensorFlow Playground (Smilkov et al. 2017), after
+its src/dataset.ts; the pictures stand in for photographs, so that a network for ImageNet has something to train on
+where no images are. Leans on `dataset`.
 """
 
 from __future__ import annotations
@@ -17,9 +18,18 @@ from .errors import DataError
 
 POINTS = ("circle", "xor", "gauss", "spiral")
 SIDES = ("negative", "positive")
+SURFACES = ("plane", "bumps")
+OTHER_NAMES = {"reg-plane": "plane", "reg-gauss": "bumps"}
+"""What TensorFlow Playground calls them."""
 SHAPES = ("disc", "square", "triangle", "cross")
 HALF = 5.0
 """Points lie in a square from -5 to 5."""
+REACH = 6.0
+"""Points under a surface lie in a square from -6 to 6."""
+BUMPS = np.array(
+    [(-4, 2.5, 1), (0, 2.5, -1), (4, 2.5, 1), (-4, -2.5, -1), (0, -2.5, 1), (4, -2.5, -1)],
+)
+"""(x, y, height) of the tops of six cones of radius 2, up and down taking turns."""
 
 
 def points(name: str, count: int = 500, noise: float = 0.1, seed: int = 0) -> Dataset:
@@ -38,6 +48,26 @@ def points(name: str, count: int = 500, noise: float = 0.1, seed: int = 0) -> Da
         places = _PLACES[name](rng, labels) + rng.normal(0.0, noise, (count, 2))
         parts.append(Split(places.astype("float32"), labels))
     return Dataset(name, parts[0], parts[1], SIDES)
+
+
+def surface(name: str, count: int = 500, noise: float = 0.0, seed: int = 0) -> Dataset:
+    """`count` points (n, 2) for training and as many for testing, uniform in the square from -6 to 6, whose labels are
+    numbers, float32 (n, 1): the height of a surface.
+
+    name: "plane", (x + y) / 10, or "bumps", six cones of height 1 and radius 2, three of them down. noise: the
+    deviation of what is added to both coordinates where the height is read. The data set's one class is the height; a
+    network learns it with one output and `kw.losses.mean_squared_error`. Raises DataError for another name,
+    SettingError for a count that is no whole number above 1.
+    """
+    if name not in _HEIGHTS:
+        raise DataError(f"there is no surface called {name!r}; there are {', '.join(SURFACES)}")
+    rng = np.random.default_rng(checked_seed("surface: seed", seed))
+    parts = []
+    for _ in range(2):
+        places = rng.uniform(-REACH, REACH, (whole("surface: count", count, 2), 2))
+        heights = _HEIGHTS[name](places + rng.normal(0.0, noise, places.shape))
+        parts.append(Split(places.astype("float32"), heights[:, None].astype("float32")))
+    return Dataset(name, parts[0], parts[1], ("height",))
 
 
 def shapes(shape: Sequence[int] = (3, 64, 64), count: int = 160, seed: int = 0) -> Dataset:
@@ -92,6 +122,20 @@ _PLACES: dict[str, Callable[[np.random.Generator, np.ndarray], np.ndarray]] = {
     "gauss": _gauss,
     "spiral": _spiral,
 }
+
+
+def _plane(places: np.ndarray) -> np.ndarray:
+    result: np.ndarray = places.sum(1) / 10
+    return result
+
+
+def _bumps(places: np.ndarray) -> np.ndarray:
+    away = np.hypot(*(places[:, None] - BUMPS[:, :2]).transpose(2, 0, 1))
+    result: np.ndarray = (np.maximum(1 - away / 2, 0) * BUMPS[:, 2]).sum(1)  # no two cones overlap
+    return result
+
+
+_HEIGHTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"plane": _plane, "bumps": _bumps}
 
 
 def _picture(rng: np.random.Generator, shape: Sequence[int], kind: str) -> np.ndarray:

@@ -15,6 +15,7 @@ import numpy as np
 from ...compiler.errors import InputError
 from ..checks import SettingError, flag, whole
 from ..feeds import Feed, LoaderFeed
+from ..labels import NUMBERS
 from ..model import Model
 from ..tasks import Classification
 from ..trainer import Trainer
@@ -72,6 +73,11 @@ def _classifier(model: Any, options: dict[str, Any]) -> tuple[Trainer, Model]:
         raise SettingError(
             "evaluate: a kw.models.Model or its trainer is needed, whose outputs are classes; kw.models.Model('name', "
             "net, input_shape=(1, 28, 28), classes=10) makes one of a network"
+        )
+    if model.task.labels is NUMBERS:
+        raise SettingError(
+            f"evaluate: {model.task.model.name} gives a number here, and only classifiers are judged; Trainer.evaluate "
+            "measures the loss"
         )
     if model.task.labels.several:
         raise SettingError("evaluate: an image has one class here; Trainer.evaluate measures several classes per image")

@@ -71,7 +71,11 @@ def mlp1986(
 
 @register
 def playground(classes: int = 2, input_shape: tuple[int, ...] = (2,), seed: int | None = 0) -> Model:
-    """2-8-8-2 with tanh, of the size of TensorFlow Playground's networks (Smilkov et al. 2017): 114 parameters."""
+    """2-8-8-2 with tanh, of the size of TensorFlow Playground's networks (Smilkov et al. 2017): 114 parameters.
+
+    With classes=1 it learns a number, by the squared error: the playground's regressions.
+    """
     net = Sequential(Flatten(), Dense(8), tanh, Dense(8), tanh, Dense(classes))
-    recipe = Recipe(learning_rate=0.03, epochs=100, batch=10)
+    loss = "mean_squared_error" if classes == 1 else "cross_entropy"
+    recipe = Recipe(learning_rate=0.03, epochs=100, batch=10, loss=loss)
     return Model("playground", net, input_shape, classes, "circle", recipe, seed)

@@ -102,3 +102,17 @@ def test_label_smoothing_wins_over_the_recipe_and_is_refused_beside_another_loss
     words = run("train", "svm", *asked, code=2)
     assert "--label-smoothing 0.1 is for a cross-entropy, and this run trains by hinge" in words
     assert "--label-smoothing is a number that lies in [0, 1), not 1.5" in run(*train, "--label-smoothing", 1.5, code=2)
+
+
+@pytest.mark.parametrize("data, loss", [("plane", 0.001), ("reg-gauss", 0.05)])
+def test_the_playground_learns_surfaces(data, loss, tmp_path):
+    path, out, best = (tmp_path / name for name in ("run.safetensors", "out.json", "best.safetensors"))
+    options = ("--threads", 1, "-q", "--epochs", 100, "--checkpoint", path, "--json", out, "--best", best)
+    words = run("train", "playground", "--data", data, *options)
+    assert words.startswith(f"playground on {data}: test loss 0.0")
+    assert json.loads(out.read_text())["test_loss"] < loss  # the mean for every point: 0.22 and 0.09
+    run("train", "playground", "--threads", 1, "-q", "--resume", path, "--epochs", 101)
+    words = run("evaluate", "playground", "--weights", path, "--data", data, "--device", "reference", code=1)
+    assert "playground gives a number here, and only classifiers are judged" in words
+    words = run("train", "playground", "--recipe", "playground-circle", "--data", data, code=1)
+    assert "labels are integers, one per image, not float32" in words

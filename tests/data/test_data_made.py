@@ -24,6 +24,31 @@ def test_points_lie_where_their_class_is(name):
     assert (data.train.images != data.test.images).any()
 
 
+def height_of_bumps(x, y):
+    """TensorFlow Playground's: of the six cones, that of the greatest height here, up or down."""
+    heights = [0.0]
+    for cx, cy, up in [(-4, 2.5, 1), (0, 2.5, -1), (4, 2.5, 1), (-4, -2.5, -1), (0, -2.5, 1), (4, -2.5, -1)]:
+        distance = ((x - cx) ** 2 + (y - cy) ** 2) ** 0.5
+        heights.append(up * (1 - distance / 2 if distance < 2 else 0.0))
+    return max(heights, key=abs)
+
+
+@pytest.mark.parametrize("name, other, height", [
+    ("plane", "reg-plane", lambda x, y: (x + y) / 10),
+    ("bumps", "reg-gauss", height_of_bumps),
+])  # fmt: skip
+def test_points_under_a_surface_have_its_height(name, other, height):
+    data = kw.data.load(other)
+    assert data.name == name and data.input_shape == (2,) and data.classes == ("height",)
+    for split in (data.train, data.test):
+        assert split.labels.shape == (500, 1) and split.labels.dtype == np.float32
+        assert np.abs(split.images).max() <= 6 and np.abs(split.images).max(0).min() > 5.5
+        expected = [height(x, y) for x, y in split.images.tolist()]
+        np.testing.assert_allclose(split.labels[:, 0], expected, atol=1e-6)
+    noisy = kw.data.surface(name, noise=0.5)
+    assert (noisy.train.labels != data.train.labels).any()
+
+
 def test_one_seed_makes_the_same():
     first, again, other = (kw.data.points("xor", seed=s).train.images.tobytes() for s in (1, 1, 2))
     assert first == again != other
@@ -43,6 +68,8 @@ def test_a_triangle_is_narrow_above_and_wide_below():
 def test_what_cannot_be_made():
     with pytest.raises(kw.data.DataError, match="no points called 'circel'"):
         kw.data.points("circel")
+    with pytest.raises(kw.data.DataError, match="no surface called 'plain'; there are plane, bumps"):
+        kw.data.surface("plain")
     with pytest.raises(kw.data.DataError, match=r"at least 8x8, not \(2,\)"):
         kw.data.shapes((2,))
     with pytest.raises(kw.data.DataError, match="circle is made and not read"):
