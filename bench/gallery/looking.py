@@ -1,4 +1,4 @@
-"""What networks look at: pixels that matter, filters, the images that excite a channel."""
+"""What networks look at: pixels that matter, squares that are missed, filters, the images that excite a channel."""
 
 from __future__ import annotations
 
@@ -24,6 +24,24 @@ def maps(room: Room, path: Path) -> Numbers:
     vision.save_sheet(path, rows, 3, above)
     wrong = " and ".join(f"the {true} (it says {said})" for true, said in pairs if true != said)
     return {"right": sum(true == said for true, said in pairs), "wrong": wrong or "none of them"}
+
+
+def occlusion(room: Room, path: Path) -> Numbers:
+    """What is missed where a square is covered."""
+    network, part = room.network("resnet20", "resnet20-cifar10-short"), room.things.test
+    images, names = part.images[SHOWN], room.things.classes
+    found = vision.occlusion(network, images, window=8, stride=2, fill=0.5)
+    rows = [list(images), [vision.heat_map(m, x) for m, x in zip(found.maps, images, strict=True)]]
+    digits = room.digits.test.images[:6]
+    missed = vision.occlusion(room.network("lenet5", "lenet5-mnist"), digits, window=5, stride=1)
+    below = [list(digits), [vision.heat_map(m, x) for m, x in zip(missed.maps, digits, strict=True)]]
+    margin = ((0, 0), (2, 2), (2, 2))
+    rows += [[np.pad(picture, margin, constant_values=1) for picture in row] for row in below]
+    vision.save_sheet(path, rows, 3, [names[int(k)] for k in found.classes])
+    return {
+        "things": [float(x) for x in found.maps.max((1, 2, 3)) / found.scores],
+        "digits": [float(x) for x in missed.maps.max((1, 2, 3)) / missed.scores],
+    }
 
 
 def filters(room: Room, path: Path) -> Numbers:
@@ -54,6 +72,16 @@ SECTIONS = {
 Six images of six classes of CIFAR-10's test set. ResNet-20 is right about {right} of them and wrong about {wrong}.
 Below each, the pixels that its answer depends on: gradients, SmoothGrad, guided backpropagation, Grad-CAM. Gradients
 of so small an image are speckled; Grad-CAM's maps have 8 by 8 places.
+""",
+    ),
+    "occlusion": Section(
+        "What is missed when it is covered",
+        occlusion,
+        """
+The same images, over each what ResNet-20 takes it for, and how much that class's score falls where a grey square of 8
+by 8 covers the image: red where it falls, blue where it rises, and from black to yellow where it rises nowhere. Below,
+digits and LeNet-5 with a black square of 5 by 5: it misses the strokes. The airplane's score falls most where the
+ground below it is covered.
 """,
     ),
     "filters": Section(

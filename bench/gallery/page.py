@@ -35,7 +35,7 @@ def write(told: Mapping[str, Any], page: Path, sections: Mapping[str, Section]) 
 
 
 def wrapped(text: str) -> str:
-    """Paragraphs in lines of at most 120 characters."""
-    paragraphs = [" ".join(each.split()) for each in text.strip().split("\n\n")]
+    """Paragraphs in lines of at most 120 characters, broken between words, not before a per cent sign."""
+    paragraphs = [" ".join(each.split()).replace(" %", "\N{NO-BREAK SPACE}%") for each in text.strip().split("\n\n")]
     lines = [textwrap.fill(each, 120, break_on_hyphens=False, break_long_words=False) for each in paragraphs]
-    return "\n\n".join(lines) + "\n"
+    return "\n\n".join(lines).replace("\N{NO-BREAK SPACE}", " ") + "\n"

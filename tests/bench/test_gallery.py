@@ -15,8 +15,9 @@ import pytest
 import kernelwright as kw
 from kernelwright.bench import gallery
 from kernelwright.bench.contenders import BenchError
-from kernelwright.bench.gallery import looking
+from kernelwright.bench.gallery import halves, looking
 from kernelwright.bench.gallery.__main__ import main
+from kernelwright.bench.gallery.fooling import amplified
 from kernelwright.bench.gallery.page import wrapped
 
 ROOT = Path(kw.__file__).parent
@@ -37,7 +38,8 @@ def test_the_page_is_that_of_its_numbers_and_its_pictures_are_there(tmp_path: Pa
     pictures = re.findall(r"\((gallery_\w+\.png)\)", page)
     assert pictures == [f"gallery_{name}.png" for name in gallery.SECTIONS]
     assert all((ROOT / "docs" / name).is_file() for name in pictures)
-    assert "\n\n\n" not in page and max(map(len, page.splitlines())) <= 120
+    prose = re.sub(r"```text\n.*?```", "", page, flags=re.DOTALL)
+    assert "\n\n\n" not in page and max(map(len, prose.splitlines())) <= 120
     for name, each in told["sections"].items():
         assert each["command"].endswith(f"kernelwright.bench.gallery {name}")
         assert 0 <= each["machine"] < len(told["machines"])
@@ -46,6 +48,7 @@ def test_the_page_is_that_of_its_numbers_and_its_pictures_are_there(tmp_path: Pa
 def test_lines_are_broken_between_words_only() -> None:
     text = wrapped("\n" + "Grad-CAM's " * 12 + "\n\nand so\non\n")
     assert text == ("Grad-CAM's " * 11).strip() + "\nGrad-CAM's\n\nand so on\n"
+    assert wrapped("x" * 115 + " 26.2 %") == "x" * 115 + "\n26.2 %\n"  # nor before a per cent sign
 
 
 def test_the_command_draws_a_section_and_keeps_its_origin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,7 +98,7 @@ def test_crops_are_black_on_the_side_where_a_field_leaves_its_image(tmp_path: Pa
 
 
 def test_other_sections_are_refused() -> None:
-    with pytest.raises(BenchError, match="no section 'nightmares'; there are maps, filters"):
+    with pytest.raises(BenchError, match="no section 'nightmares'; there are maps, occlusion"):
         main(["nightmares"])
 
 
@@ -105,3 +108,30 @@ def test_a_photograph_that_is_missing_is_named(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setitem(sys.modules, "skimage", None)
     with pytest.raises(BenchError, match=r"pip install 'kernelwright\[gallery\]'"):
         gallery.Room(tmp_path).photograph("coffee")
+
+
+def test_changes_are_amplified_along_their_direction() -> None:
+    images = np.full((2, 1, 2, 2), 0.5, "float32")
+    made = images.copy()
+    made[0, 0, 0, 0], made[1, 0] = 0.7, 0.4  # root mean squares 0.1 and 0.1
+    got = amplified(images, made, 0.2)
+    np.testing.assert_allclose(got[:, 0], [[[0.9, 0.5], [0.5, 0.5]], [[0.3, 0.3], [0.3, 0.3]]], rtol=1e-6)
+    np.testing.assert_array_equal(amplified(images, images, 0.2), images)
+
+
+def test_each_half_is_seen_by_its_networks_which_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(4)
+    images, labels = rng.random((256, 1, 28, 28), "float32"), np.tile(np.array([3, 5], "int64"), 128)
+    room = gallery.Room(tmp_path)
+    room.__dict__["digits"] = SimpleNamespace(train=SimpleNamespace(images=images, labels=labels))
+    monkeypatch.setattr(halves, "NETWORKS", {"even": ((4,), 0), "odd": ((4,), 1)})
+    trained = halves.halves(room)
+    for name, label in (("even", 3), ("odd", 5)):  # all that each has seen
+        assert (kw.vision.classified(trained[name], images) == label).all()
+    assert len(list(tmp_path.glob("*.safetensors"))) == 2
+    del room.__dict__["digits"]
+    monkeypatch.setattr(gallery.Room, "digits", None)  # nothing is trained a second time
+    again = halves.halves(room)
+    for name, model in trained.items():
+        for a, b in zip(model.parameters(), again[name].parameters(), strict=True):
+            np.testing.assert_array_equal(kw.get_value(a), kw.get_value(b))
