@@ -66,4 +66,5 @@ def test_an_older_runs_best_file_is_not_tested(tmp_path):
     older.save(tmp_path / "best.safetensors")
     newer = kw.Trainer(model, "sgd", device="reference")
     newer.fit((images, labels), 2, progress=False)
-    assert training.tested(newer, (images, labels), tmp_path / "best.safetensors") == (1.0, "after 2 epochs")
+    measured, which = training.tested(newer, (images, labels), tmp_path / "best.safetensors")
+    assert (measured["accuracy"], which) == (1.0, "after 2 epochs")
