@@ -8,18 +8,22 @@ order that an earlier program fixed. What a kernel costs is the target's to say.
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from ..loops import expressions as loops
 from ..loops.kernels import Buffer, Kernel, Store, points
 from ..loops.products import operands
-from ..shapes import Size
+from ..shapes import Size, nominal
 
 Order = tuple[int, ...]
 
 IMAGE_AXES = 5
 SWEEPS = 2
 COPY_GAIN = 0.9
+SMALL = 64
+"""An operand with so many times fewer elements than its contraction has results costs nothing to copy."""
 
 
 class Costs:
@@ -105,7 +109,7 @@ def set_orders(
     own, which a copy may give it.
     """
     costs = Costs(price)
-    with_copies, copies = _copy_fixed_operands(kernels, operands)
+    with_copies, copies = _copied_operands(kernels, operands)
     touching: dict[Buffer, list[Kernel]] = {}
     for kernel in with_copies:
         for b in dict.fromkeys([*kernel.reads(), *kernel.writes()]):
@@ -119,30 +123,41 @@ def set_orders(
     return _add_copies(_drop_idle(with_copies, copies), costs, operands)
 
 
-def _copy_fixed_operands(
+def _copied_operands(
     kernels: Sequence[Kernel], operands: Callable[[Kernel], list[Buffer]]
 ) -> tuple[list[Kernel], dict[Kernel, tuple[Buffer, Buffer]]]:
-    """Operands of contractions whose order is given (inputs, claimed variables) read through copies of free order.
+    """Operands of contractions read through copies of free order: those whose order is given (inputs, claimed
+    variables), and small ones that several contractions read, which may want it differently.
 
     The copies that end in the order of their source cost nothing and are dropped again.
     """
     made: dict[Buffer, Buffer] = {}
+    readers = Counter(source for kernel in kernels for source in operands(kernel))
     out: list[Kernel] = []
     copies: dict[Kernel, tuple[Buffer, Buffer]] = {}
     for kernel in kernels:
         for source in operands(kernel):
-            if len(source.shape) < 2 or source.kind == "temp" or _free(source):
+            if len(source.shape) < 2:
                 continue
-            if source not in made:
-                made[source] = Buffer(
-                    f"{source.name}_packed", source.shape, source.dtype, "temp", source.node, source.order
-                )
-                copying = copy_kernel(source, made[source])
-                copies[copying] = (source, made[source])
+            given = source.kind != "temp" and not _free(source)
+            if not given and not (source.kind == "temp" and readers[source] > 1 and _is_small(source, kernel)):
+                continue
+            copy = made.get(source)
+            if copy is None:
+                copy = Buffer(f"{source.name}_packed", source.shape, source.dtype, "temp", source.node, source.order)
+                copying = copy_kernel(source, copy)
+                copies[copying] = (source, copy)
                 out.append(copying)
-            kernel = reading(kernel, source, made[source])
+            if given:
+                made[source] = copy
+            kernel = reading(kernel, source, copy)
         out.append(kernel)
     return out, copies
+
+
+def _is_small(operand: Buffer, kernel: Kernel) -> bool:
+    results = math.prod(nominal(axis.extent) for axis in kernel.axes)
+    return SMALL * math.prod(map(nominal, operand.shape)) <= results
 
 
 def _drop_idle(kernels: Sequence[Kernel], copies: dict[Kernel, tuple[Buffer, Buffer]]) -> list[Kernel]:
@@ -183,9 +198,12 @@ def _channels_last(b: Buffer) -> Order:
     ones, axes = _by_size(b)
     if len(b.shape) > IMAGE_AXES:
         return (*ones, *axes)
-    channels = 2 if _grouped(b) else 1
     if b.kind == "state":
         return (*ones, *axes[2:], *reversed(axes[:2]))
+    grouped = _grouped(b)
+    if b.shape[0] == 1 and (grouped or len(b.shape) < IMAGE_AXES or b.shape[1] == 1):  # a batch of one image
+        ones, axes = ones[1:], (0, *axes)
+    channels = 2 if grouped else 1
     return (*ones, *axes[:1], *axes[1 + channels :], *axes[1 : 1 + channels])
 
 
