@@ -12,7 +12,6 @@ from .compiler.graph.autodiff import grad, hvp, vjp
 from .compiler.graph.bfloat16 import from_bfloat16, to_bfloat16
 from .compiler.graph.functions import (
     cross_entropy,
-    gelu,
     layer_norm,
     local_response_norm,
     log_softmax,
@@ -70,10 +69,25 @@ from .compiler.graph.ops.window import avg_pool, max_pool, sum_pool
 from .compiler.graph.tensor import Tensor, as_tensor, broadcast_to, cast, input
 from .compiler.graph.variable import get_value, set_value, variable
 from .compiler.pipeline import Compiled, compile
-from .models import callbacks, data, images, losses, vision
+from .models import callbacks, data, images, losses, nn, vision
 from .models import initializers as init
-from .models import layers as nn
 from .models import optimizers as optim
+from .models.activations import (
+    celu,
+    elu,
+    gelu,
+    glu,
+    hardsigmoid,
+    hardswish,
+    hardtanh,
+    leaky_relu,
+    log_sigmoid,
+    mish,
+    relu6,
+    selu,
+    silu,
+    softsign,
+)
 from .models.callbacks import Callback
 from .models.evaluation import evaluate
 from .models.saved import load_model

@@ -1,4 +1,4 @@
-"""The layers, as `kw.nn`: dense, convolution, pooling, activations, and the containers that join them.
+"""The layers most used: dense, convolution, pooling, activations, and the containers that join them.
 
 Images are (batch, channels, height, width). Leans on `layer` for what a layer is, on the DSL's ops for what it
 computes; norms and dropout are in `normalization`, layers of older networks in `historical`.

@@ -39,7 +39,7 @@ def test_one_picture_has_the_gradient_of_each_of_two():
 
 
 def test_what_two_products_want_in_two_orders_is_copied():
-    """A Gram matrix's gradient is multiplied from both sides, and its product's rows run over all places of a picture."""
+    """A Gram matrix's gradient is multiplied from both sides, with rows over all places of a picture."""
     picture = kw.variable("picture", np.zeros((1, 3, 512, 512), "float32"))
     first, second = (kw.variable("filters", np.zeros((64, c, 3, 3), "float32")) for c in (3, 64))
     one = kw.relu(kw.conv(picture, first, pad=1))
