@@ -8,6 +8,23 @@ from . import models
 from .compiler import errors
 from .compiler.errors import CompileError, DTypeError, GradientError, InputError, ShapeError
 from .compiler.graph import functions
+from .compiler.graph.arrangement import (
+    chunk,
+    diagonal,
+    masked_fill,
+    moveaxis,
+    nonzero,
+    outer,
+    ravel,
+    repeat,
+    roll,
+    split,
+    swapaxes,
+    tile,
+    trace,
+    tril,
+    triu,
+)
 from .compiler.graph.autodiff import grad, hvp, vjp
 from .compiler.graph.bfloat16 import from_bfloat16, to_bfloat16
 from .compiler.graph.functions import (
@@ -18,6 +35,7 @@ from .compiler.graph.functions import (
     softmax,
     softplus,
 )
+from .compiler.graph.makers import arange, eye, full, full_like, linspace, ones, ones_like, zeros_like
 from .compiler.graph.node import scope, to_networkx, toposort
 from .compiler.graph.ops.contract import conv, conv_transpose, matmul
 from .compiler.graph.ops.defined import elementwise
@@ -66,6 +84,9 @@ from .compiler.graph.ops.reduce import sum_ as sum
 from .compiler.graph.ops.slicing import concat, flip, pad, stack
 from .compiler.graph.ops.source import iota
 from .compiler.graph.ops.window import avg_pool, max_pool, sum_pool
+from .compiler.graph.statistics import all_ as all
+from .compiler.graph.statistics import any_ as any
+from .compiler.graph.statistics import count_nonzero, logsumexp, norm, ptp, std, var
 from .compiler.graph.tensor import Tensor, as_tensor, broadcast_to, cast, input
 from .compiler.graph.variable import get_value, set_value, variable
 from .compiler.pipeline import Compiled, compile

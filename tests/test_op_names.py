@@ -21,7 +21,9 @@ DSL = {
     | {"minimum", "pow", "round", "sign", "sin", "sqrt", "tanh", "where"},
     "graph/autodiff.py": {"stop_gradient"},
     "graph/functions.py": {"clip"},
-    "graph/tensor.py": {"array", "broadcast_to", "cast", "full", "input", "size"}
+    "graph/makers.py": {"full"},
+    "graph/tensor.py": {"array", "broadcast_to", "cast", "full", "input", "size", "stop_gradient"}
+    | {name for name in OPS if hasattr(kernelwright.Tensor, name)}
     | {
         "abs",
         "add",

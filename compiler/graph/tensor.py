@@ -16,6 +16,7 @@ from .. import dtypes
 from ..errors import DTypeError, ShapeError
 from ..shapes import Dim, Shape, Size, as_index, broadcast, from_user, product, show
 from .bfloat16 import rounded
+from .methods import method
 from .node import Attrs, Node, location, name_of, set_name, user_location
 from .ops.registry import OPS
 
@@ -225,6 +226,30 @@ class Tensor(Node):
         from .ops.reduce import min_
 
         return min_(self, axis, keepdims)
+
+    # -------------------------------------------------------- functions of kw as methods, and PyTorch's names of some
+    exp, expm1, log, log1p = (method("ops.elementwise", name) for name in ("exp", "expm1", "log", "log1p"))
+    sqrt, rsqrt, tanh, sigmoid = (method("ops.elementwise", name) for name in ("sqrt", "rsqrt", "tanh", "sigmoid"))
+    erf, sin, cos, sign = (method("ops.elementwise", name) for name in ("erf", "sin", "cos", "sign"))
+    floor, ceil, clip, relu = (method("ops.elementwise", name) for name in ("floor", "ceil", "clip", "relu"))
+    round, abs = method("ops.elementwise", "round", "round_"), method("ops.elementwise", "abs", "abs_")
+    detach = method("ops.elementwise", "detach", "stop_gradient")
+    prod, argmax, argmin = (method("ops.reduce", name) for name in ("prod", "argmax", "argmin"))
+    any, all = method("statistics", "any", "any_"), method("statistics", "all", "all_")
+    var, std, norm, logsumexp = (method("statistics", name) for name in ("var", "std", "norm", "logsumexp"))
+    softmax, log_softmax = (method("functions", name) for name in ("softmax", "log_softmax"))
+    squeeze, unsqueeze = method("ops.movement", "squeeze"), method("ops.movement", "unsqueeze", "expand_dims")
+    flip, roll, tile = method("ops.slicing", "flip"), method("arrangement", "roll"), method("arrangement", "tile")
+    ravel, repeat, split, chunk = (method("arrangement", name) for name in ("ravel", "repeat", "split", "chunk"))
+    swapaxes, diagonal, trace = (method("arrangement", name) for name in ("swapaxes", "diagonal", "trace"))
+    tril, triu, masked_fill = (method("arrangement", name) for name in ("tril", "triu", "masked_fill"))
+    view, permute = reshape, transpose
+
+    def flatten(self, start: int = 0) -> Tensor:
+        """All axes from `start` on as one: all of them by default, as in NumPy (kw.flatten keeps the first)."""
+        from .ops.movement import flatten
+
+        return flatten(self, start)
 
     # -------------------------------------------------------- names and printing
     @property

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import ShapeError
+from ... import dtypes
+from ...errors import DTypeError, ShapeError
 from ...shapes import Dim, Size, as_index, show
 from ..node import user_location
 from ..tensor import Tensor, apply, as_tensor
@@ -22,7 +23,8 @@ def getitem(x: Tensor, key: Any) -> Tensor:
     """Indexing as in NumPy: integers, slices, `...`, None; or one tensor, array or list of integers for the first axis.
 
     An axis whose size is known at run time only takes slices of step 1 or -1, whose bounds the run checks (it does not
-    cut them to the size, as NumPy does). Raises ShapeError for a key that does not fit.
+    cut them to the size, as NumPy does). Raises ShapeError for a key that does not fit, DTypeError for
+    a mask, since no shape depends on data.
     """
     keys = list(key) if isinstance(key, tuple) else [key]
     if any(isinstance(k, (Tensor, list, np.ndarray)) and as_index(k) is None for k in keys):
@@ -59,6 +61,12 @@ def _take(x: Tensor, keys: list[Any]) -> Tensor:
     if len(keys) > 1:
         raise ShapeError(f"index with one integer tensor alone, or use kw.gather for an axis (at {user_location()})")
     positions = as_tensor(keys[0])
+    if positions.dtype == dtypes.BOOL:
+        raise DTypeError(
+            f"cannot index {show(x.shape)} with the mask {positions.brief()}: how many it takes depends on data, and "
+            "shapes do not. Keep the shape and choose by the mask, as in kw.where(mask, x, 0), whose sums and extremes "
+            f"leave the rest out\n  at {user_location()}"
+        )
     if positions.op.name == "array" and np.issubdtype(positions.dtype, np.integer) and x.rank:
         size, values = x.shape[0], positions.attrs.value.array.astype("int64")
         if isinstance(size, int):
