@@ -1,12 +1,14 @@
 """The losses, as `kw.losses`: each takes logits (or scores, or predictions) and targets and gives a scalar mean.
 
 The usual ones are composed in `compiler.functions`; those that belong to one historical network are written here, on
-the same ops. All take (outputs, integer labels), so that `kw.Trainer(model, loss=...)` accepts them, as it does
-`CrossEntropy`, which has settings of its own; the binary ones take zeros and ones for every class.
+the same ops, as are focal losses. All take (outputs, integer labels), so that `kw.Trainer(model, loss=...)` accepts
+them, as it does `CrossEntropy`, which has settings of its own; the binary ones take zeros and ones for every class.
+Losses of numbers are in `number_losses`, those of vectors that are compared in `embedding_losses`.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -14,16 +16,25 @@ from typing import Any
 
 from ..compiler.dtypes import is_integer
 from ..compiler.errors import ShapeError
-from ..compiler.graph.functions import binary_cross_entropy, cross_entropy, hinge, kl_divergence, log_softmax
+from ..compiler.graph.functions import (
+    binary_cross_entropy,
+    cross_entropy,
+    hinge,
+    kl_divergence,
+    log_softmax,
+    softplus,
+)
 from ..compiler.graph.functions import mean_squared_error as mean_of_squares
 from ..compiler.graph.node import user_location
-from ..compiler.graph.ops.elementwise import maximum, where
+from ..compiler.graph.ops.elementwise import exp, log, maximum, sigmoid, stop_gradient, where
 from ..compiler.graph.ops.indexing import hits, one_hot
 from ..compiler.graph.ops.reduce import argmax, max_, mean, sum_
 from ..compiler.graph.ops.slicing import pad
 from ..compiler.graph.tensor import Tensor
 from ..compiler.shapes import show
-from .checks import FINITE, FRACTION, SettingError, flag, number
+from .checks import FINITE, FRACTION, NOT_NEGATIVE, PROBABILITY, SettingError, flag, number
+from .embedding_losses import cosine_embedding, triplet_margin
+from .number_losses import huber, mean_absolute_error, smooth_l1
 
 
 @dataclass(frozen=True)
@@ -64,8 +75,8 @@ def for_several(loss: Any) -> bool:
 
 
 def for_numbers(loss: Any) -> bool:
-    """Whether a loss compares the outputs with numbers, where there is only one: the mean squared error."""
-    return getattr(loss, "func", loss) is mean_squared_error
+    """Whether a loss compares the outputs with numbers, where there is only one output; also with its options bound."""
+    return getattr(loss, "func", loss) in (mean_squared_error, *OF_NUMBERS)
 
 
 def smoothing_of(loss: Any) -> float:
@@ -145,8 +156,82 @@ def cross_entropy_with_rejection(logits: Tensor, targets: Tensor, rejection: flo
     return -mean(sum_(where(hits(targets, classes), log_p[:, :classes], 0.0), -1))
 
 
+def nll(log_probabilities: Tensor, targets: Tensor) -> Tensor:
+    """The mean over rows of -log_probabilities[target], for what ends in `kw.log_softmax`; PyTorch's NLLLoss.
+
+    log_probabilities: (..., classes) floats; targets: (...,) integers. Raises ShapeError where they do not fit.
+    """
+    classes = log_probabilities.shape[-1] if log_probabilities.rank else None
+    if not isinstance(classes, int) or targets.shape != log_probabilities.shape[:-1] or not is_integer(targets.dtype):
+        raise ShapeError(
+            f"nll: outputs of kw.log_softmax (..., classes) and integer targets (...,) are needed, not "
+            f"{show(log_probabilities.shape)} and {targets.brief()} (at {user_location()})"
+        )
+    return -mean(sum_(where(hits(targets, classes), log_probabilities, 0.0), -1))
+
+
+def focal(logits: Tensor, targets: Tensor, gamma: float = 2.0) -> Tensor:
+    """The mean over rows of -(1 - p)^gamma log p, with p the softmax's probability of the target (Lin et al. 2017).
+
+    It is the cross-entropy for gamma = 0; the larger gamma is, the less do rows count that are classified well.
+    logits: (batch, two classes or more) floats; targets: (batch,) integers.
+    """
+    gamma = number("focal: gamma", gamma, NOT_NEGATIVE)
+    hit = hits(targets, _classes("focal", logits, targets))
+    log_p = log_softmax(logits)
+    others = where(hit, -math.inf, log_p)
+    highest = stop_gradient(max_(others, -1, keepdims=True))
+    log_rest = log(sum_(exp(others - highest), -1)) + highest.reshape(-1)
+    return -mean(exp(log_rest * gamma) * sum_(where(hit, log_p, 0.0), -1))
+
+
+def binary_focal(logits: Tensor, targets: Tensor, gamma: float = 2.0, alpha: float | None = None) -> Tensor:
+    """The mean over all elements of -(1 - p)^gamma log p, with p the sigmoid's for what is (Lin et al. 2017).
+
+    alpha: what ones weigh, and 1 - alpha what zeros do; None weighs both by 1. logits and targets, in [0, 1], have one
+    shape. torchvision's `sigmoid_focal_loss` is this with alpha=0.25, before the mean.
+    """
+    gamma = number("binary_focal: gamma", gamma, NOT_NEGATIVE)
+    if logits.shape != targets.shape:
+        raise ShapeError(
+            f"binary_focal: logits and targets have one shape, not {show(logits.shape)} and {show(targets.shape)} (at "
+            f"{user_location()})"
+        )
+    one, zero = softplus(-logits), softplus(logits)
+    if alpha is None:
+        losses = one * targets + zero * (1.0 - targets)
+    else:
+        alpha = number("binary_focal: alpha", alpha, PROBABILITY)
+        losses = one * targets * alpha + zero * (1.0 - targets) * (1.0 - alpha)
+    wrong = targets * sigmoid(-logits) + (1.0 - targets) * sigmoid(logits)
+    return mean(losses * maximum(wrong, 1e-30) ** gamma)  # 0 has no slope for a gamma below 1
+
+
+OF_NUMBERS = (mean_absolute_error, huber, smooth_l1)
+"""Losses that compare numbers of one shape."""
+OF_THREE = ("cosine_embedding", "triplet_margin")
+"""Those that take three tensors, which a trainer has not for them."""
+REFUSED = {
+    "ctc": "a graph has no loops, and the sum over alignments is one over the frames; cross_entropy takes a label for "
+    "each frame",
+    **dict.fromkeys(
+        OF_THREE, "it takes three tensors: give the trainer a function of (outputs, targets) that calls it"
+    ),
+}
+"""Why there is no loss of (outputs, targets) with this name."""
 OTHER_NAMES = {
     "mse": "mean_squared_error",
+    "mse_loss": "mean_squared_error",
+    "mae": "mean_absolute_error",
+    "l1": "mean_absolute_error",
+    "l1_loss": "mean_absolute_error",
+    "huber_loss": "huber",
+    "smooth_l1_loss": "smooth_l1",
+    "nll_loss": "nll",
+    "binary_cross_entropy_with_logits": "binary_cross_entropy",
+    "ctc_loss": "ctc",
+    "triplet_margin_loss": "triplet_margin",
+    "cosine_embedding_loss": "cosine_embedding",
     "crossentropy": "cross_entropy",
     "categorical_crossentropy": "cross_entropy",
     "sparse_categorical_crossentropy": "cross_entropy",
@@ -163,11 +248,18 @@ def named(name: str) -> Callable[[Tensor, Tensor], Tensor]:
     Raises SettingError for another name.
     """
     ours = OTHER_NAMES.get(name.lower(), name.lower())
-    functions = [known for known in __all__ if known.islower()]
+    if ours in REFUSED:
+        raise SettingError(f"loss: there is no {name!r} of (outputs, targets): {REFUSED[ours]}")
+    functions = of_pairs()
     if ours not in functions:
         raise SettingError(f"loss: there is no {name!r}; there are mse, {', '.join(functions)}")
     result: Callable[[Tensor, Tensor], Tensor] = globals()[ours]
     return result
+
+
+def of_pairs() -> list[str]:
+    """The names of the losses of (outputs, targets)."""
+    return [known for known in __all__ if known.islower() and known not in OF_THREE]
 
 
 def _classes(name: str, scores: Tensor, targets: Tensor) -> int:
@@ -191,13 +283,21 @@ __all__ = [
     "BinaryCrossEntropy",
     "CrossEntropy",
     "binary_cross_entropy",
+    "binary_focal",
+    "cosine_embedding",
     "crammer_singer",
     "cross_entropy",
     "cross_entropy_with_rejection",
+    "focal",
     "hinge",
+    "huber",
     "kl_divergence",
+    "mean_absolute_error",
     "mean_squared_error",
+    "nll",
     "perceptron",
+    "smooth_l1",
     "squared_error",
+    "triplet_margin",
     "weston_watkins",
 ]

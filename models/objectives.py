@@ -11,7 +11,7 @@ from typing import Any
 
 from ..compiler.dtypes import is_float, is_integer
 from ..compiler.errors import ShapeError
-from ..compiler.graph.ops.elementwise import abs_, equal
+from ..compiler.graph.ops.elementwise import equal
 from ..compiler.graph.ops.movement import transpose
 from ..compiler.graph.ops.reduce import argmax, mean
 from ..compiler.graph.tensor import Tensor
@@ -21,11 +21,6 @@ from .checks import NOT_NEGATIVE, SettingError, function, number
 from .structures import unpacked
 
 Function = Callable[[Any, Any], Tensor]
-
-
-def mean_absolute_error(prediction: Tensor, target: Tensor) -> Tensor:
-    """The mean of |prediction - target| over all elements."""
-    return mean(abs_(prediction - target))
 
 
 def accuracy(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -38,13 +33,13 @@ def accuracy(outputs: Tensor, targets: Tensor) -> Tensor:
 
 METRICS: Mapping[str, tuple[str, Function]] = {
     "accuracy": ("accuracy", accuracy),
-    "mae": ("mae", mean_absolute_error),
-    "mean_absolute_error": ("mae", mean_absolute_error),
+    "mae": ("mae", losses.mean_absolute_error),
+    "mean_absolute_error": ("mae", losses.mean_absolute_error),
     "mse": ("mse", losses.mean_squared_error),
     "mean_squared_error": ("mse", losses.mean_squared_error),
 }
 """Names of metrics: what the history calls each, and what it is."""
-LIKE = (losses.mean_squared_error, losses.binary_cross_entropy, losses.kl_divergence, mean_absolute_error)
+LIKE = (losses.mean_squared_error, losses.binary_cross_entropy, losses.kl_divergence, *losses.OF_NUMBERS)
 """Functions that compare element by element: output and target have one shape."""
 
 
@@ -101,8 +96,7 @@ def loss_of(given: Any, weights: Mapping[Any, float] | None = None) -> Function:
     if weights:
         raise SettingError("loss_weights: they are for a dict of losses, one for each output")
     if isinstance(given, str):
-        known = METRICS.get(given)
-        return Named(given, mean_absolute_error if known and known[0] == "mae" else losses.named(given))
+        return Named(given, losses.named(given))
     if given is None:
         raise SettingError('Trainer: the loss is needed for a network of your own: loss="mse", or a function')
     result: Function = function('Trainer: the loss, where it is not a name such as "mse" or a dict,', given)

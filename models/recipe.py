@@ -57,8 +57,8 @@ class Recipe:
             object.__setattr__(self, "options", {**self.options, "groups": made})
         if self.optimizer not in optimizers.__all__:
             raise SettingError(f"recipe: kw.optim has no optimizer {self.optimizer!r}")
-        if self.loss not in losses.__all__:
-            raise SettingError(f"recipe: kw.losses has no loss {self.loss!r}; it has {', '.join(losses.__all__)}")
+        if self.loss not in losses.of_pairs():
+            raise SettingError(f"recipe: kw.losses has no loss {self.loss!r}; it has {', '.join(losses.of_pairs())}")
 
     def criterion(self) -> Callable[[Tensor, Tensor], Tensor]:
         """The loss with its options: (outputs, integer targets) -> scalar mean."""

@@ -100,7 +100,7 @@ class _File:
         for key, value in options.items():
             self.tried("schedule" if key in SCHEDULE else "", key, partial(Recipe, **{key: value}))
         made, choices = self.called("optimizer", [n for n in optimizers.__all__ if _is_optimizer(n)], optimizers, 1)
-        loss, about = self.called("loss", [n for n in losses.__all__ if n.islower()], losses, 2)
+        loss, about = self.called("loss", losses.of_pairs(), losses, 2)
         recipe = Recipe(
             optimizer=made,
             options=choices,
