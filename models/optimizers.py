@@ -1,24 +1,24 @@
-"""Optimizers, as `kw.optim`: from parameters and gradients to the updates of a training program.
+"""Optimizers, as `kw.optim`: gradient descent, those that divide by running squares, and the family of Adam.
 
-Formulas and defaults are PyTorch's, term by term. An optimizer's own state (moments, the step counter) is made of
-variables, so that a step is one program without Python in it. Leans on `schedules` for the learning rate.
+Formulas and defaults are PyTorch's, term by term. Leans on `optimizer` for what they share.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from ..compiler.graph.ops.elementwise import expm1, sqrt
+from ..compiler.graph.ops.elementwise import abs_, exp, expm1, maximum, sign, sqrt, where
 from ..compiler.graph.tensor import Tensor
 from ..compiler.graph.variable import variable
 from .arguments import explained
-from .checks import FRACTION, NOT_NEGATIVE, PROBABILITY, Interval, SettingError, flag, number
+from .checks import PROBABILITY, SettingError, flag
 from .clipping import clip_by_global_norm, clip_by_value, limit_rows
-from .groups import NO_DECAY, Group, assign, check
+from .groups import NO_DECAY, Group
 from .lbfgs import LBFGS
+from .optimizer import BY_NAME, NAMES, Groups, Optimizer, Updates
 from .plateau import Plateau
 from .schedules import (
     Constant,
@@ -31,93 +31,7 @@ from .schedules import (
     Schedule,
     Step,
     WarmUp,
-    as_schedule,
 )
-from .shown import Shown
-
-RATE = "here it is learning_rate"
-NAMES = {
-    "lr": RATE,
-    "params": "the parameters are given to updates(parameters, gradients), or by the Trainer",
-    "rho": "here it is alpha",
-    "epsilon": "here it is eps",
-    "decay": "weight_decay, or a schedule as learning_rate",
-    "beta_1": "here it is betas=(0.9, 0.999)",
-    "beta_2": "here it is betas=(0.9, 0.999)",
-    "clipnorm": "kw.Trainer(..., clip_norm=1.0), or kw.optim.clip_by_global_norm",
-    "clipvalue": "kw.Trainer(..., clip_value=1.0), or kw.optim.clip_by_value",
-}
-BY_NAME = "the rest goes by name, as in SGD(0.1, momentum=0.9, weight_decay=1e-4)"
-
-Updates = dict[Tensor, Tensor]
-Groups = Group | Iterable[Group]
-
-
-class Optimizer(Shown):
-    """Subclasses write `rule`: the new value of one parameter and of its state.
-
-    groups: parameters with a weight decay, a multiple of the learning rate or a limit of norms of their own.
-    """
-
-    def __init__(self, learning_rate: LearningRate, weight_decay: float = 0.0, groups: Groups = ()):
-        self.learning_rate = as_schedule(learning_rate)
-        self.weight_decay = self._set("weight_decay", weight_decay)
-        self.groups = check(groups)
-        self.counter = variable("optimizer.step", np.array(0, "int32"))
-        self._slots: dict[tuple[str, Tensor], Tensor] = {}
-        self._group_of: dict[Tensor, Group] = {}
-
-    def _set(self, name: str, value: float, allowed: Interval = NOT_NEGATIVE) -> float:
-        """A setting, checked."""
-        return number(f"{type(self).__name__}: {name}", value, allowed)
-
-    def updates(self, parameters: Sequence[Tensor], gradients: Sequence[Tensor]) -> Updates:
-        """New expressions for every parameter, the optimizer's state and its step counter, for `kw.compile`.
-
-        Raises ValueError where parameters and gradients do not pair up, or a group has no parameters.
-        """
-        if len(parameters) != len(gradients):
-            raise SettingError(f"{len(parameters)} parameters were given with {len(gradients)} gradients")
-        rate = self.learning_rate(self.counter)
-        self._group_of = assign(self.groups, parameters)
-        out: Updates = {}
-        for p, g in zip(parameters, gradients, strict=True):
-            if p.op.name != "variable" or p.shape != g.shape:
-                raise SettingError(f"the gradient {g.brief()} does not belong to the parameter {p!r}")
-            group = self._group_of.get(p)
-            out.update(self.rule(p, g, rate if group is None or group.rate == 1 else rate * group.rate))
-            if group is not None and group.max_norm is not None:
-                out[p] = limit_rows(out[p], group.max_norm)
-        out[self.counter] = self.counter + 1
-        return out
-
-    def rule(self, p: Tensor, g: Tensor, rate: Tensor) -> Updates:
-        raise NotImplementedError
-
-    def state(self) -> list[Tensor]:
-        """The step counter, the schedule's variables, and those kept for each parameter so far, in order."""
-        return [self.counter, *self.learning_rate.state(), *self._slots.values()]
-
-    def slot(self, kind: str, p: Tensor, initial: float = 0.0) -> Tensor:
-        """The state variable `kind` of a parameter, made (float32, of its shape) where it does not exist yet."""
-        if (kind, p) not in self._slots:
-            value = np.full(p.attrs.state.shape, initial, p.dtype)
-            self._slots[kind, p] = variable(f"optimizer.{kind}.{p.attrs.name}", value)
-        return self._slots[kind, p]
-
-    def decayed(self, p: Tensor, g: Tensor) -> Tensor:
-        """The gradient with that of weight_decay / 2 |p|^2 added."""
-        decay = self.decay(p)
-        return g + p * decay if decay else g
-
-    def decay(self, p: Tensor) -> float:
-        """The weight decay of a parameter: its group's or, where that has none, the optimizer's."""
-        group = self._group_of.get(p)
-        return self.weight_decay if group is None or group.weight_decay is None else group.weight_decay
-
-    def steps(self) -> Tensor:
-        """The number of this step, counted from 1, float32."""
-        return (self.counter + 1).astype("float32")
 
 
 class SGD(Optimizer):
@@ -196,6 +110,30 @@ class Adagrad(Optimizer):
         return {p: p - rate * g / (sqrt(new) + self.eps), total: new}
 
 
+class Adadelta(Optimizer):
+    """Gradients times the quotient of the running root mean squares of steps and of gradients (Zeiler 2012)."""
+
+    @explained(NAMES, BY_NAME)
+    def __init__(
+        self,
+        learning_rate: LearningRate = 1.0,
+        *,
+        rho: float = 0.9,
+        eps: float = 1e-6,
+        weight_decay: float = 0.0,
+        groups: Groups = (),
+    ):
+        super().__init__(learning_rate, weight_decay, groups)
+        self.rho, self.eps = self._set("rho", rho, PROBABILITY), self._set("eps", eps)
+
+    def rule(self, p: Tensor, g: Tensor, rate: Tensor) -> Updates:
+        g = self.decayed(p, g)
+        square, steps = self.slot("square", p), self.slot("steps", p)
+        new = square * self.rho + g * g * (1 - self.rho)
+        step = sqrt(steps + self.eps) / sqrt(new + self.eps) * g
+        return {p: p - rate * step, square: new, steps: steps * self.rho + step * step * (1 - self.rho)}
+
+
 class Adam(Optimizer):
     """Running means of gradient and square, corrected for their start at zero (Kingma and Ba 2015, algorithm 1)."""
 
@@ -210,11 +148,7 @@ class Adam(Optimizer):
         groups: Groups = (),
     ):
         super().__init__(learning_rate, weight_decay, groups)
-        kind = type(self).__name__
-        if not isinstance(betas, (tuple, list)) or len(betas) != 2:
-            raise SettingError(f"{kind}: betas are a pair such as (0.9, 0.999), not {betas!r}")
-        self.betas = (self._set("each of betas", betas[0], FRACTION), self._set("each of betas", betas[1], FRACTION))
-        self.eps = self._set("eps", eps)
+        self.betas, self.eps = self._pair(betas), self._set("eps", eps)
 
     def rule(self, p: Tensor, g: Tensor, rate: Tensor) -> Updates:
         return self._moments(p, p, self.decayed(p, g), rate)
@@ -255,33 +189,165 @@ class AdamW(Adam):
         return self._moments(p, start, g, rate)
 
 
+class Adamax(Adam):
+    """Adam with the greatest of decayed magnitudes in place of the root mean square (Kingma and Ba 2015, section 7)."""
+
+    @explained(NAMES, BY_NAME)
+    def __init__(
+        self,
+        learning_rate: LearningRate = 0.002,
+        betas: tuple[float, float] = (0.9, 0.999),
+        *,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        groups: Groups = (),
+    ):
+        super().__init__(learning_rate, betas, eps=eps, weight_decay=weight_decay, groups=groups)
+
+    def rule(self, p: Tensor, g: Tensor, rate: Tensor) -> Updates:
+        b1, b2 = self.betas
+        g = self.decayed(p, g)
+        first, largest = self.slot("first", p), self.slot("largest", p)
+        m = first * b1 + g * (1 - b1)
+        u = maximum(largest * b2, abs_(g) + self.eps)
+        return {p: p - rate / self._correction(b1) * m / u, first: m, largest: u}
+
+
+class RAdam(Adam):
+    """Adam that starts as descent with momentum, until the variance of its squares is known (Liu et al. 2020)."""
+
+    def rule(self, p: Tensor, g: Tensor, rate: Tensor) -> Updates:
+        b1, b2 = self.betas
+        g = self.decayed(p, g)
+        first, second = self.slot("first", p), self.slot("second", p)
+        m = first * b1 + g * (1 - b1)
+        v = second * b2 + g * g * (1 - b2)
+        certain, scale = self._certainty(b2)
+        step = m if certain is None else where(certain, m * (scale.astype(p.dtype) / (sqrt(v) + self.eps)), m)
+        return {p: p - rate / self._correction(b1) * step, first: m, second: v}
+
+    def _certainty(self, beta: float) -> tuple[Tensor | None, Tensor]:
+        """(is the variance known?, what the step over the root of the squares is then times), for this step.
+
+        The paper's rho is the difference of sizes in the thousands, and a few: hence float64. None: it is never known.
+        """
+        t = self.steps().astype("float64")
+        longest = 2 / (1 - beta) - 1
+        if longest <= 5:
+            return None, t
+        left = exp(t * math.log(beta))
+        rho = longest - t * 2.0 * left / (1.0 - left)
+        certain = rho > 5
+        known = where(certain, rho, 6.0)
+        part = (known - 4.0) * (known - 2.0) * (longest / ((longest - 4) * (longest - 2))) / known
+        return certain, sqrt(part * (1.0 - left))
+
+
+class NAdam(Adam):
+    """Adam with Nesterov's momentum, which grows by `momentum_decay` (Dozat 2016)."""
+
+    @explained(NAMES, BY_NAME)
+    def __init__(
+        self,
+        learning_rate: LearningRate = 0.002,
+        betas: tuple[float, float] = (0.9, 0.999),
+        *,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        momentum_decay: float = 0.004,
+        groups: Groups = (),
+    ):
+        super().__init__(learning_rate, betas, eps=eps, weight_decay=weight_decay, groups=groups)
+        self.momentum_decay = self._set("momentum_decay", momentum_decay)
+        self._product = variable("optimizer.momenta", np.array(1.0))
+
+    def updates(self, parameters: Sequence[Tensor], gradients: Sequence[Tensor]) -> Updates:
+        out = super().updates(parameters, gradients)
+        out[self._product] = self._product * self._momentum(0)
+        return out
+
+    def state(self) -> list[Tensor]:
+        return [*super().state(), self._product]
+
+    def rule(self, p: Tensor, g: Tensor, rate: Tensor) -> Updates:
+        b1, b2 = self.betas
+        g = self.decayed(p, g)
+        first, second = self.slot("first", p), self.slot("second", p)
+        m = first * b1 + g * (1 - b1)
+        v = second * b2 + g * g * (1 - b2)
+        now, next_ = self._momentum(0), self._momentum(1)
+        product = self._product * now
+        of_g = ((1.0 - now) / (1.0 - product)).astype(p.dtype)
+        of_m = (next_ / (1.0 - product * next_)).astype(p.dtype)
+        root = sqrt(v) / sqrt(self._correction(b2)) + self.eps
+        return {p: p - rate * (g * of_g + m * of_m) / root, first: m, second: v}
+
+    def _momentum(self, later: int) -> Tensor:
+        """The momentum of this step, or of one `later`, a scalar in float64."""
+        t = self.steps().astype("float64") + float(later)
+        return (1.0 - exp(t * (self.momentum_decay * math.log(0.96))) * 0.5) * self.betas[0]
+
+
+class Lion(Optimizer):
+    """Steps of one size, by the sign of an interpolated momentum (Chen et al. 2023, algorithm 2).
+
+    Its rates are a third to a tenth of Adam's, and its weight decay is as many times larger.
+    """
+
+    @explained({**NAMES, "eps": "it is left out: nothing is divided"}, BY_NAME)
+    def __init__(
+        self,
+        learning_rate: LearningRate = 1e-4,
+        betas: tuple[float, float] = (0.9, 0.99),
+        *,
+        weight_decay: float = 0.0,
+        groups: Groups = (),
+    ):
+        super().__init__(learning_rate, weight_decay, groups)
+        self.betas = self._pair(betas)
+
+    def rule(self, p: Tensor, g: Tensor, rate: Tensor) -> Updates:
+        b1, b2 = self.betas
+        first, decay = self.slot("first", p), self.decay(p)
+        start = p * (1.0 - rate * decay) if decay else p
+        return {p: start - rate * sign(first * b1 + g * (1 - b1)), first: first * b2 + g * (1 - b2)}
+
+
 def named(name: str) -> Optimizer:
-    """The optimizer of this name with its defaults, in any case: "sgd", "rmsprop", "adagrad", "adam", "adamw".
+    """The optimizer of this name with its defaults, in any case: "sgd", "rmsprop", "adagrad", "adam", "adamw", ...
 
     Raises SettingError for another name.
     """
-    kinds: dict[str, type[Optimizer]] = {k.__name__.lower(): k for k in (SGD, RMSprop, Adagrad, Adam, AdamW)}
+    kinds: dict[str, type[Optimizer]] = {k.__name__.lower(): k for k in KINDS}
     if name.lower() not in kinds:
         raise SettingError(f"optimizer: there is no {name!r}, only {', '.join(kinds)}")
     return kinds[name.lower()]()  # type: ignore[call-arg]
+
+
+KINDS = (SGD, RMSprop, Adagrad, Adadelta, Adam, AdamW, Adamax, NAdam, RAdam, Lion)
 
 
 __all__ = [
     "LBFGS",
     "NO_DECAY",
     "SGD",
+    "Adadelta",
     "Adagrad",
     "Adam",
     "AdamW",
+    "Adamax",
     "Constant",
     "Cosine",
     "Exponential",
     "Group",
+    "Lion",
     "MultiStep",
+    "NAdam",
     "OneCycle",
     "Optimizer",
     "Plateau",
     "Polynomial",
+    "RAdam",
     "RMSprop",
     "Schedule",
     "Step",

@@ -20,7 +20,7 @@ from ..compiler.graph.tensor import Tensor, cast
 from ..compiler.graph.variable import variable
 from ..compiler.rewriting.rewrite import rebuild
 from .checks import SettingError
-from .optimizers import Updates
+from .optimizer import Updates
 
 NARROW = ("bfloat16",)
 TENSOR_CORES = ("tf32", "bfloat16")

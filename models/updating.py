@@ -15,7 +15,7 @@ from ..compiler.graph.tensor import Tensor
 from ..compiler.graph.variable import get_value, variable
 from .checks import INSIDE, POSITIVE, SettingError, number, whole
 from .clipping import check_limit, clip_by_global_norm, clip_by_value
-from .optimizers import Optimizer, Updates
+from .optimizer import Optimizer, Updates
 from .precision import check
 
 

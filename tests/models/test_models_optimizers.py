@@ -18,6 +18,11 @@ RULES = [
     ("Adagrad", {"weight_decay": 0.1}, {}),
     ("Adam", {"weight_decay": 0.01}, {}),
     ("AdamW", {"weight_decay": 0.1}, {}),
+    ("Adadelta", {"weight_decay": 0.1}, {}),
+    ("Adamax", {"weight_decay": 0.1}, {}),
+    ("NAdam", {"weight_decay": 0.1}, {}),
+    ("RAdam", {"weight_decay": 0.1}, {}),
+    ("RAdam", {"betas": (0.8, 0.6)}, {}),
 ]
 
 
@@ -39,6 +44,67 @@ def test_five_steps_agree_with_torch(name, options, extra, device):
         reference.step()
     np.testing.assert_allclose(kw.get_value(p), theirs.detach().numpy(), rtol=2e-5, atol=2e-6)
     assert kw.get_value(optimizer.state()[0]) == 5
+
+
+@pytest.mark.parametrize("name, options, extra", RULES)
+def test_ten_steps_in_float64_agree_with_torch(name, options, extra):
+    """A rate that float32 has exactly, and no weight decay: what is left are the corrections of Adam's family, by
+    float32 numbers of steps."""
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(2)
+    start, target = rng.standard_normal((2, 3, 5))
+    options = {**options, "weight_decay": 0.0}
+    p = kw.variable("p", start)
+    optimizer = getattr(kw.optim, name)(0.0625, **options)
+    loss = ((p - kw.as_tensor(target)) ** 2).sum()
+    step = kw.compile([], [loss], optimizer.updates([p], kw.grad(loss, [p])), device="reference")
+    theirs = torch.tensor(start, requires_grad=True)
+    reference = getattr(torch.optim, name)([theirs], lr=0.0625, **options)
+    for _ in range(10):
+        step()
+        reference.zero_grad()
+        ((theirs - torch.tensor(target)) ** 2).sum().backward()
+        reference.step()
+    moved = np.abs(theirs.detach().numpy() - start).max()
+    assert moved > 1e-4
+    np.testing.assert_allclose(kw.get_value(p), theirs.detach().numpy(), rtol=0, atol=2e-7 * moved)
+
+
+def test_lion_takes_steps_of_one_size():
+    """Chen et al. 2023, algorithm 2, in NumPy."""
+    rng = np.random.default_rng(2)
+    value, target = rng.standard_normal((2, 3, 5)).astype("float32")
+    p = kw.variable("p", value)
+    loss = ((p - kw.as_tensor(target)) ** 2).sum()
+    step = kw.compile([], [loss], kw.optim.Lion(0.1, weight_decay=0.5).updates([p], kw.grad(loss, [p])))
+    momentum = np.zeros_like(value)
+    for _ in range(8):
+        step()
+        g = 2 * (value - target)
+        value = value * (1 - 0.1 * 0.5) - 0.1 * np.sign(0.9 * momentum + 0.1 * g)
+        momentum = 0.99 * momentum + 0.01 * g
+    np.testing.assert_allclose(kw.get_value(p), value, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["Lion", "NAdam", "RAdam", "Adadelta", "Adamax"])
+def test_a_resumed_run_goes_on_with_the_same_bits(name, tmp_path):
+    rng = np.random.default_rng(0)
+    data = rng.random((48, 1, 2, 3), dtype="float32"), rng.integers(0, 2, 48).astype("int32")
+
+    def trainer():
+        net = kw.nn.Sequential(kw.nn.Flatten(), kw.nn.Dense(2))
+        with kw.init.seeded(1):
+            model = kw.models.Model("small", net, (1, 2, 3), 2)
+        return kw.Trainer(model, getattr(kw.optim, name)(0.01), batch=16, device="reference")
+
+    whole, first = trainer(), trainer()
+    whole.fit(data, epochs=3, progress=False)
+    path = tmp_path / "run.safetensors"
+    first.fit(data, epochs=2, checkpoint=path, progress=False)
+    again = kw.Trainer.resume(path, trainer().model, device="reference")
+    again.fit(data, epochs=3, progress=False)
+    for one, other in zip(whole.model.parameters(), again.model.parameters(), strict=True):
+        assert (kw.get_value(one) == kw.get_value(other)).all()
 
 
 def test_optimizers_refuse_what_cannot_be():
