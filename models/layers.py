@@ -135,13 +135,13 @@ class Conv(Layer):
             raise LayerError(f"conv: (batch, channels, *spatial) with known channels is needed, not {show(x.shape)}")
         if channels % self.groups or self.filters % self.groups:
             raise LayerError(f"conv: {self.groups} groups must divide {channels} channels and {self.filters} filters")
-        shape = (self.filters, channels // self.groups, *_each(self.window, d))
+        shape = (self.filters, channels // self.groups, *each(self.window, d))
         self.weight = self.parameter("weight", init.draw(self.weight_init, shape))
         self.bias = self.parameter("bias", init.draw(self.bias_init, (self.filters,))) if self.use_bias else None
 
     def forward(self, x: Tensor, training: bool) -> Tensor:
         d = x.rank - 2
-        window, stride, dilation = self.weight.shape[2:], _each(self.stride, d), _each(self.dilation, d)
+        window, stride, dilation = self.weight.shape[2:], each(self.stride, d), each(self.dilation, d)
         pad = self.pad if not isinstance(self.pad, str) else 0
         if self.pad == "same":
             pad = [_same(n, w, s, k) for n, w, s, k in zip(x.shape[2:], window, stride, dilation, strict=True)]
@@ -149,7 +149,8 @@ class Conv(Layer):
         return y if self.bias is None else y + self.bias.reshape(self.filters, *(1,) * d)
 
 
-def _each(what: Any, d: int) -> tuple[int, ...]:
+def each(what: Any, d: int) -> tuple[int, ...]:
+    """A number for each of `d` axes, from one for all or from as many. Raises LayerError for another count."""
     values = (what,) * d if isinstance(what, int) else tuple(what)
     if len(values) != d:
         raise LayerError(f"{what} must be one number, or one for each of {d} axes")
@@ -184,9 +185,9 @@ class _Pool(Layer):
                 f"{self.kind}: a window of {self.window} pools (batch, channels, *spatial) with as many spatial axes, "
                 f"not {show(x.shape)} (at {user_location()})"
             )
-        window = _each(self.window, d)
+        window = each(self.window, d)
         pad = (self.pad,) * d if isinstance(self.pad, int) else self.pad
-        return window, window if self.stride is None else _each(self.stride, d), pad
+        return window, window if self.stride is None else each(self.stride, d), pad
 
 
 class MaxPool(_Pool):

@@ -4,8 +4,23 @@
 
 from __future__ import annotations
 
-from . import activation_layers, layers
+from . import activation_layers, attention, conv_transpose, embedding, group_norms, layers, resizing
 from .activation_layers import *
+from .attention import *
+from .conv_transpose import *
+from .embedding import *
+from .group_norms import *
 from .layers import *
+from .normalization import SpatialDropout
+from .resizing import *
 
-__all__ = [*activation_layers.__all__, *layers.__all__]
+__all__ = [
+    "SpatialDropout",
+    *activation_layers.__all__,
+    *attention.__all__,
+    *conv_transpose.__all__,
+    *embedding.__all__,
+    *group_norms.__all__,
+    *layers.__all__,
+    *resizing.__all__,
+]

@@ -1,4 +1,4 @@
-"""Layers that rescale: batch, layer and local response normalisation, and dropout.
+"""Layers that rescale: batch, layer and local response normalisation, and dropout; others are in `group_norms`.
 
 Leans on `layer`, and on the compiler's composed functions for the formulas.
 """
@@ -15,7 +15,7 @@ from ..compiler.graph.ops.elementwise import maximum, rsqrt, where
 from ..compiler.graph.ops.random import Generator
 from ..compiler.graph.ops.source import size_of
 from ..compiler.graph.tensor import Tensor, dim_of
-from ..compiler.shapes import show
+from ..compiler.shapes import Shape, show
 from . import initializers as init
 from .arguments import explained
 from .checks import FRACTION, NOT_NEGATIVE, POSITIVE, PROBABILITY, number, whole
@@ -145,10 +145,25 @@ class Dropout(Layer):
         self.generator = Generator(seed)
         self.generator.state = self.buffer("generator", np.array([seed, 0], "int64"))
 
+    def drawn(self, x: Tensor) -> Shape:
+        """The shape of the mask."""
+        return x.shape
+
     def forward(self, x: Tensor, training: bool) -> Tensor:
         if not training or self.p == 0:
             return x
         self._updates = self.generator.updates()
-        kept = self.generator.uniform(x.shape) >= self.p
+        kept = self.generator.uniform(self.drawn(x)) >= self.p
         accompany(kept, self._updates)
         return where(kept, x * (1 / (1 - self.p)), 0.0)
+
+
+class SpatialDropout(Dropout):
+    """Dropout of whole channels (axis 1) of each example (Tompson et al. 2015); PyTorch's Dropout1d, 2d and 3d."""
+
+    kind = "spatialdropout"
+
+    def drawn(self, x: Tensor) -> Shape:
+        if x.rank < 2:
+            raise LayerError(f"spatialdropout: (batch, channels, ...) is needed, not {show(x.shape)}")
+        return (*x.shape[:2], *(1,) * (x.rank - 2))
