@@ -26,6 +26,8 @@ EXAMPLES = {
     "batch_norm.py": ["--epochs", "1", "--count", "320"],
     "parameters.py": ["--sizes", "8", "16"],
     "svm_features.py": ["--epochs", "1", "--counts", "20"],
+    "transformer_sort.py": ["--epochs", "1", "--count", "640"],
+    "unet_shapes.py": ["--epochs", "1", "--count", "100"],
     "resnet20_cifar10.py": ["--help"],
 }
 LONG = {  # more than 5 s with an empty kernel cache
@@ -34,6 +36,8 @@ LONG = {  # more than 5 s with an empty kernel cache
     "covariate_shift.py",
     "batch_norm.py",
     "svm_features.py",
+    "transformer_sort.py",
+    "unet_shapes.py",
     "README.md",
     "images.md",
     "training.md",

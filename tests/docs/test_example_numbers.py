@@ -43,6 +43,18 @@ def test_a_trained_networks_features_need_fewer_examples(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
+def test_a_transformer_learns_to_sort(tmp_path: Path) -> None:
+    found = outcome(tmp_path, "transformer_sort.py", "--epochs", "4", "--count", "6400", "--threads", "1")
+    assert found["digits"] > 0.98 and found["sequences"] > 0.9  # a place of ten by chance: 0.1
+
+
+@pytest.mark.slow
+def test_a_u_net_learns_which_pixels_show_what(tmp_path: Path) -> None:
+    found = outcome(tmp_path, "unet_shapes.py", "--epochs", "8", "--count", "600", "--threads", "1")
+    assert found["pixels"] > 0.95 and found["intersection over union"] > 0.7  # all background: 0.82 and 0.27
+
+
+@pytest.mark.slow
 def test_statistics_measured_anew_undo_a_change_of_light() -> None:
     """A normalisation behind a convolution without padding undoes contrast and brightness exactly, but for rounding."""
     command = [sys.executable, str(ROOT / "examples" / "covariate_shift.py"), "1"]
