@@ -27,6 +27,7 @@ from .compiler.graph.arrangement import (
 )
 from .compiler.graph.autodiff import grad, hvp, vjp
 from .compiler.graph.bfloat16 import from_bfloat16, to_bfloat16
+from .compiler.graph.einsum import einsum
 from .compiler.graph.functions import (
     cross_entropy,
     layer_norm,
@@ -37,8 +38,27 @@ from .compiler.graph.functions import (
 )
 from .compiler.graph.makers import arange, eye, full, full_like, linspace, ones, ones_like, zeros_like
 from .compiler.graph.node import scope, to_networkx, toposort
+from .compiler.graph.ops.along import add_along_axis, take_along_axis
 from .compiler.graph.ops.contract import conv, conv_transpose, matmul
 from .compiler.graph.ops.defined import elementwise
+from .compiler.graph.ops.elementary import (
+    acos,
+    acosh,
+    asin,
+    asinh,
+    atan,
+    atan2,
+    atanh,
+    cosh,
+    exp2,
+    log2,
+    log10,
+    reciprocal,
+    sinh,
+    square,
+    tan,
+    trunc,
+)
 from .compiler.graph.ops.elementwise import abs_ as abs
 from .compiler.graph.ops.elementwise import (
     bitwise_and,
@@ -81,9 +101,25 @@ from .compiler.graph.ops.reduce import argmax, argmin, mean, prod
 from .compiler.graph.ops.reduce import max_ as max
 from .compiler.graph.ops.reduce import min_ as min
 from .compiler.graph.ops.reduce import sum_ as sum
-from .compiler.graph.ops.slicing import concat, flip, pad, stack
+from .compiler.graph.ops.slicing import concat, flip, stack
 from .compiler.graph.ops.source import iota
 from .compiler.graph.ops.window import avg_pool, max_pool, sum_pool
+from .compiler.graph.padding import pad
+from .compiler.graph.predicates import (
+    greater,
+    greater_equal,
+    isfinite,
+    isinf,
+    isnan,
+    less,
+    less_equal,
+    logical_and,
+    logical_not,
+    logical_or,
+    logical_xor,
+    nan_to_num,
+)
+from .compiler.graph.scans import cumprod, cumsum
 from .compiler.graph.statistics import all_ as all
 from .compiler.graph.statistics import any_ as any
 from .compiler.graph.statistics import count_nonzero, logsumexp, norm, ptp, std, var

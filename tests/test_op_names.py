@@ -21,7 +21,10 @@ DSL = {
     | {"minimum", "pow", "round", "sign", "sin", "sqrt", "tanh", "where"},
     "graph/autodiff.py": {"stop_gradient"},
     "graph/functions.py": {"clip"},
+    "graph/einsum.py": {"contract"},
     "graph/makers.py": {"full"},
+    "graph/predicates.py": {"eq", "le", "logical_and", "logical_not", "logical_or", "lt", "ne"},
+    "graph/scans.py": {"add", "mul"},
     "graph/tensor.py": {"array", "broadcast_to", "cast", "full", "input", "size", "stop_gradient"}
     | {name for name in OPS if hasattr(kernelwright.Tensor, name)}
     | {
@@ -105,6 +108,7 @@ EMITTED = {
     | {"bits_to_uniform", "round_bfloat16"} & set(OPS),
     "targets/cpu/interpret.py": {"abs", "bits_to_uniform", "maximum", "minimum", "sign", "where"} | WHOLE,
     "targets/shared/whole_numbers.py": WHOLE | {"floor"},
+    "targets/cpu/llvm/scalar.py": {"trunc"},
     "targets/cpu/llvm/operations.py": {"add", "min", "mul", "sub"},
     "targets/cpu/llvm/translate.py": {"max", "min"},
     "targets/cuda/intrinsics.py": {"abs", "bits_to_uniform", "maximum", "minimum", "random_bits", "sign", "where"},

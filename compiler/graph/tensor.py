@@ -233,6 +233,10 @@ class Tensor(Node):
     erf, sin, cos, sign = (method("ops.elementwise", name) for name in ("erf", "sin", "cos", "sign"))
     floor, ceil, clip, relu = (method("ops.elementwise", name) for name in ("floor", "ceil", "clip", "relu"))
     round, abs = method("ops.elementwise", "round", "round_"), method("ops.elementwise", "abs", "abs_")
+    log2, log10, exp2, square = (method("ops.elementary", name) for name in ("log2", "log10", "exp2", "square"))
+    tan, sinh, cosh, trunc = (method("ops.elementary", name) for name in ("tan", "sinh", "cosh", "trunc"))
+    asin, acos, atan = (method("ops.elementary", name) for name in ("asin", "acos", "atan"))
+    isnan, isinf, isfinite = (method("predicates", name) for name in ("isnan", "isinf", "isfinite"))
     detach = method("ops.elementwise", "detach", "stop_gradient")
     prod, argmax, argmin = (method("ops.reduce", name) for name in ("prod", "argmax", "argmin"))
     any, all = method("statistics", "any", "any_"), method("statistics", "all", "all_")
@@ -243,6 +247,7 @@ class Tensor(Node):
     ravel, repeat, split, chunk = (method("arrangement", name) for name in ("ravel", "repeat", "split", "chunk"))
     swapaxes, diagonal, trace = (method("arrangement", name) for name in ("swapaxes", "diagonal", "trace"))
     tril, triu, masked_fill = (method("arrangement", name) for name in ("tril", "triu", "masked_fill"))
+    cumsum, cumprod = method("scans", "cumsum"), method("scans", "cumprod")
     view, permute = reshape, transpose
 
     def flatten(self, start: int = 0) -> Tensor:

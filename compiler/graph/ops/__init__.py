@@ -1,9 +1,11 @@
 """The op table, one file per family. Importing this package fills `registry.OPS`."""
 
 from . import (
+    along,
     contained,
     contract,
     defined,
+    elementary,
     elementwise,
     indexing,
     movement,
@@ -23,9 +25,11 @@ __all__ = [
     "Bad",
     "Op",
     "Sample",
+    "along",
     "contained",
     "contract",
     "defined",
+    "elementary",
     "elementwise",
     "indexing",
     "movement",

@@ -16,7 +16,7 @@ from ....runtime.errors import RuntimeShapeError
 from ... import dtypes
 from ...errors import DTypeError, ShapeError
 from ...loops import expressions as loops
-from ...shapes import Dim, as_index, show
+from ...shapes import Dim, Shape, as_index, show
 from ..node import user_location
 from ..tensor import (
     Like,
@@ -165,13 +165,7 @@ def pad(x: Like, widths: Sequence[Any], value: float = 0.0) -> Tensor:
     Raises ShapeError for widths that are none, DTypeError for a value that x's dtype cannot hold.
     """
     x = as_tensor(x)
-    given = list(widths) if isinstance(widths, Iterable) else [widths]
-    pairs = [checked_shape("pad", w if isinstance(w, Iterable) and as_index(w) is None else (w, w)) for w in given]
-    if len(pairs) != x.rank or any(len(p) != 2 for p in pairs):
-        raise ShapeError(
-            f"pad: widths must be one per axis of {show(x.shape)}, each a number or (before, after), not {widths!r}"
-            f"\n  at {user_location()}"
-        )
+    pairs = checked_widths(x, widths)
     held = full_value(full((), value, x.dtype))
     if held != value and not dtypes.is_float(x.dtype):
         raise DTypeError(f"pad: {x.dtype} cannot hold {value}; cast {show(x.shape)} first (at {user_location()})")
@@ -179,6 +173,18 @@ def pad(x: Like, widths: Sequence[Any], value: float = 0.0) -> Tensor:
         return x
     low, high = tuple(p[0] for p in pairs), tuple(p[1] for p in pairs)
     return apply("pad", (x,), low=low, high=high, interior=(0,) * x.rank, value=held)
+
+
+def checked_widths(x: Tensor, widths: Any) -> list[Shape]:
+    """A user's widths of padding as (before, after) for each axis. Raises ShapeError for what is none."""
+    given = list(widths) if isinstance(widths, Iterable) else [widths]
+    pairs = [checked_shape("pad", w if isinstance(w, Iterable) and as_index(w) is None else (w, w)) for w in given]
+    if len(pairs) != x.rank or any(len(p) != 2 for p in pairs):
+        raise ShapeError(
+            f"pad: widths must be one per axis of {show(x.shape)}, each a number or (before, after), not {widths!r}"
+            f"\n  at {user_location()}"
+        )
+    return pairs
 
 
 # ---------------------------------------------------------------- flip and concat

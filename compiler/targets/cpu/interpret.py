@@ -294,7 +294,6 @@ NAMES: dict[str, Any] = {
     **{name: partial(_of_floats, row.numpy) for name, row in FUNCTIONS.items() if not isinstance(row.cpu, Text)},
     **OWN,
     "fma": _fma,
-    "trunc": partial(_of_floats, np.trunc),
     "philox": _philox,
 }
 """All that the source of kernels may name besides tiles."""

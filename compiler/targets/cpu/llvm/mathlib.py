@@ -304,7 +304,6 @@ def _made(name: str, function: Function) -> Any:
 NAMES: dict[str, Any] = {
     **{name: made for name, function in FUNCTIONS.items() if (made := _made(name, function)) is not None},
     "fma": _float_function("fma", 3, _emit_fma),
-    "trunc": _llvm("trunc", "trunc"),
     "philox": philox,
 }
 """All that the source of kernels may call: the table's functions, and those that the printers call by themselves."""

@@ -3,7 +3,7 @@
 `Scalar` wraps an llvmlite builder for one float type. Its operations carry a flag of their own (`nsz`), so that the
 kernel-wide permission to reassociate does not reach them: argument reduction depends on exact cancellation.
 Polynomials were fitted (weighted minimax) for this file; coefficients are written highest power first. The bounds,
-measured over the whole range by the tests: 2 ulp, and 3 for `sigmoid`, `tanh` and `erf`. Leans on llvmlite and
+measured over the whole range by the tests: 2 ulp, and 3 for `sigmoid`, `tanh`, `erf` and `log2`. Leans on llvmlite and
 Numba's cgutils.
 """
 
@@ -23,6 +23,8 @@ INFINITY, NAN = float("inf"), float("nan")
 LOG2_E = 1.0 / math.log(2.0)
 LN2_HIGH = 0.693359375  # ln 2 to 10 bits: its product with a small integer is exact
 LN2_LOW = math.log(2.0) - LN2_HIGH
+LOG10_2_HIGH = 0.301025390625  # log10 2 to 13 bits
+LOG10_2_LOW = math.log10(2.0) - LOG10_2_HIGH
 ROUND32, ROUND64 = 1.5 * 2.0**23, 1.5 * 2.0**52  # adding these rounds to an integer, left in the low bits
 EXP_MOST, EXP_NORMAL, EXP_LEAST = 88.72283935546875, -87.33654022216797, -104.0
 SMALLEST_NORMAL = 2.0**-126
@@ -169,8 +171,8 @@ def logistic(s: Scalar, x: ir.Value, e: ir.Value) -> ir.Value:
     return s.div(s.choose("<", x, s.number(0.0), e, s.number(1.0)), s.add(s.number(1.0), e))
 
 
-def log(s: Scalar, x: ir.Value) -> ir.Value:
-    """The natural logarithm."""
+def _reduce_log(s: Scalar, x: ir.Value) -> tuple[ir.Value, ir.Value]:
+    """x = 2^e (1 + f) with 1 + f between the roots of 1/2 and 2: e and f."""
     tiny = s.builder.fcmp_ordered("<", x, s.number(SMALLEST_NORMAL))
     scaled = s.builder.select(tiny, s.mul(x, s.number(2.0**23)), x)
     distance = s.builder.sub(s.to_bits(scaled), s.integer(HALF_SQRT_BITS32))
@@ -178,13 +180,42 @@ def log(s: Scalar, x: ir.Value) -> ir.Value:
     mantissa = s.builder.add(s.builder.and_(distance, s.integer(0x7FFFFF)), s.integer(HALF_SQRT_BITS32))
     e = s.builder.sitofp(power, s.kind)
     e = s.builder.select(tiny, s.sub(e, s.number(23.0)), e)
-    f = s.sub(s.from_bits(mantissa), s.number(1.0))
-    squared = s.mul(f, f)
-    y = s.fma(e, s.number(LN2_LOW), s.mul(s.mul(s.poly(f, LOG), f), squared))
-    y = s.fma(e, s.number(LN2_HIGH), s.add(f, s.fma(squared, s.number(-0.5), y)))
+    return e, s.sub(s.from_bits(mantissa), s.number(1.0))
+
+
+def _log_ends(s: Scalar, x: ir.Value, y: ir.Value) -> ir.Value:
+    """y, the logarithm of x, with what it is at and below 0, at infinity and at NaN."""
     y = s.choose("<", x, s.number(INFINITY), y, x)
     y = s.choose("==", x, s.number(0.0), s.number(-INFINITY), y)
     return s.choose("<", x, s.number(0.0), s.number(NAN), y)
+
+
+def log(s: Scalar, x: ir.Value) -> ir.Value:
+    """The natural logarithm."""
+    e, f = _reduce_log(s, x)
+    squared = s.mul(f, f)
+    y = s.fma(e, s.number(LN2_LOW), s.mul(s.mul(s.poly(f, LOG), f), squared))
+    y = s.fma(e, s.number(LN2_HIGH), s.add(f, s.fma(squared, s.number(-0.5), y)))
+    return _log_ends(s, x, y)
+
+
+def _log_of_mantissa(s: Scalar, f: ir.Value) -> ir.Value:
+    """log(1 + f); 0 for f = 0, so that powers of the base have whole logarithms."""
+    squared = s.mul(f, f)
+    return s.add(f, s.fma(squared, s.number(-0.5), s.mul(s.mul(s.poly(f, LOG), f), squared)))
+
+
+def log2(s: Scalar, x: ir.Value) -> ir.Value:
+    """The logarithm to base 2, exact of its powers."""
+    e, f = _reduce_log(s, x)
+    return _log_ends(s, x, s.fma(_log_of_mantissa(s, f), s.number(LOG2_E), e))
+
+
+def log10(s: Scalar, x: ir.Value) -> ir.Value:
+    """The logarithm to base 10."""
+    e, f = _reduce_log(s, x)
+    rest = s.fma(e, s.number(LOG10_2_LOW), s.mul(_log_of_mantissa(s, f), s.number(1.0 / math.log(10.0))))
+    return _log_ends(s, x, s.fma(e, s.number(LOG10_2_HIGH), rest))
 
 
 def log1p(s: Scalar, x: ir.Value) -> ir.Value:
