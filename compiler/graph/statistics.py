@@ -12,7 +12,7 @@ from .. import dtypes
 from ..errors import ShapeError
 from ..shapes import Dim, as_index
 from .node import user_location
-from .ops.elementwise import exp, log, sqrt, stop_gradient, where
+from .ops.elementwise import exp, log, maximum, minimum, sqrt, stop_gradient, where
 from .ops.movement import squeeze
 from .ops.reduce import max_, mean, min_, sum_
 from .ops.source import size_of
@@ -70,7 +70,8 @@ def logsumexp(x: Like, axis: Any = None, keepdims: bool = False) -> Tensor:
     x = x if dtypes.is_float(x.dtype) else x.astype(dtypes.DEFAULT_FLOAT)
     axes = normalize_axes("logsumexp", axis, x)
     peak = stop_gradient(max_(x, axes, keepdims=True))
-    shift = where(abs(peak) < math.inf, peak, 0.0)
+    most = dtypes.largest(x.dtype)
+    shift = minimum(maximum(peak, -most), most)  # finite, so that a row of nothing but -inf stays -inf
     total = log(sum_(exp(x - shift), axes, keepdims=True)) + shift
     return total if keepdims else squeeze(total, axes)
 
