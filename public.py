@@ -120,6 +120,7 @@ from .compiler.graph.predicates import (
     nan_to_num,
 )
 from .compiler.graph.scans import cumprod, cumsum
+from .compiler.graph.sorting import argsort, sort, topk
 from .compiler.graph.statistics import all_ as all
 from .compiler.graph.statistics import any_ as any
 from .compiler.graph.statistics import count_nonzero, logsumexp, norm, ptp, std, var

@@ -20,8 +20,8 @@ tensor's method; a dash says that it has none. Functions of one tensor are metho
 Gradient: *yes* at every order, *0* for what is constant almost everywhere, *none* where the result is no float, a dash
 where no operand is.
 
-No shape depends on data: `x[mask]` and `kw.nonzero` raise, and say what to write instead. There is no sort, argsort,
-topk, unique or median yet.
+No shape depends on data: `x[mask]` and `kw.nonzero` raise, and say what to write instead. `sort`, `argsort`
+and `topk` compare all pairs along the axis, which suits some hundreds. There is no unique or median yet.
 
 Written by `python -m kernelwright.bench.ops_page`.
 """
@@ -121,6 +121,9 @@ SECTIONS: dict[str, str] = {
         kw.log_softmax(x, 1) | - | log_softmax
         kw.cumsum(x, 1) | cumsum | cumsum
         kw.cumprod(x, 1) | cumprod | cumprod
+        kw.sort(x, 1) | sort | sort
+        kw.argsort(x, 1) | argsort | argsort
+        kw.topk(x, 2, 1) | - | topk
     """,
     "Shapes": """
         kw.reshape(x, (2, -1)) | reshape | reshape
@@ -214,7 +217,7 @@ def gradient(example: str) -> str:
     sources = [x for x in kw.toposort(results) if x.op.name == "input" and x.dtype == "float32"]
     if not sources:
         return "-"
-    found = [g for y in results for g in kw.grad((y * y).sum(), sources)]
+    found = [g for y in results if y.dtype.startswith("float") for g in kw.grad((y * y).sum(), sources)]
     return "0" if all(g.op.name == "full" for g in found) else "yes"
 
 

@@ -247,6 +247,7 @@ class Tensor(Node):
     ravel, repeat, split, chunk = (method("arrangement", name) for name in ("ravel", "repeat", "split", "chunk"))
     swapaxes, diagonal, trace = (method("arrangement", name) for name in ("swapaxes", "diagonal", "trace"))
     tril, triu, masked_fill = (method("arrangement", name) for name in ("tril", "triu", "masked_fill"))
+    sort, argsort, topk = (method("sorting", name) for name in ("sort", "argsort", "topk"))
     cumsum, cumprod = method("scans", "cumsum"), method("scans", "cumprod")
     view, permute = reshape, transpose
 

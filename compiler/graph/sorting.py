@@ -1,0 +1,76 @@
+"""Order along an axis: sort, argsort, topk, by counting for every element how many come before it.
+
+That is n^2 comparisons along an axis of n, in one kernel without branches, which suits axes of up to some hundreds,
+such as classes. There is no sort of n log n steps in the loop form. Leans on the op families.
+"""
+
+from __future__ import annotations
+
+from .. import dtypes
+from ..errors import ShapeError
+from ..shapes import Dim, as_index, show
+from .node import user_location
+from .ops.elementwise import equal, where
+from .ops.movement import expand_dims
+from .ops.source import iota
+from .tensor import Like, Tensor, apply, as_tensor, normalize_axis
+
+
+def argsort(x: Like, axis: int = -1, descending: bool = False) -> Tensor:
+    """The positions, int32, at which the elements along `axis` stand in increasing order; equal ones as they stand.
+
+    NaN counts as the greatest. Numbers or bools of any shape, no gradient. Raises ShapeError for an axis that is none.
+    """
+    x = as_tensor(x)
+    a = normalize_axis("argsort", axis, x)
+    return _positions(x, a, x.shape[a], descending)
+
+
+def sort(x: Like, axis: int = -1, descending: bool = False) -> Tensor:
+    """The elements along `axis` in increasing order, NaN last. The gradient goes back to where each stood."""
+    x = as_tensor(x)
+    a = normalize_axis("sort", axis, x)
+    return apply("take_along", (x, _positions(x, a, x.shape[a], descending)), axis=a)
+
+
+def topk(x: Like, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor, Tensor]:
+    """The k greatest elements along `axis` (the least where not `largest`), the greatest first, and their positions.
+
+    Of equal elements the first come first. Raises ShapeError where k is no count, or the axis is shorter.
+    """
+    x = as_tensor(x)
+    a = normalize_axis("topk", axis, x)
+    count, size = as_index(k), x.shape[a]
+    if count is None or count < 0 or not isinstance(size, int) or count > size:
+        raise ShapeError(
+            f"topk: axis {a} of {show(x.shape)} must have a size known while compiling, and k be a number up to it, "
+            f"not {k!r}\n  at {user_location()}"
+        )
+    positions = _positions(x, a, count, largest)
+    return apply("take_along", (x, positions), axis=a), positions
+
+
+def _positions(x: Tensor, a: int, count: Dim, descending: bool) -> Tensor:
+    """The positions of the first `count` elements in order along an axis."""
+    rank = expand_dims(_rank(x, a, descending), a)
+    size = x.shape[a]
+    place = iota(size, dtypes.INT32).reshape(1, size, *(1,) * (x.rank - a - 1))
+    wanted = iota(count, dtypes.INT32).reshape(count, 1, *(1,) * (x.rank - a - 1))
+    return apply("sum", (where(equal(rank, wanted), place, 0),), axes=(a + 1,))
+
+
+def _rank(x: Tensor, a: int, descending: bool) -> Tensor:
+    """How many elements along the axis come before each one, int32: of those that stand before it all that are not
+    beyond it, of the others those that are on this side."""
+    this, other = expand_dims(x, a + 1), expand_dims(x, a)
+    size, trail = x.shape[a], (1,) * (x.rank - a - 1)
+    earlier = iota(size, dtypes.INT32).reshape(1, size, *trail) < iota(size, dtypes.INT32).reshape(size, 1, *trail)
+    this_first, other_first = _less(this, other), _less(other, this)
+    if descending:
+        this_first, other_first = other_first, this_first
+    return apply("sum", (where(earlier, ~this_first, other_first).astype(dtypes.INT32),), axes=(a + 1,))
+
+
+def _less(x: Tensor, y: Tensor) -> Tensor:
+    """x < y, with NaN greater than every number."""
+    return ~(y <= x) & equal(x, x) if dtypes.is_float(x.dtype) else x < y
