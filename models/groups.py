@@ -53,7 +53,7 @@ class Group:
         return any(fnmatchcase(p.attrs.name, pattern) for pattern in self.match)
 
 
-NO_DECAY = Group(("bias", "scale", "shift", "*.bias", "*.scale", "*.shift"), weight_decay=0.0)
+NO_DECAY = Group(("bias", "scale", "shift", "*.bias", "*_bias", "*.scale", "*.shift"), weight_decay=0.0)
 """No weight decay on biases and on the scales and shifts of normalisation layers (He et al. 2019, section 3.1)."""
 
 

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..compiler.dtypes import is_integer
 from ..compiler.errors import ShapeError
@@ -33,6 +33,7 @@ from ..compiler.graph.ops.slicing import pad
 from ..compiler.graph.tensor import Tensor
 from ..compiler.shapes import show
 from .checks import FINITE, FRACTION, NOT_NEGATIVE, PROBABILITY, SettingError, flag, number
+from .elsewhere import LOSSES, NO_ALIGNMENTS, missing
 from .embedding_losses import cosine_embedding, triplet_margin
 from .number_losses import huber, mean_absolute_error, smooth_l1
 
@@ -212,8 +213,7 @@ OF_NUMBERS = (mean_absolute_error, huber, smooth_l1)
 OF_THREE = ("cosine_embedding", "triplet_margin")
 """Those that take three tensors, which a trainer has not for them."""
 REFUSED = {
-    "ctc": "a graph has no loops, and the sum over alignments is one over the frames; cross_entropy takes a label for "
-    "each frame",
+    "ctc": NO_ALIGNMENTS,
     **dict.fromkeys(
         OF_THREE, "it takes three tensors: give the trainer a function of (outputs, targets) that calls it"
     ),
@@ -301,3 +301,8 @@ __all__ = [
     "triplet_margin",
     "weston_watkins",
 ]
+
+if not TYPE_CHECKING:  # a type checker is to find what does not exist
+
+    def __getattr__(name: str) -> None:
+        raise missing("kw.losses", name, LOSSES, __all__)

@@ -4,10 +4,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from . import activation_layers, attention, conv_transpose, embedding, group_norms, layers, resizing
 from .activation_layers import *
 from .attention import *
 from .conv_transpose import *
+from .elsewhere import LAYERS, missing
 from .embedding import *
 from .group_norms import *
 from .layers import *
@@ -24,3 +27,8 @@ __all__ = [
     *layers.__all__,
     *resizing.__all__,
 ]
+
+if not TYPE_CHECKING:  # a type checker is to find what does not exist
+
+    def __getattr__(name: str) -> None:
+        raise missing("kw.nn", name, LAYERS, __all__)

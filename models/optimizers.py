@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from ..compiler.graph.variable import variable
 from .arguments import explained
 from .checks import PROBABILITY, SettingError, flag
 from .clipping import clip_by_global_norm, clip_by_value, limit_rows
+from .elsewhere import OPTIMIZERS, missing
 from .groups import NO_DECAY, Group
 from .lbfgs import LBFGS
 from .optimizer import BY_NAME, NAMES, Groups, Optimizer, Updates
@@ -356,3 +358,8 @@ __all__ = [
     "clip_by_value",
     "limit_rows",
 ]
+
+if not TYPE_CHECKING:  # a type checker is to find what does not exist
+
+    def __getattr__(name: str) -> None:
+        raise missing("kw.optim", name, OPTIMIZERS, __all__)

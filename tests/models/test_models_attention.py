@@ -84,6 +84,15 @@ def test_dropout_of_weights_is_for_training():
     assert (still == again).all() and (first != second).any()
 
 
+def test_no_decay_is_for_its_biases_too():
+    layer = kw.nn.MultiHeadAttention(3, bias=True)
+    layer(kw.input("x", (None, TIME, FEATURES)))
+    optimizer = kw.optim.AdamW(groups=kw.optim.NO_DECAY)
+    zeros = [kw.zeros(p.shape) for p in layer.parameters()]
+    optimizer.updates(layer.parameters(), zeros)
+    assert [optimizer.decay(p) for p in layer.parameters()] == [0.01, 0.0, 0.01, 0.0]
+
+
 def test_what_does_not_fit_is_refused_with_a_way_out():
     x, wide = kw.input("x", (None, TIME, FEATURES)), kw.input("y", (None, OTHER, FEATURES + 1))
     mask = kw.input("m", (None, TIME + 1), "bool")

@@ -32,7 +32,7 @@ LAYERS = {
         IMAGE,
     ),
     "reshape": (kw.nn.Reshape(2, -1), torch.nn.Unflatten(1, (2, 14)), LINE.reshape(2, 28)),
-    "pool, 1-D": (kw.nn.MaxPool(3, 2, pad=1), torch.nn.MaxPool1d(3, 2, 1), LINE),
+    "max pool, 1-D": (kw.nn.MaxPool(3, 2, pad=1), torch.nn.MaxPool1d(3, 2, 1), LINE),
     "pool, 3-D": (kw.nn.AvgPool(2), torch.nn.AvgPool3d(2), BODY),
 }
 
@@ -74,6 +74,21 @@ def test_compiled_layers_are_those_of_torch():
         torch.nn.Upsample(scale_factor=(1, 3)),
     )
     compared(net, theirs, IMAGE, "float32", "cpu")
+
+
+CONVOLUTIONS = [
+    (kw.nn.Conv(6, 3, stride=2, pad=1, groups=2), torch.nn.Conv1d(4, 6, 3, 2, 1, groups=2), LINE),
+    (
+        kw.nn.Conv(3, (2, 3, 1), dilation=(1, 2, 1), bias=False),
+        torch.nn.Conv3d(4, 3, (2, 3, 1), dilation=(1, 2, 1), bias=False),
+        BODY,
+    ),
+]
+
+
+@pytest.mark.parametrize("layer, module, values", CONVOLUTIONS, ids=["1-D", "3-D"])
+def test_convolution_is_that_of_torch(layer, module, values):
+    compared(layer, module, values, "float64", "reference")
 
 
 TRANSPOSED = {
