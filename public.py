@@ -8,6 +8,29 @@ from . import models
 from .compiler import errors
 from .compiler.errors import CompileError, DTypeError, GradientError, InputError, ShapeError
 from .compiler.graph import functions
+from .compiler.graph.aliases import (
+    absolute,
+    add,
+    amax,
+    amin,
+    arccos,
+    arccosh,
+    arcsin,
+    arcsinh,
+    arctan,
+    arctan2,
+    arctanh,
+    cat,
+    clamp,
+    concatenate,
+    divide,
+    multiply,
+    negative,
+    permute,
+    power,
+    subtract,
+    unsqueeze,
+)
 from .compiler.graph.arrangement import (
     chunk,
     diagonal,

@@ -16,6 +16,8 @@ HEAD = """# Ops, and what NumPy and PyTorch call them
 `x`, `y` are matrices of floats, `v` a vector, `m` a mask (bool), `i` integers, `images` (n, c, h, w), `w` weights. All
 of it runs on the CPU, on CUDA and on `device="reference"`. NumPy's names are `np.`..., PyTorch's `torch.`... or a
 tensor's method; a dash says that it has none. Functions of one tensor are methods of it, too: `x.exp()`, `x.argmax(1)`.
+Operators are functions, too; `kw.arcsin` to `kw.arctanh`, `absolute`, `amax`, `amin`, `clamp`, `cat`, `concatenate`,
+`permute` and `unsqueeze` are the functions here of the other name.
 
 Gradient: *yes* at every order, *0* for what is constant almost everywhere, *none* where the result is no float, a dash
 where no operand is.
@@ -28,11 +30,15 @@ Written by `python -m kernelwright.bench.ops_page`.
 
 SECTIONS: dict[str, str] = {
     "Arithmetic": """
-        x + y, x - y, x * y, x / y | add, subtract, multiply, divide | add, sub, mul, div
-        x ** y | power | pow
-        x // y, kw.floor_divide(x, y) | floor_divide | floor_divide
-        x % y, kw.remainder(x, y) | remainder | remainder
-        x @ y, kw.matmul(x, y) | matmul | matmul
+        kw.add(x, y) | add | add
+        kw.subtract(x, y) | subtract | sub
+        kw.multiply(x, y) | multiply | mul
+        kw.divide(x, y) | divide | div
+        kw.negative(x) | negative | neg
+        kw.power(x, y) | power | pow
+        kw.floor_divide(x, y) | floor_divide | floor_divide
+        kw.remainder(x, y) | remainder | remainder
+        kw.matmul(x, y) | matmul | matmul
         kw.square(x) | square | square
         kw.reciprocal(x) | reciprocal | reciprocal
         kw.abs(x) | abs | abs

@@ -237,6 +237,7 @@ class Tensor(Node):
     tan, sinh, cosh, trunc = (method("ops.elementary", name) for name in ("tan", "sinh", "cosh", "trunc"))
     asin, acos, atan = (method("ops.elementary", name) for name in ("asin", "acos", "atan"))
     isnan, isinf, isfinite = (method("predicates", name) for name in ("isnan", "isinf", "isfinite"))
+    clamp, amax, amin = (method("aliases", name) for name in ("clamp", "amax", "amin"))
     detach = method("ops.elementwise", "detach", "stop_gradient")
     prod, argmax, argmin = (method("ops.reduce", name) for name in ("prod", "argmax", "argmin"))
     any, all = method("statistics", "any", "any_"), method("statistics", "all", "all_")

@@ -198,6 +198,11 @@ def test_methods_are_the_functions_of_their_names():
         assert name in getattr(type(x), name).__doc__
     assert x.clip(0, 1) is kw.clip(x, 0, 1)
     assert x.argmax(1, True) is kw.argmax(x, 1, True)
+    assert kw.arctan2(x, x) is kw.atan2(x, x) and kw.cat([x, x], 1) is kw.concatenate([x, x], 1) is kw.concat([x, x], 1)
+    assert kw.clamp(x, 0, 1) is x.clamp(0, 1) is kw.clip(x, 0, 1) and x.amax(1) is kw.amax(x, 1) is x.max(1)
+    y = x + 1
+    operators = [kw.add(x, y), kw.subtract(x, y), kw.multiply(x, y), kw.divide(x, y), kw.power(x, y), kw.negative(x)]
+    assert all(a is b for a, b in zip(operators, [x + y, x - y, x * y, x / y, x**y, -x], strict=True))
     assert x.detach() is kw.stop_gradient(x)
     assert x.unsqueeze(-1) is x[..., None] and x.view(4, 3) is x.reshape(4, 3) and x.permute(1, 0) is x.T
 
