@@ -73,9 +73,8 @@ def raced(name: str, picture: np.ndarray, rounds: int) -> dict[str, Any]:
     sides: dict[str, Run] = {"kernelwright": ours(name, model, picture)}
     first = {"kernelwright": sides["kernelwright"]()}
     ready = time.perf_counter() - started
-    for last in (False, True):
-        side = f"torch eager{', channels last' if last else ''}"
-        sides[side] = theirs(name, model, picture, last)
+    for side in ("torch eager", "torch eager, channels last", "torch compiled, channels last"):
+        sides[side] = theirs(name, model, picture, "channels last" in side, "compiled" in side)
         first[side] = sides[side]()
     taken: dict[str, list[float]] = {side: [] for side in sides}
     for _ in range(rounds):
@@ -109,8 +108,8 @@ def ours(name: str, model: Model, picture: np.ndarray) -> Run:
     return lambda: float(program.run(arrays)[0])
 
 
-def theirs(name: str, model: Model, picture: np.ndarray, channels_last: bool) -> Run:
-    """The same in PyTorch, with the model's weights."""
+def theirs(name: str, model: Model, picture: np.ndarray, channels_last: bool, compiled: bool) -> Run:
+    """The same in PyTorch, with the model's weights; `compiled`: the objective and its gradient by torch.compile."""
     net = definition(model.name)
     with torch.no_grad():
         for mine, given in zip(net.parameters(), model.state_dict().values(), strict=False):
@@ -148,9 +147,11 @@ def theirs(name: str, model: Model, picture: np.ndarray, channels_last: bool) ->
         def objective() -> Any:
             return sum(((a - b) ** 2).mean() for a, b in zip(wanted(), targets, strict=True))
 
+    loss = torch.compile(objective) if compiled else objective
+
     def step() -> float:
         image.grad = None
-        value = objective()
+        value = loss()
         value.backward()
         with torch.no_grad():
             image.sub_(image.grad * RATE)  # type: ignore[operator]

@@ -51,6 +51,11 @@ def contents(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, An
     """(values by name, what the file says of itself if it is one of ours). Raises CheckpointError."""
     if torch_files.is_torch_file(path):
         return _values(torch_files.load(path), path), None
+    if torch_files.is_old_torch_file(path):
+        raise CheckpointError(
+            f"{path} is in the format that PyTorch had before 1.6, which is not read here; with PyTorch, "
+            "torch.save(torch.load(path, weights_only=True), path) writes today's"
+        )
     return storage.load_any(path)
 
 

@@ -41,6 +41,9 @@ STORAGES = frozenset(f"torch {name}" for name in DTYPES)
 DAMAGED = (zipfile.BadZipFile, EOFError, RuntimeError, ValueError, LookupError, struct.error)
 """What zipfile raises for archives that are damaged, encrypted or of another kind."""
 
+OLD = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+"""The pickle of 0x1950a86a20f9469cfc6c, with which older files begin (torch/serialization.py, MAGIC_NUMBER)."""
+
 MOST_AXES, LARGEST = 8, 2**48
 """Of a tensor: its axes, and any of its sizes, strides and offset, whose products with a width fit 64 bits."""
 
@@ -56,6 +59,16 @@ def is_torch_file(path: str | os.PathLike[str]) -> bool:
     try:
         with open(path, "rb") as file:
             return file.read(4) == b"PK\x03\x04"
+    except OSError:
+        return False
+
+
+def is_old_torch_file(path: str | os.PathLike[str]) -> bool:
+    """Whether the file starts as those of PyTorch before 1.6 do, pickles one after the other; False for one that cannot
+    be read."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(OLD)) == OLD
     except OSError:
         return False
 

@@ -43,7 +43,7 @@ def classified(network: Network, pixels: np.ndarray, device: str = "cpu", thread
 
 def checked(images: Any, box: Any) -> tuple[np.ndarray, Box]:
     """The images as an array, and the box. Raises InputError and SettingError for others."""
-    pixels, limits = checked_images("attack", images), checked_box(box)
+    pixels, limits = checked_images("attack", images), checked_box("attack", box)
     check_in_box(pixels, limits)
     return pixels, limits
 

@@ -13,13 +13,13 @@ Box = tuple[float, float]
 NORMS = ("linf", "l2")
 
 
-def checked_box(box: Any) -> Box:
-    """(least, greatest) pixel value. Raises SettingError for anything else."""
+def checked_box(who: str, box: Any) -> Box:
+    """(least, greatest) pixel value. Raises SettingError, in the name of `who`, for anything else."""
     if not isinstance(box, (tuple, list)) or len(box) != 2:
-        raise SettingError(f"attack: box is (least, greatest), not {box!r}")
-    low, high = number("attack: box, least,", box[0]), number("attack: box, greatest,", box[1])
+        raise SettingError(f"{who}: box is (least, greatest), not {box!r}")
+    low, high = number(f"{who}: box, least,", box[0]), number(f"{who}: box, greatest,", box[1])
     if low >= high:
-        raise SettingError(f"attack: box is (least, greatest), not {box!r}")
+        raise SettingError(f"{who}: box is (least, greatest), not {box!r}")
     return low, high
 
 

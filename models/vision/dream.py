@@ -97,7 +97,7 @@ class Dreamer:
         if self.factor <= 1:
             raise SettingError(f"{who}: scale is above 1, not {scale!r}")
         self.steps, self.rate = whole(f"{who}: steps", steps), number(f"{who}: rate", rate, POSITIVE)
-        self.jitter, self.box = whole(f"{who}: jitter", jitter, 0), checked_box(box)
+        self.jitter, self.box = whole(f"{who}: jitter", jitter, 0), checked_box(who, box)
         self.tile = None if tile is None else whole(f"{who}: tile", tile, 8)
         self.overlap = None if overlap is None else whole(f"{who}: overlap", overlap, 0)
         self.guides = [None] * len(self.weights) if guide is None else self._seen_in(checked_picture(who, guide))

@@ -43,7 +43,7 @@ def adversarial_loss(
     size, share = number("epsilon", epsilon, NOT_NEGATIVE), number("alpha", alpha, PROBABILITY)
     plain = loss(network(x), y)
     moved = x + sign(grad(plain, x)) * size
-    moved = moved if box is None else clip(moved, *checked_box(box))
+    moved = moved if box is None else clip(moved, *checked_box("adversarial_loss", box))
     return plain * share + loss(network(stop_gradient(moved)), y) * (1 - share)
 
 

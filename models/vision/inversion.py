@@ -53,7 +53,7 @@ def invert(
     steps. The same seed gives the same image. Raises InputError for what is no image, or one for which the layer is 0
     throughout, SettingError for other settings.
     """
-    pixels, (low, high) = checked_picture("invert", image), checked_box(box)
+    pixels, (low, high) = checked_picture("invert", image), checked_box("invert", box)
     smooth, limit = number("invert: variation", variation, NOT_NEGATIVE), number("invert: norm", norm, NOT_NEGATIVE)
     power = number("invert: alpha", alpha, Interval(1, float("inf"), " of at least 1"))
     how = Descent("invert", steps, method, rate, shown, every, threads)

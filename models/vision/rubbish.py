@@ -53,7 +53,7 @@ def rubbish(
     `step` along the sign of the gradient, up the probability of the class, the paper's fast gradient sign with
     steps=1. Nothing leaves the box. Raises InputError for classes that are none, SettingError for other settings.
     """
-    limits = checked_box(box)
+    limits = checked_box("rubbish", box)
     wanted = checked_classes("rubbish", classes, len(np.atleast_1d(classes)))
     low, high = edges(limits, "float32")
     rng = np.random.default_rng(checked_seed("rubbish: seed", seed))

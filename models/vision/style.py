@@ -84,7 +84,7 @@ def style(
 
     Raises InputError for pictures that do not fit, SettingError for layers that there are not and other settings.
     """
-    base, limits = checked_picture("style", content), checked_box(box)
+    base, limits = checked_picture("style", content), checked_box("style", box)
     models = [checked_picture("style", picture).astype(base.dtype) for picture in _listed(styles)]
     _check_channels(base, models)
     contents, marks = weighted("style: content_layers", content_layers), weighted("style: style_layers", style_layers)

@@ -61,7 +61,7 @@ def unit(
     if not isinstance(given, tuple) or len(given) != 3:
         raise SettingError(f"unit: shape is (channels, height, width) of an image, not {shape!r}")
     how = Climb("unit", rate, Shaking("unit", jitter, rotate, scale), variation, decay, threads)
-    limits, held_as = checked_box(box), choice("unit: basis", basis, BASES)
+    limits, held_as = checked_box("unit", box), choice("unit: basis", basis, BASES)
     rng = np.random.default_rng(checked_seed("unit: seed", seed))
     held: Held
     if held_as == "fourier":

@@ -296,3 +296,11 @@ def test_other_files(tmp_path):
         kw.load_weights(kw.models.perceptron(), tmp_path / "run")
     with pytest.raises(ValueError, match=r"load_weights: the model is a kw\.models\.Model or a layer, not 'vgg16'"):
         kw.load_weights("vgg16", tmp_path / "text")
+
+
+def test_the_format_before_pytorch_1_6_is_named(tmp_path):
+    with open(tmp_path / "old.pth", "wb") as file:
+        for part in (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}, {"weight": 1.0}):
+            pickle.dump(part, file, protocol=2)
+    with pytest.raises(CheckpointError, match=r"old\.pth is in the format that PyTorch had before 1\.6.*weights_only"):
+        kw.load_weights(dense(), tmp_path / "old.pth")

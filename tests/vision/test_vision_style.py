@@ -196,3 +196,10 @@ def test_what_does_not_fit_is_refused(net):
             made(**wrong)
     with pytest.raises(SettingError, match="a style layer is one with height and width"):
         kw.vision.style(net, CONTENT[:, :8], STYLE[:, :, :8].repeat(2, 1)[:, :8], (), "dense1")
+
+
+def test_a_box_is_refused_in_the_name_of_what_was_called(net):
+    with pytest.raises(SettingError, match=r"style: box is \(least, greatest\), not \(1, 0\)"):
+        kw.vision.style(net, CONTENT, STYLE, "relu2", LAYERS, box=(1, 0), steps=1)
+    with pytest.raises(SettingError, match="dream: box, greatest, "):
+        kw.vision.dream(net, CONTENT, "relu2", box=(0, "white"))
