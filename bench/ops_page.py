@@ -14,13 +14,15 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "ops.md"
 HEAD = """# Ops, and what NumPy and PyTorch call them
 
 `x`, `y` are matrices of floats, `v` a vector, `m` a mask (bool), `i` integers, `images` (n, c, h, w), `w` weights. All
-of it runs on the CPU, on CUDA and on `device="reference"`. NumPy's names are `np.`..., PyTorch's `torch.`... or a
-tensor's method; a dash says that it has none. Functions of one tensor are methods of it, too: `x.exp()`, `x.argmax(1)`.
+of it runs on the CPU and on `device="reference"`, and its CUDA kernels are checked in lockstep without a GPU. NumPy's
+names are `np.`..., PyTorch's `torch.`... or a tensor's method; a dash says that it has none.
+
+Functions of one tensor are methods of it, too: `x.exp()`, `x.argmax(1)`.
 Operators are functions, too; `kw.arcsin` to `kw.arctanh`, `absolute`, `amax`, `amin`, `clamp`, `cat`, `concatenate`,
 `permute` and `unsqueeze` are the functions here of the other name.
 
-Gradient: *yes* at every order, *0* for what is constant almost everywhere, *none* where the result is no float, a dash
-where no operand is.
+Gradient: *yes* at every order (of `prod` beside a zero only the first; `cumprod` has them all), *0* for what is
+constant almost everywhere, *none* where the result is no float, a dash where no operand is.
 
 No shape depends on data: `x[mask]` and `kw.nonzero` raise, and say what to write instead. `sort`, `argsort`
 and `topk` compare all pairs along the axis, which suits some hundreds. There is no unique or median yet.
