@@ -18,8 +18,13 @@ of it runs on the CPU and on `device="reference"`, and its CUDA kernels are chec
 names are `np.`..., PyTorch's `torch.`... or a tensor's method; a dash says that it has none.
 
 Functions of one tensor are methods of it, too: `x.exp()`, `x.argmax(1)`.
-Operators are functions, too; `kw.arcsin` to `kw.arctanh`, `absolute`, `amax`, `amin`, `clamp`, `cat`, `concatenate`,
-`permute` and `unsqueeze` are the functions here of the other name.
+Operators are functions, too; `kw.arcsin` to `kw.arctanh`, `absolute`, `clamp`, `cat`, `concatenate`, `permute` and
+`unsqueeze` are the functions here of the other name.
+
+Arguments have PyTorch's names, too, in functions, methods and layers: `dim` (`dims`), `keepdim`, `padding`,
+`kernel_size`, `start_dim`, `shifts` and `p` of a norm. Where PyTorch's function of the name gives something else they
+are refused, with what to write: `max` and `sort` (a pair there), `var` without a correction, `split`, `gather`.
+Type checkers know the names here only.
 
 Gradient: *yes* at every order (of `prod` beside a zero only the first; `cumprod` has them all), *0* for what is
 constant almost everywhere, *none* where the result is no float, a dash where no operand is.
@@ -114,8 +119,10 @@ SECTIONS: dict[str, str] = {
         kw.mean(x, 1, keepdims=True) | mean | mean
         kw.var(x, 1, ddof=1) | var | var
         kw.std(x, 1, correction=1) | std | std
-        kw.max(x, 1) | max | amax
-        kw.min(x, 1) | min | amin
+        kw.max(x, 1) | max | -
+        kw.min(x, 1) | min | -
+        kw.amax(x, 1) | amax | amax
+        kw.amin(x, 1) | amin | amin
         kw.ptp(x, 1) | ptp | -
         kw.argmax(x, 1) | argmax | argmax
         kw.argmin(x, 1) | argmin | argmin

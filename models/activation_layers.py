@@ -22,7 +22,6 @@ from .layer import Layer, LayerError
 
 NAMES = {
     "inplace": "it is left out: tensors are values",
-    "dim": "here it is axis",
     "alpha": "here it is negative_slope",
     "max_value": "kw.nn.ReLU6(), or kw.nn.Hardtanh(0, max_value)",
     "num_parameters": "shared=True learns one slope, shared=False one for each channel",

@@ -13,6 +13,7 @@ from ..compiler.errors import ShapeError
 from ..compiler.graph import functions
 from ..compiler.graph.node import user_location
 from ..compiler.graph.ops.elementwise import abs_, expm1, sigmoid, tanh, where
+from ..compiler.graph.synonyms import also_named
 from ..compiler.graph.tensor import Like, Tensor, as_tensor, normalize_axis
 from ..compiler.shapes import show
 from .checks import FINITE, POSITIVE, SettingError, choice, number
@@ -111,6 +112,7 @@ def log_sigmoid(x: Like) -> Tensor:
     return -functions.softplus(-as_tensor(x))
 
 
+@also_named()
 def glu(x: Like, axis: int = -1) -> Tensor:
     """a sigmoid(b) with a and b the halves of x along `axis` (Dauphin et al. 2017).
 

@@ -1,7 +1,8 @@
 """Arguments as people know them from PyTorch and Keras: where ours differ, one line that says what to write here.
 
-`explained` decorates a constructor or a method. What it refuses, Python would refuse too (as a TypeError that knows no
-advice); an argument that could be read in two ways is keyword-only in the signature itself. Leans on `checks`.
+`explained` decorates a constructor or a method, which then takes arguments by the other names of `synonyms`, too. What
+it refuses, Python would refuse as well (as a TypeError that knows no advice); an argument that could be read in two
+ways is keyword-only in the signature itself. Leans on `checks` and `synonyms`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from ..compiler.graph.synonyms import Synonyms
 from ..runtime.errors import KernelwrightError
 from .checks import SettingError, nearest
 
@@ -28,13 +30,18 @@ def explained(
 
     def decorate(call: Function) -> Function:
         signature = inspect.signature(call)
+        synonyms = Synonyms(signature)
 
         @functools.wraps(call)
         def checked(self: Any, *given: Any, **named: Any) -> Any:
+            name = type(self).__name__ if call.__name__ == "__init__" else call.__name__
+            try:
+                named = synonyms.translated((self, *given), named)
+            except ValueError as twice:
+                raise error(f"{name}: {twice}") from None
             try:
                 signature.bind(self, *given, **named)
             except TypeError as wrong:
-                name = type(self).__name__ if call.__name__ == "__init__" else call.__name__
                 reason = _reason(signature, given, named, advice, beyond) or str(wrong)
                 raise error(f"{name}: {reason}") from None
             try:

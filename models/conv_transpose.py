@@ -32,7 +32,7 @@ class ConvTranspose(Layer):
     kind = "convtranspose"
 
     @explained(
-        {"in_channels": CHANNELS, "out_channels": "here it is filters", "output_pad": "here it is output_padding"}
+        {"in_channels": CHANNELS, "out_channels": "here it is filters"}
         | WINDOWS
         | {"dilation_rate": "here it is dilation"}
         | PARAMETERS,

@@ -37,10 +37,8 @@ PARAMETERS = {
     "input_shape": LEARNT,
 }
 WINDOWS = {
-    "kernel_size": "here it is window",
     "pool_size": "here it is window",
     "strides": "here it is stride",
-    "padding": "here it is pad",
 }
 CHANNELS = f"here it is left out: {LEARNT}"
 

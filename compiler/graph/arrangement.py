@@ -19,6 +19,7 @@ from .ops.movement import expand_dims, reshape, transpose
 from .ops.reduce import sum_
 from .ops.slicing import concat
 from .ops.source import iota
+from .synonyms import also_named
 from .tensor import Like, Tensor, as_tensor, broadcast_to, checked_shape, normalize_axes, normalize_axis
 
 
@@ -51,6 +52,7 @@ def moveaxis(x: Like, source: Any, destination: Any) -> Tensor:
     return transpose(x, [at[i] if i in at else next(rest) for i in range(x.rank)])
 
 
+@also_named()
 def roll(x: Like, shift: Any, axis: Any = None) -> Tensor:
     """`x` moved `shift` places along `axis`, what leaves at the end coming in at the front; without axis as a vector.
 
@@ -91,6 +93,7 @@ def tile(x: Like, reps: Any) -> Tensor:
     return reshape(copies, [product(pair) for pair in zip(times, sizes)])
 
 
+@also_named()
 def repeat(x: Like, repeats: Dim, axis: int | None = None) -> Tensor:
     """Every element `repeats` times in a row along `axis`, or of x as a vector; `torch.repeat_interleave`.
 
@@ -105,6 +108,7 @@ def repeat(x: Like, repeats: Dim, axis: int | None = None) -> Tensor:
     return reshape(copies, (*x.shape[:a], x.shape[a] * times, *x.shape[a + 1 :]))
 
 
+@also_named("gives pieces of a size there; here split(x, parts, axis) takes their number, or where they begin")
 def split(x: Like, parts: Any, axis: int = 0) -> list[Tensor]:
     """`parts` equal pieces along `axis`, or those that begin at the places given: `numpy.split`.
 
@@ -124,6 +128,7 @@ def split(x: Like, parts: Any, axis: int = 0) -> list[Tensor]:
     return _cut(x, [i * (size // count) for i in range(count + 1)], a)
 
 
+@also_named()
 def chunk(x: Like, chunks: int, axis: int = 0) -> list[Tensor]:
     """At most `chunks` pieces along `axis`, equal but for a smaller last one: `torch.chunk`."""
     x = as_tensor(x)
@@ -154,6 +159,7 @@ def _cut(x: Tensor, places: Sequence[int], axis: int) -> list[Tensor]:
     return [x[(*before, slice(start, stop))] for start, stop in pairwise(places)]
 
 
+@also_named()
 def diagonal(x: Like, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
     """The elements (i, i + offset) of two axes, as the last axis of the result.
 
@@ -173,6 +179,7 @@ def diagonal(x: Like, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor
     return flat[..., first : first + (count - 1) * (columns + 1) + 1 : columns + 1]
 
 
+@also_named()
 def trace(x: Like, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
     """The sum of `diagonal`."""
     return sum_(diagonal(x, offset, axis1, axis2), -1)

@@ -18,9 +18,11 @@ from .ops.movement import expand_dims
 from .ops.reduce import mean, sum_
 from .ops.slicing import pad
 from .ops.window import sum_pool
+from .synonyms import also_named
 from .tensor import Like, Tensor, as_tensor, normalize_axes
 
 
+@also_named()
 def softmax(x: Like, axis: int = -1) -> Tensor:
     """exp(x) / sum(exp(x)) along `axis`, shifted by the maximum so that it cannot overflow."""
     x = as_tensor(x)
@@ -28,6 +30,7 @@ def softmax(x: Like, axis: int = -1) -> Tensor:
     return e / e.sum(axis, keepdims=True)
 
 
+@also_named()
 def log_softmax(x: Like, axis: int = -1) -> Tensor:
     """log(softmax(x)), computed without forming the quotient."""
     x = as_tensor(x)

@@ -14,15 +14,18 @@ from ..shapes import show
 from .arrangement import ravel
 from .node import user_location
 from .ops.slicing import pad
+from .synonyms import also_named
 from .tensor import Like, Tensor, as_tensor, elementwise, normalize_axis
 
 
+@also_named()
 def cumsum(x: Like, axis: int | None = None) -> Tensor:
     """The sums of the elements up to each along `axis`, of x as a vector without axis. Integers and bools are added up
     in int64, uint64 in uint64. Raises ShapeError for an axis whose size is known at run time only."""
     return _running("cumsum", "add", 0, x, axis)
 
 
+@also_named()
 def cumprod(x: Like, axis: int | None = None) -> Tensor:
     """The products of the elements up to each along `axis`, as `cumsum` adds them up."""
     return _running("cumprod", "mul", 1, x, axis)

@@ -13,9 +13,11 @@ from .node import user_location
 from .ops.elementwise import equal, where
 from .ops.movement import expand_dims
 from .ops.source import iota
+from .synonyms import A_PAIR, also_named
 from .tensor import Like, Tensor, apply, as_tensor, normalize_axis
 
 
+@also_named()
 def argsort(x: Like, axis: int = -1, descending: bool = False) -> Tensor:
     """The positions, int32, at which the elements along `axis` stand in increasing order; equal ones as they stand.
 
@@ -26,6 +28,7 @@ def argsort(x: Like, axis: int = -1, descending: bool = False) -> Tensor:
     return _positions(x, a, x.shape[a], descending)
 
 
+@also_named(A_PAIR.format("sort(x, axis)", "kw.argsort"))
 def sort(x: Like, axis: int = -1, descending: bool = False) -> Tensor:
     """The elements along `axis` in increasing order, NaN last. The gradient goes back to where each stood."""
     x = as_tensor(x)
@@ -33,6 +36,7 @@ def sort(x: Like, axis: int = -1, descending: bool = False) -> Tensor:
     return apply("take_along", (x, _positions(x, a, x.shape[a], descending)), axis=a)
 
 
+@also_named()
 def topk(x: Like, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor, Tensor]:
     """The k greatest elements along `axis` (the least where not `largest`), the greatest first, and their positions.
 

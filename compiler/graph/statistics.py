@@ -16,24 +16,31 @@ from .ops.elementwise import exp, log, maximum, minimum, sqrt, stop_gradient, wh
 from .ops.movement import squeeze
 from .ops.reduce import max_, mean, min_, sum_
 from .ops.source import size_of
+from .synonyms import also_named
 from .tensor import Like, Tensor, as_tensor, cast, dim_of, normalize_axes
 
+DIVISORS = "divides by n - 1 there and by n in NumPy; give correction=1 or correction=0"
 
+
+@also_named()
 def any_(x: Like, axis: Any = None, keepdims: bool = False) -> Tensor:
     """Is an element over `axis` not zero? bool; False of no elements. Numbers or bools of any shape."""
     return count_nonzero(x, axis, keepdims) > 0
 
 
+@also_named()
 def all_(x: Like, axis: Any = None, keepdims: bool = False) -> Tensor:
     """Is no element over `axis` zero? bool; True of no elements. Numbers or bools of any shape."""
     return count_nonzero(~as_tensor(x).astype(dtypes.BOOL), axis, keepdims) <= 0
 
 
+@also_named()
 def count_nonzero(x: Like, axis: Any = None, keepdims: bool = False) -> Tensor:
     """How many elements over `axis` are not zero, int64. NaN is not zero."""
     return sum_(as_tensor(x).astype(dtypes.BOOL), axis, keepdims)
 
 
+@also_named(DIVISORS, ("ddof", "correction"))
 def var(
     x: Like, axis: Any = None, keepdims: bool = False, ddof: int | None = None, correction: int | None = None
 ) -> Tensor:
@@ -54,6 +61,7 @@ def var(
     return squares / _rest(dim_of(x, axes), less, x.dtype)
 
 
+@also_named(DIVISORS, ("ddof", "correction"))
 def std(
     x: Like, axis: Any = None, keepdims: bool = False, ddof: int | None = None, correction: int | None = None
 ) -> Tensor:
@@ -61,6 +69,7 @@ def std(
     return _root(var(x, axis, keepdims, _correction("std", ddof, correction)))
 
 
+@also_named()
 def logsumexp(x: Like, axis: Any = None, keepdims: bool = False) -> Tensor:
     """log(sum(exp(x))) over `axis`, shifted by the greatest element so that nothing overflows.
 
@@ -76,6 +85,7 @@ def logsumexp(x: Like, axis: Any = None, keepdims: bool = False) -> Tensor:
     return total if keepdims else squeeze(total, axes)
 
 
+@also_named()
 def norm(x: Like, ord: float = 2, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The length of the vectors over `axis` (all elements by default): `numpy.linalg.vector_norm`.
 
@@ -94,6 +104,7 @@ def norm(x: Like, ord: float = 2, axis: Any = None, keepdims: bool = False) -> T
     return sum_(abs(x), axis, keepdims) if ord == 1 else sum_(abs(x) ** ord, axis, keepdims) ** (1 / ord)
 
 
+@also_named()
 def ptp(x: Like, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The greatest less the least element over `axis`. Numbers; raises ShapeError over no elements."""
     return max_(x, axis, keepdims) - min_(x, axis, keepdims)

@@ -19,6 +19,7 @@ from .bfloat16 import rounded
 from .methods import method
 from .node import Attrs, Node, location, name_of, set_name, user_location
 from .ops.registry import OPS
+from .synonyms import A_PAIR, also_named
 
 Number: TypeAlias = bool | int | float
 
@@ -203,24 +204,28 @@ class Tensor(Node):
         """This tensor converted to `dtype`, as `cast` does. Any shape. Raises DTypeError for a dtype that is none."""
         return cast(self, dtype)
 
+    @also_named()
     def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor:
         """The sum over an axis, several, or all. Integers are summed in 64 bits (docs/arithmetic.md)."""
         from .ops.reduce import sum_
 
         return sum_(self, axis, keepdims)
 
+    @also_named()
     def mean(self, axis: Any = None, keepdims: bool = False) -> Tensor:
         """The mean over an axis, several, or all; of integers as float32."""
         from .ops.reduce import mean
 
         return mean(self, axis, keepdims)
 
+    @also_named(A_PAIR.format("kw.amax", "kw.argmax"))
     def max(self, axis: Any = None, keepdims: bool = False) -> Tensor:
         """The greatest over an axis, several, or all; NaN where there is one."""
         from .ops.reduce import max_
 
         return max_(self, axis, keepdims)
 
+    @also_named(A_PAIR.format("kw.amin", "kw.argmin"))
     def min(self, axis: Any = None, keepdims: bool = False) -> Tensor:
         """The least over an axis, several, or all; NaN where there is one."""
         from .ops.reduce import min_
@@ -252,6 +257,7 @@ class Tensor(Node):
     cumsum, cumprod = method("scans", "cumsum"), method("scans", "cumprod")
     view, permute = reshape, transpose
 
+    @also_named()
     def flatten(self, start: int = 0) -> Tensor:
         """All axes from `start` on as one: all of them by default, as in NumPy (kw.flatten keeps the first)."""
         from .ops.movement import flatten

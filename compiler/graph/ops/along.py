@@ -15,6 +15,7 @@ from ... import dtypes
 from ...errors import DTypeError, ShapeError
 from ...loops import expressions as loops
 from ...shapes import Shape, show
+from ..synonyms import also_named
 from ..tensor import Like, Tensor, apply, as_tensor, cast, normalize_axis
 from .elementwise import check_range
 from .registry import Bad, Op, Sample, register
@@ -137,6 +138,7 @@ def _positions(op: str, x: Tensor, indices: Like, axis: int) -> tuple[Tensor, in
     return (check_range(at, x.shape[a], "position") if at.dtype in (dtypes.INT32, dtypes.INT64) else at), a
 
 
+@also_named()
 def take_along_axis(x: Like, indices: Like, axis: int = -1) -> Tensor:
     """The elements of each row along `axis` at the row's own positions; `torch.gather(x, axis, indices)`.
 
@@ -148,6 +150,7 @@ def take_along_axis(x: Like, indices: Like, axis: int = -1) -> Tensor:
     return apply("take_along", (x, at), axis=a)
 
 
+@also_named()
 def add_along_axis(x: Like, indices: Like, values: Like, axis: int = -1) -> Tensor:
     """`x` with values added to each row along `axis` at the row's own positions, which add up where they repeat;
     PyTorch's `x.scatter_add(axis, indices, values)`. Shapes, dtypes and errors are those of `take_along_axis`."""

@@ -22,6 +22,7 @@ from ...errors import DTypeError, GradientError, ShapeError
 from ...loops import expressions as loops
 from ...shapes import Dim, Shape, as_index, broadcast, show, value
 from ..node import user_location
+from ..synonyms import also_named
 from ..tensor import Like, Tensor, apply, as_tensor, broadcast_to
 from .registry import Bad, Op, Sample, register
 
@@ -348,6 +349,7 @@ def _same_dtype(op: str, a: Tensor, b: Tensor) -> None:
         )
 
 
+@also_named()
 def conv(x: Like, w: Like, stride: Any = 1, pad: Any = 0, dilation: Any = 1, groups: int = 1) -> Tensor:
     """Convolution (cross-correlation, as in PyTorch) over any number of spatial axes.
 
@@ -385,6 +387,7 @@ def conv(x: Like, w: Like, stride: Any = 1, pad: Any = 0, dilation: Any = 1, gro
     return y.reshape(x.shape[0], filters, *y.shape[3:])
 
 
+@also_named()
 def conv_transpose(x: Like, w: Like, stride: Any = 1, pad: Any = 0, output_pad: Any = 0) -> Tensor:
     """Transposed convolution: the gradient of `conv` with respect to its input, as a layer.
 

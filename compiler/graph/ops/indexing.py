@@ -17,6 +17,7 @@ from ...errors import DTypeError, ShapeError
 from ...loops import expressions as loops
 from ...shapes import Dim, show
 from ..node import user_location
+from ..synonyms import also_named
 from ..tensor import Tensor, apply, as_tensor, checked_shape, normalize_axis
 from .elementwise import check_range, equal
 from .registry import Bad, Op, Sample, register
@@ -123,6 +124,7 @@ register(
 )
 
 
+@also_named("stands for kw.take_along_axis(x, indices, axis) there; gather(x, positions, axis) is its index_select")
 def gather(x: Tensor, positions: Tensor, axis: int = 0) -> Tensor:
     """`x` at integer positions along one axis (numpy.take). Positions must lie in [0, size)."""
     x, positions = as_tensor(x), as_tensor(positions)
@@ -132,6 +134,7 @@ def gather(x: Tensor, positions: Tensor, axis: int = 0) -> Tensor:
     return apply("gather", (x, positions), axis=a)
 
 
+@also_named("stands for kw.add_along_axis(x, indices, values, axis) there")
 def scatter_add(values: Tensor, positions: Tensor, size: Dim, axis: int = 0) -> Tensor:
     """Zeros of `size` along `axis`, with `values` added at the positions (repeated positions add up)."""
     values, positions = as_tensor(values), as_tensor(positions)

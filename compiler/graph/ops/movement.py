@@ -14,6 +14,7 @@ from ...errors import ShapeError
 from ...loops import expressions as loops
 from ...shapes import Dim, Shape, Size, as_index, broadcast, divide, product, show
 from ..node import user_location
+from ..synonyms import also_named
 from ..tensor import (
     Like,
     Tensor,
@@ -196,6 +197,7 @@ def reshape(x: Like, shape: Any) -> Tensor:
     return apply("reshape", (x,), shape=target)
 
 
+@also_named()
 def flatten(x: Like, start: int = 1) -> Tensor:
     """`x` with all axes from `start` on as one (a new axis of size 1, where there are none from there on)."""
     x = as_tensor(x)
@@ -203,6 +205,7 @@ def flatten(x: Like, start: int = 1) -> Tensor:
     return reshape(x, x.shape[:first] + (product(x.shape[first:]),))
 
 
+@also_named()
 def expand_dims(x: Like, axes: Any) -> Tensor:
     """`x` with new axes of size 1 at the given positions of the result."""
     x = as_tensor(x)
@@ -213,6 +216,7 @@ def expand_dims(x: Like, axes: Any) -> Tensor:
     return reshape(x, tuple(1 if i in places else next(kept) for i in range(rank)))
 
 
+@also_named()
 def squeeze(x: Like, axis: Any = None) -> Tensor:
     """`x` without axes of size 1 (all of them, or those named)."""
     x = as_tensor(x)
@@ -249,7 +253,7 @@ register(
         _infer_transpose,
         lambda node, env, x: np.transpose(x, node.attrs.axes),
         _lower_transpose,
-        vjp=lambda n, g: (transpose(g, tuple(int(i) for i in np.argsort(n.attrs.axes))),),
+        vjp=lambda n, g: (apply("transpose", (g,), axes=tuple(int(i) for i in np.argsort(n.attrs.axes))),),
         samples=(
             Sample(((3, 5),), {"axes": (1, 0)}),
             Sample(((2, 3, 4),), {"axes": (2, 0, 1)}),
@@ -265,6 +269,7 @@ register(
 )
 
 
+@also_named()
 def transpose(x: Like, axes: Sequence[int] | None = None) -> Tensor:
     """`x` with its axes in the given order (reversed by default)."""
     x = as_tensor(x)

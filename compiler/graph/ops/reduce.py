@@ -13,6 +13,7 @@ import numpy as np
 from ... import dtypes
 from ...errors import DTypeError, ShapeError
 from ...loops import expressions as loops
+from ..synonyms import A_PAIR, also_named
 from ..tensor import Like, Tensor, apply, as_tensor, dim_of, full, normalize_axes
 from . import elementwise as ew
 from .registry import Bad, Op, Sample, register
@@ -160,27 +161,32 @@ def _reduce(name: str, x: Like, axis: Any, keepdims: bool) -> Tensor:
     return expand_dims(out, axes) if keepdims else out
 
 
+@also_named()
 def sum_(x: Like, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The sum over `axis` (an int, several, or None for all). Integers and bools are added up in int64,
     uint64 in uint64."""
     return _reduce("sum", x, axis, keepdims)
 
 
+@also_named()
 def prod(x: Like, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The product over `axis`. Integers and bools are multiplied in int64, uint64 in uint64."""
     return _reduce("prod", x, axis, keepdims)
 
 
+@also_named(A_PAIR.format("kw.amax", "kw.argmax"))
 def max_(x: Like, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The greatest element over `axis`; NaN where there is one. Raises ShapeError over no elements."""
     return _reduce("max", x, axis, keepdims)
 
 
+@also_named(A_PAIR.format("kw.amin", "kw.argmin"))
 def min_(x: Like, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The least element over `axis`; NaN where there is one. Raises ShapeError over no elements."""
     return _reduce("min", x, axis, keepdims)
 
 
+@also_named()
 def mean(x: Like, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The mean over `axis`. Floats; of integers and bools it is computed in float64 and given as float32."""
     x = as_tensor(x)
@@ -196,6 +202,7 @@ def mean(x: Like, axis: Any = None, keepdims: bool = False) -> Tensor:
     return total / size_of(count, x.dtype)
 
 
+@also_named()
 def argmax(x: Like, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The position of the first greatest element, int32, over `axis` (an int, several, or None for all).
 
@@ -205,6 +212,7 @@ def argmax(x: Like, axis: Any = None, keepdims: bool = False) -> Tensor:
     return _position("argmax", x, axis, keepdims)
 
 
+@also_named()
 def argmin(x: Like, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The position of the first least element, int32, over `axis`, counted as `argmax` does. A NaN counts as the least.
 

@@ -18,6 +18,7 @@ from ...errors import DTypeError, ShapeError
 from ...loops import expressions as loops
 from ...shapes import Dim, Shape, as_index, show
 from ..node import user_location
+from ..synonyms import also_named
 from ..tensor import (
     Like,
     Tensor,
@@ -202,7 +203,7 @@ register(
         lambda inputs, attrs: (inputs[0].shape, inputs[0].dtype),
         lambda node, env, x: np.flip(x, node.attrs.axes),
         _lower_flip,
-        vjp=lambda n, g: (flip(g, n.attrs.axes),),
+        vjp=lambda n, g: (apply("flip", (g,), axes=n.attrs.axes),),
         samples=(
             Sample(((3, 4),), {"axes": (1,)}),
             Sample(((3, 4),), {"axes": (0, 1)}),
@@ -216,6 +217,7 @@ register(
 )
 
 
+@also_named()
 def flip(x: Like, axis: Any = None) -> Tensor:
     """`x` reversed along the axes."""
     x = as_tensor(x)
@@ -290,6 +292,7 @@ def _parts(op: str, parts: Any) -> list[Tensor]:
     return tensors
 
 
+@also_named()
 def concat(parts: Sequence[Tensor], axis: int = 0) -> Tensor:
     """The parts one after another along `axis`; equal in all other sizes."""
     parts = _parts("concat", parts)
@@ -297,6 +300,7 @@ def concat(parts: Sequence[Tensor], axis: int = 0) -> Tensor:
     return parts[0] if len(parts) == 1 else apply("concat", tuple(parts), axis=at)
 
 
+@also_named()
 def stack(parts: Sequence[Tensor], axis: int = 0) -> Tensor:
     """The parts, of one shape, along a new axis."""
     parts = _parts("stack", parts)

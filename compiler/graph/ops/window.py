@@ -17,6 +17,7 @@ from ...errors import ShapeError
 from ...loops import expressions as loops
 from ...shapes import Shape, as_index, show
 from ..node import user_location
+from ..synonyms import also_named
 from ..tensor import Tensor, apply, full
 from .contract import Access, Spec, _each, _pads, axis_access, extents_of, gather_operand, gradient_spec, read_operand
 from .registry import Op, Sample, register
@@ -233,16 +234,19 @@ def _windows(name: str, x: Tensor, window: Any, stride: Any, pad: Any) -> Spec:
     return spec
 
 
+@also_named()
 def max_pool(x: Tensor, window: Any, stride: Any = None, pad: Any = 0) -> Tensor:
     """The greatest element of each window over the last axes (two, or as many as `window` has); stride: the window."""
     return apply("window_max", (x,), spec=_windows("max_pool", x, window, stride, pad))
 
 
+@also_named()
 def sum_pool(x: Tensor, window: Any, stride: Any = None, pad: Any = 0) -> Tensor:
     """The sum of each window over the last axes."""
     return apply("window_sum", (x,), spec=_windows("sum_pool", x, window, stride, pad))
 
 
+@also_named()
 def avg_pool(x: Tensor, window: Any, stride: Any = None, pad: Any = 0) -> Tensor:
     """The mean of each window over the last axes; padding counts as zeros, as in PyTorch's default."""
     spec = _windows("avg_pool", x, window, stride, pad)
