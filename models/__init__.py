@@ -7,5 +7,6 @@ from .model import Model
 from .networks import *
 from .networks import build, names, register
 from .recipe import Recipe
+from .scaling import Scaling
 
-__all__ = ["Model", "Recipe", "build", "names", "recompute_statistics", "register"]
+__all__ = ["Model", "Recipe", "Scaling", "build", "names", "recompute_statistics", "register"]

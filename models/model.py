@@ -28,6 +28,7 @@ from .checks import seed as checked_seed
 from .layer import Layer, traced
 from .named_state import Loaded
 from .recipe import Recipe
+from .scaling import Scaling
 from .shown import table_html
 
 NUMBERS = (3, 4, 5, 6)
@@ -51,6 +52,7 @@ class Model:
 
     Its parameters are drawn from `seed` (None: different each time). dataset: the name in `kw.data` that it is
     usually trained on. `built_by` is, for a network of `kw.models`, its name there and the options it was built with.
+    `scaling`, None unless it is set, is what images are less and divided by on their way into `net`.
     """
 
     @explained({"num_classes": "here it is classes", "shape": "here it is input_shape"})
@@ -71,6 +73,7 @@ class Model:
         self.input_shape = shape if isinstance(shape, tuple) else (shape,)
         self.dataset, self.recipe, self.dtype = dataset, recipe or Recipe(), init.dtype()
         self.built_by: tuple[str, dict[str, Any]] | None = None
+        self.scaling: Scaling | None = None
         with init.seeded(None if seed is None else checked_seed("Model: seed", seed)):
             logits = self(self.images())
         if logits.shape[1:] != (classes,):
@@ -86,10 +89,14 @@ class Model:
     def __call__(self, x: Tensor, training: bool | None = None) -> Tensor:
         """The logits, (batch, classes), of images."""
         try:
-            return self.net(x, training)
+            return self.net(self.scaled(x), training)
         except KernelwrightError as error:
             blame_network(error, self.name)
             raise
+
+    def scaled(self, x: Tensor) -> Tensor:
+        """What the network is given for these images."""
+        return x if self.scaling is None else self.scaling(x)
 
     def parameters(self) -> list[Tensor]:
         """The trainable variables, in order."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..runtime import checkpoint as storage
 from ..runtime.checkpoint import CheckpointError
 from . import initializers as init
+from . import scaling
 from .checks import SettingError
 from .layer import Layer
 from .named_state import StateError
@@ -32,6 +33,7 @@ def describe(model: Model) -> dict[str, Any]:
         "input_shape": list(model.input_shape),
         "classes": model.classes,
         "dtype": model.dtype,
+        "scaling": None if model.scaling is None else model.scaling.described(),
         "built_by": _as_json(model.built_by),
     }
 
@@ -61,6 +63,8 @@ def load_model(path: str | os.PathLike[str], model: Model | Layer | None = None)
         theirs = (said["name"], tuple(said["input_shape"]), said["classes"])
     if theirs != (model.name, model.input_shape, model.classes):
         raise CheckpointError(f"{path} is of {theirs[0]} {theirs[1]} with {theirs[2]} classes, not of {model!r}")
+    with storage.understanding(path):
+        model.scaling = scaling.of(said.get("scaling"))
     try:
         model.load_state_dict(values)
     except StateError as error:

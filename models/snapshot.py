@@ -15,7 +15,7 @@ import numpy as np
 from ..compiler.graph.tensor import Tensor
 from ..compiler.graph.variable import get_value, set_value
 from ..runtime.checkpoint import CheckpointError
-from . import optimizers, schedules
+from . import optimizers, scaling, schedules
 from .images.augment import Augment
 from .model import Model
 
@@ -105,6 +105,7 @@ def identity(model: Model, augment: Augment | None) -> dict[str, Any]:
         "model": model.name,
         "input_shape": list(model.input_shape),
         "classes": model.classes,
+        "scaling": None if model.scaling is None else model.scaling.described(),
         "augment": None if augment is None else repr(augment),
     }
 
@@ -119,6 +120,11 @@ def check(metadata: Mapping[str, Any], model: Model, augment: Augment | None, pa
         raise CheckpointError(
             f"{path} was written for {theirs[0]} {theirs[1]} with {theirs[2]} classes, "
             f"not for {ours[0]} {ours[1]} with {ours[2]}"
+        )
+    theirs_scaled = scaling.of(metadata.get("scaling"))
+    if theirs_scaled != model.scaling:
+        raise CheckpointError(
+            f"{path} was written with scaling={theirs_scaled}, not {model.scaling}: give the model the same"
         )
     made, given = metadata.get("augment"), None if augment is None else repr(augment)
     if made != given:

@@ -21,7 +21,7 @@ from ..compiler.graph.tensor import Tensor
 from ..compiler.graph.variable import get_value, set_value
 from ..compiler.pipeline import Compiled
 from ..runtime import checkpoint as storage
-from . import batches, choices, diagnose, feeds, networks, programs, resuming, snapshot
+from . import batches, choices, diagnose, feeds, networks, programs, resuming, scaling, snapshot
 from .arguments import explained
 from .callbacks.base import Callback, Watchers
 from .callbacks.stopping import BestCheckpoint
@@ -245,10 +245,13 @@ class Trainer:
     def resume(cls, path: str | Path, model: Model | None = None, **options: Any) -> Trainer:
         """A trainer that continues from a checkpoint; the model is built by its name where none is given."""
         if model is None:
-            name = storage.load(path)[1].get("model")
+            said = storage.load(path)[1]
+            name = said.get("model")
             if name not in networks.names():
                 raise storage.CheckpointError(f"{path}: {name!r} is not one of kw.models.names(); give the model")
             model = networks.build(name)
+            with storage.understanding(path):
+                model.scaling = scaling.of(said.get("scaling"))
         return cls(model, **options).load(path)
 
     # -------------------------------------------------------- one epoch

@@ -29,7 +29,8 @@ def native_run() -> None:
 
 
 class State:
-    """Storage for `value`, a logical array, under a name. `address` is where it lies."""
+    """Storage for `value`, a logical array, under a name. `address` is where it lies; `chosen_by` is for whoever plans
+    programs to note which of them chose the order."""
 
     def __init__(self, name: str, value: ArrayLike) -> None:
         logical = np.asarray(value)
@@ -37,6 +38,7 @@ class State:
         self.shape = logical.shape
         self.dtype = logical.dtype
         self.claimed = False
+        self.chosen_by: str | None = None
         self._writes = 0
         self._place(logical, tuple(range(logical.ndim)))
 

@@ -11,10 +11,10 @@ from typing import Any
 from ...runtime import checkpoint as storage
 from ...runtime.checkpoint import CheckpointError
 from .. import initializers as init
-from .. import named_state, snapshot, weights
+from .. import named_state, scaling, snapshot, weights
 from ..model import Model
 from ..networks.registry import build, build_for
-from ..networks.torchvision_names import HEADS
+from ..networks.torchvision_names import HEADS, scaling_of
 from ..saved import KIND, load_model
 
 
@@ -23,7 +23,8 @@ def trained(network: str, path: str | os.PathLike[str]) -> Model:
 
     It is built for the images and classes that the file names. Of a run with averaged weights these are taken, as its
     evaluations did. Files from elsewhere are those of `kw.load_weights`: the network is then built for its usual images
-    and as many classes as the last layer's values have, without auxiliary classifiers.
+    and as many classes as the last layer's values have, without auxiliary classifiers; with torchvision's names it
+    takes images from 0 to 1 as well, which it scales as torchvision's are.
 
     Raises CheckpointError for a file that cannot be read or is of another network.
     """
@@ -39,6 +40,7 @@ def trained(network: str, path: str | os.PathLike[str]) -> Model:
         return load_model(path)
     with storage.understanding(path):
         model = build_for(network, tuple(said["input_shape"]), said["classes"])
+        model.scaling = scaling.of(said.get("scaling"))
         snapshot.check({**said, "augment": None}, model, None, path)
         _put(model, values, said, path)
     return model
@@ -48,10 +50,13 @@ def _from_elsewhere(network: str, values: dict[str, Any], path: Any) -> Model:
     options = {"heads": False} if network in HEADS else {}
     with init.undrawn():
         usual = build(network, **options)
-    last = values.get(named_state.names(usual.net, weights.called_in(usual, values))[-1])
+    called = weights.called_in(usual, values)
+    last = values.get(named_state.names(usual.net, called)[-1])
     classes = len(last) if last is not None and last.ndim else usual.classes
     model = build_for(network, usual.input_shape, classes, **options)
     weights.put(model, values, path)
+    if called:
+        model.scaling = scaling_of(network)
     return model
 
 

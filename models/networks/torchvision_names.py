@@ -10,12 +10,22 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from ..model import Model
 from ..named_state import holding
+from ..scaling import Scaling
 
 HEADS = {"inception_v3": ("AuxLogits",)}
 """The auxiliary classifiers, which `heads=False` leaves out."""
 
 NEVER = {"googlenet_torchvision": ("aux1", "aux2")}
 """Those of torchvision's that our network never has."""
+
+IMAGENET = Scaling((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+FROM_TENSORFLOW = Scaling((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+"""What images from 0 to 1 are scaled by, and where values came from TensorFlow (torchvision's `transform_input`)."""
+
+
+def scaling_of(network: str) -> Scaling:
+    """How images were scaled that torchvision's network of this name was trained on."""
+    return FROM_TENSORFLOW if network in ("inception_v3", "googlenet_torchvision") else IMAGENET
 
 
 def paths(model: Model) -> dict[str, str]:

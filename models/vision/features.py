@@ -59,13 +59,17 @@ def several(network: Network, x: Tensor, names: Sequence[str]) -> list[Tensor]:
 def trunk(network: Network, names: Sequence[str]) -> Network:
     """The layers of a Sequential, or of a model of one, up to the last that is named; any other network as it is.
     Raises SettingError for a layer that the Sequential has not."""
-    net = network.net if isinstance(network, Model) else network
+    net, scaled = (network.net, network.scaled) if isinstance(network, Model) else (network, _as_it_is)
     if not isinstance(net, Sequential) or net.name is not None:
         return network
     places = {str(layer.name): place for place, layer in enumerate(net.layers)}
     last = max((_called(places, str(name).split(".")[0]) for name in names), default=len(places) - 1)
     parts = net.layers[: last + 1]
-    return lambda x: functools.reduce(lambda value, layer: layer(value), parts, x)
+    return lambda x: functools.reduce(lambda value, layer: layer(value), parts, scaled(x))
+
+
+def _as_it_is(x: Tensor) -> Tensor:
+    return x
 
 
 def weighted(what: str, given: Any) -> dict[str, float]:

@@ -135,9 +135,11 @@ def test_typical_sizes_and_claimed_orders_count(cache, monkeypatch):
     assert len(runs) == 2
     w = kw.variable("w", np.eye(3, dtype="float32"))
     x = kw.input("x", (None, 3))
-    for _ in range(3):  # free at first, then in the order that the first program gave it
+    for _ in range(3):  # free at first, then in the order that this graph itself gave it
         assert np.allclose(kw.compile([x], x @ w, threads=1)(X), X)
-    assert len(runs) == 4
+    assert len(runs) == 3
+    kw.compile([x], x @ w * 2, threads=1), kw.compile([x], x @ (w * 1), threads=1)
+    assert len(runs) == 5  # other graphs are planned for the order that it has
 
 
 def test_settings_count_that_change_what_is_compiled(cache, monkeypatch):
@@ -200,3 +202,17 @@ def test_values_are_compared_whenever_asked_for(cache, monkeypatch):
     for _ in range(2):
         kw.compile(*graph(), threads=1)
     assert len(runs) == 2 and not programs(cache)
+
+
+def test_a_graph_over_the_variables_that_it_placed_is_the_same_program(cache, monkeypatch):
+    """Free at first, then in the order that the first program chose: with a new variable beside them as well."""
+    runs = compiles(monkeypatch)
+    weights = kw.variable("weights", np.random.default_rng(0).standard_normal((8, 4, 3, 3)).astype("float32"))
+    results = []
+    for _ in range(3):
+        image = kw.variable("image", np.random.default_rng(1).random((1, 4, 12, 12), "float32"))
+        results.append(kw.compile([], kw.grad((kw.conv(image, weights, pad=1) ** 2).sum(), image), threads=1)())
+    assert len(runs) == 1
+    assert all(np.array_equal(result, results[0]) for result in results)
+    other = kw.compile([], (kw.conv(image, weights, pad=1) ** 2).sum(), threads=1)
+    assert len(runs) == 2 and np.isfinite(other())

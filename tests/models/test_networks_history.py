@@ -140,8 +140,8 @@ def test_losses_name_shapes_that_do_not_pair():
         kw.losses.perceptron(s, t)
     with pytest.raises(ValueError, match="one-vs-rest, weston-watkins"):
         kw.models.svm(margin="hard")
-    with pytest.raises(ValueError, match=r"kw\.losses has no loss 'huber'"):
-        kw.models.Recipe(loss="huber")
+    with pytest.raises(ValueError, match=r"kw\.losses has no loss 'hubris'"):
+        kw.models.Recipe(loss="hubris")
 
 
 # ------------------------------------------------------------------ machines

@@ -59,6 +59,8 @@ class Native(Compiled):
                 self._executable = runtime.Executable(self.program, self._states, self.threads) if runnable else None
                 return
             except runtime.LayoutError:
+                for state in self._states:
+                    state.chosen_by = None
                 moved += 1
                 if moved > variables:  # each time one more of them is fixed
                     raise
@@ -112,6 +114,10 @@ def _build_or_load(
     plain = config.verify_level() < 2 and not config.print_after() and not options.schedules and not options.tune
     identity = saved.identify(inputs, outputs, updates, options.typical, made_by.environment()) if plain else None
     found = saved.load(identity, stored_object) if identity is not None else None
+    if identity is not None:
+        for state in identity.states:
+            if not state.claimed:
+                state.chosen_by = identity.graph
     if found is None:
         program, infos, states, trace = made_by.build(inputs, outputs, updates)
         if identity is not None:

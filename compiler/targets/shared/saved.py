@@ -39,9 +39,15 @@ Built = tuple[runtime.Program, Sequence[KernelInfo], list[Any], Trace]
 
 @dataclass(frozen=True)
 class Identity:
-    """A graph's key, and what a stored program refers to by position: states, arrays and the user's lines."""
+    """A graph's key, and what a stored program refers to by position: states, arrays and the user's lines.
+
+    `graph` leaves the orders of variables out. In `key` a variable is free whose order a program of this very graph
+    chose, so that the same graph gives the same program, and the same bits, each time; in `strict_key` it is fixed.
+    """
 
     key: str
+    strict_key: str
+    graph: str
     states: list[Any]
     arrays: list[np.ndarray]
     lines: list[str]
@@ -84,10 +90,13 @@ def identify(
         return None
     lines.setdefault(str(user_location()), len(lines))  # constants that rewriting makes are said to be from here
     text.append(str([number[y] for y in roots]))
-    key = "program-" + hashlib.sha256("\n".join(text).encode()).hexdigest()[:40]
+    graph = hashlib.sha256("\n".join(text).encode()).hexdigest()
     states = [n.attrs.state for n in nodes if n.op.name == "variable"]
+    orders = [state.order if state.claimed else None for state in states]
+    chosen = [None if state.chosen_by == graph else order for state, order in zip(states, orders)]
+    key, strict_key = (f"program-{hashlib.sha256(f'{graph}{o}'.encode()).hexdigest()[:40]}" for o in (chosen, orders))
     arrays = [n.attrs.value.array for n in nodes if n.op.name == "array"]
-    return Identity(key, states, arrays, list(lines))
+    return Identity(key, strict_key, graph, states, arrays, list(lines))
 
 
 def load(identity: Identity, stored_object: Callable[[str], bytes | None]) -> Built | None:
@@ -97,6 +106,8 @@ def load(identity: Identity, stored_object: Callable[[str], bytes | None]) -> Bu
     None where it, or the code of one of its kernels, is not in the cache. stored_object: a kernel's code by its key.
     """
     stored = kernel_cache().load(identity.key)
+    if stored is None and identity.strict_key != identity.key:
+        stored = kernel_cache().load(identity.strict_key)
     if stored is None:
         return None
     program, states, arrays, infos, trace = stored
@@ -125,7 +136,7 @@ def keep(
     numbered = [_with_lines(info, lambda x: line.get(x, x)) for info in infos]
     packed = zlib.compress(pickle.dumps(numbered, pickle.HIGHEST_PROTOCOL), 1)
     index = {id(state): i for i, state in enumerate(identity.states)}
-    kernel_cache().store(identity.key, (bare, [index[id(s)] for s in states], arrays, packed, trace))
+    kernel_cache().store(identity.strict_key, (bare, [index[id(s)] for s in states], arrays, packed, trace))
 
 
 class SavedKernels(Sequence[KernelInfo]):
@@ -202,7 +213,7 @@ def _text(item: Any) -> str:
     if isinstance(item, Size):
         return f"Size{item.terms}"
     if isinstance(item, runtime.State):
-        return f"state{item.shape}{item.dtype.str}{item.order if item.claimed else 'free'}"
+        return f"state{item.shape}{item.dtype.str}"
     if isinstance(item, ArrayConstant):
         array = item.array
         return f"array{array.dtype.str}{array.shape}{hashlib.sha256(array.tobytes()).hexdigest()}"
