@@ -28,6 +28,8 @@ EXAMPLES = {
     "svm_features.py": ["--epochs", "1", "--counts", "20"],
     "transformer_sort.py": ["--epochs", "1", "--count", "640"],
     "unet_shapes.py": ["--epochs", "1", "--count", "100"],
+    "vae_digits.py": ["--epochs", "1", "--count", "200"],
+    "table_embeddings.py": ["--epochs", "1", "--count", "200"],
     "resnet20_cifar10.py": ["--help"],
 }
 LONG = {  # more than 5 s with an empty kernel cache
@@ -38,6 +40,8 @@ LONG = {  # more than 5 s with an empty kernel cache
     "svm_features.py",
     "transformer_sort.py",
     "unet_shapes.py",
+    "vae_digits.py",
+    "table_embeddings.py",
     "README.md",
     "images.md",
     "training.md",

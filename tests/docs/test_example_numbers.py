@@ -55,6 +55,23 @@ def test_a_u_net_learns_which_pixels_show_what(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_an_autoencoder_bounds_what_digits_cost(tmp_path: Path) -> None:
+    pytest.importorskip("PIL")
+    sheet = tmp_path / "samples.png"
+    found = outcome(tmp_path, "vae_digits.py", "--epochs", "10", "--threads", "1", "--out", str(sheet))
+    assert 195 < found["independent pixels"] < 220
+    assert 80 < found["bound"] < 125
+    assert sheet.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+def test_embeddings_find_the_traits_behind_the_words_of_a_table(tmp_path: Path) -> None:
+    found = outcome(tmp_path, "table_embeddings.py", "--threads", "1")
+    assert found["least squares"] + 0.5 < found["network"] < found["ceiling"] < 0.95
+    assert found["network"] > found["ceiling"] - 0.05
+
+
+@pytest.mark.slow
 def test_statistics_measured_anew_undo_a_change_of_light() -> None:
     """A normalisation behind a convolution without padding undoes contrast and brightness exactly, but for rounding."""
     command = [sys.executable, str(ROOT / "examples" / "covariate_shift.py"), "1"]
