@@ -44,6 +44,6 @@ RUNS = (
     Run("lenet5-fashion-mnist", "LeNet-5 as taught today", 1998, None, ""),
     Run("maxout_conv-fashion-mnist", "Maxout, convolutional, dropout", 2013, None, ""),
     Run("resnet20-fashion-mnist", "ResNet-20", 2016, None, ""),
-    Run("resnet20-cifar10-short", "ResNet-20, a seventh of the paper's epochs", 2016, 8.75, "He et al. 2016, table 6"),
+    Run("resnet20-cifar10-short", "ResNet-20, a fifth of the paper's epochs", 2016, 8.75, "He et al. 2016, table 6"),
 )
 """In the order of the page: digits by the years, then clothing, then colour images."""

@@ -26,7 +26,7 @@ TITLES = {
 }
 NOTES = {
     "cifar10": "The files were JPEG copies of quality 75 with colour at half resolution (32x32 pixels in 920 bytes on "
-    "average), which cost accuracy: after 22 epochs 91.6 % of the training images were right."
+    "average), which cost accuracy: after 36 epochs 93.5 % of the training images were right."
 }
 """What has to be known of the data of the runs above, by data set."""
 HEAD = """# Results
