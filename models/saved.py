@@ -33,7 +33,7 @@ def describe(model: Model) -> dict[str, Any]:
         "input_shape": list(model.input_shape),
         "classes": model.classes,
         "dtype": model.dtype,
-        "scaling": None if model.scaling is None else model.scaling.described(),
+        "scaling": scaling.described(model.scaling),
         "built_by": _as_json(model.built_by),
     }
 
@@ -60,15 +60,14 @@ def load_model(path: str | os.PathLike[str], model: Model | Layer | None = None)
     elif not isinstance(model, Model):
         raise SettingError(f"load_model: the model is a kw.models.Model or a layer, not {model!r}")
     with storage.understanding(path):
-        theirs = (said["name"], tuple(said["input_shape"]), said["classes"])
+        theirs, scaled = (said["name"], tuple(said["input_shape"]), said["classes"]), scaling.of(said.get("scaling"))
     if theirs != (model.name, model.input_shape, model.classes):
         raise CheckpointError(f"{path} is of {theirs[0]} {theirs[1]} with {theirs[2]} classes, not of {model!r}")
-    with storage.understanding(path):
-        model.scaling = scaling.of(said.get("scaling"))
     try:
         model.load_state_dict(values)
     except StateError as error:
         raise CheckpointError(f"{path}: {error}") from None
+    model.scaling = scaled
     return model
 
 

@@ -39,11 +39,12 @@ class Scaling:
         result: Tensor = (images - as_tensor(mean)) / as_tensor(deviation)
         return result
 
-    def described(self) -> list[list[float]]:
-        """As plain data."""
-        return [list(self.mean), list(self.deviation)]
+
+def described(scaling: Scaling | None) -> list[list[float]] | None:
+    """As plain data, of which `of` makes it again; None of None."""
+    return None if scaling is None else [list(scaling.mean), list(scaling.deviation)]
 
 
-def of(described: Sequence[Any] | None) -> Scaling | None:
-    """What `described` gave; None of None."""
-    return None if described is None else Scaling(*map(tuple, described))
+def of(data: Sequence[Any] | None) -> Scaling | None:
+    """What `described` was given; None of None."""
+    return None if data is None else Scaling(*map(tuple, data))

@@ -105,7 +105,7 @@ def identity(model: Model, augment: Augment | None) -> dict[str, Any]:
         "model": model.name,
         "input_shape": list(model.input_shape),
         "classes": model.classes,
-        "scaling": None if model.scaling is None else model.scaling.described(),
+        "scaling": scaling.described(model.scaling),
         "augment": None if augment is None else repr(augment),
     }
 

@@ -116,7 +116,7 @@ def split(x: Like, parts: Any, axis: int = 0) -> list[Tensor]:
     ShapeError where the pieces are not equal, or the axis has no size while compiling.
     """
     x = as_tensor(x)
-    a, size = _known("split", axis, x)
+    a, size = known_axis("split", axis, x)
     count = as_index(parts)
     if count is None:
         return _cut(x, [0, *(slice(None, stop).indices(size)[1] for stop in parts), size], a)
@@ -132,7 +132,7 @@ def split(x: Like, parts: Any, axis: int = 0) -> list[Tensor]:
 def chunk(x: Like, chunks: int, axis: int = 0) -> list[Tensor]:
     """At most `chunks` pieces along `axis`, equal but for a smaller last one: `torch.chunk`."""
     x = as_tensor(x)
-    a, size = _known("chunk", axis, x)
+    a, size = known_axis("chunk", axis, x)
     count = as_index(chunks)
     if count is None or count < 1:
         raise ShapeError(
@@ -142,14 +142,13 @@ def chunk(x: Like, chunks: int, axis: int = 0) -> list[Tensor]:
     return _cut(x, [*range(0, size, length), size] if size else [0, 0], a)
 
 
-def _known(op: str, axis: int, x: Tensor) -> tuple[int, int]:
-    """(axis, its size), which has to be a number."""
+def known_axis(op: str, axis: int, x: Tensor, way_out: str = "slice it, as in x[:4]") -> tuple[int, int]:
+    """(axis, its size). Raises ShapeError, with the way out, for a size known at run time only."""
     a = normalize_axis(op, axis, x)
     size = x.shape[a]
     if not isinstance(size, int):
         raise ShapeError(
-            f"{op}: axis {a} of {show(x.shape)} has a size known at run time only; slice it, as in x[:4]"
-            f"\n  at {user_location()}"
+            f"{op}: axis {a} of {show(x.shape)} has a size known at run time only; {way_out}\n  at {user_location()}"
         )
     return a, size
 
@@ -166,7 +165,7 @@ def diagonal(x: Like, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor
     Raises ShapeError where these axes are one, or have no sizes while compiling.
     """
     x = as_tensor(x)
-    (a, rows), (b, columns) = _known("diagonal", axis1, x), _known("diagonal", axis2, x)
+    (a, rows), (b, columns) = known_axis("diagonal", axis1, x), known_axis("diagonal", axis2, x)
     if a == b:
         raise ShapeError(f"diagonal: the axes {axis1} and {axis2} of {show(x.shape)} are one (at {user_location()})")
     k = whole_number("diagonal", offset)

@@ -9,13 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from .. import dtypes
-from ..errors import ShapeError
-from ..shapes import show
-from .arrangement import ravel
-from .node import user_location
+from .arrangement import known_axis, ravel
 from .ops.slicing import pad
 from .synonyms import also_named
-from .tensor import Like, Tensor, as_tensor, elementwise, normalize_axis
+from .tensor import Like, Tensor, as_tensor, elementwise
 
 
 @also_named()
@@ -35,13 +32,7 @@ def _running(name: str, op: str, neutral: int, x: Like, axis: Any) -> Tensor:
     x = as_tensor(x)
     if axis is None:
         x, axis = ravel(x), 0
-    a = normalize_axis(name, axis, x)
-    size = x.shape[a]
-    if not isinstance(size, int):
-        raise ShapeError(
-            f"{name}: axis {a} of {show(x.shape)} has a size known at run time only; give the input a size there"
-            f"\n  at {user_location()}"
-        )
+    a, size = known_axis(name, axis, x, "give the input a size there")
     if not dtypes.is_float(x.dtype) and x.dtype != dtypes.UINT64:
         x = x.astype(dtypes.INT64)
     step = 1
