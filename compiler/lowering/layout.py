@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from ..loops import expressions as loops
 from ..loops.kernels import Buffer, Kernel, Store, points
 from ..loops.products import operands
-from ..shapes import Size, nominal
+from ..shapes import Shape, Size, nominal
 
 Order = tuple[int, ...]
 
@@ -33,6 +33,7 @@ class Costs:
         self.price = price
         self._known: dict[tuple[str, tuple[Order, ...]], float] = {}
         self._signature: dict[Kernel, tuple[str, tuple[Buffer, ...]]] = {}
+        self._copying: dict[tuple[Shape, str, Order, Order], float] = {}
 
     def signature(self, kernel: Kernel) -> tuple[str, tuple[Buffer, ...]]:
         """The kernel's structure as text in which buffers and axes are numbered, and the buffers."""
@@ -46,6 +47,20 @@ class Costs:
         if key not in self._known:
             self._known[key] = 0.0 if _idle_copy(kernel) else self.price(kernel)
         return self._known[key]
+
+    def of_reading(self, kernel: Kernel, copy: Buffer, source: Buffer) -> float:
+        """What the kernel costs with `copy` in place of `source`: of kernels alike, one is made to find out."""
+        text, buffers = self.signature(kernel)
+        key = (text, tuple(_order_in_memory(copy if b is source else b) for b in buffers))
+        if key not in self._known:
+            self._known[key] = self.price(reading(kernel, source, copy))
+        return self._known[key]
+
+    def of_copying(self, source: Buffer, copy: Buffer) -> float:
+        key = (source.shape, source.dtype, source.order, copy.order)
+        if key not in self._copying:
+            self._copying[key] = self.of(copy_kernel(source, copy))
+        return self._copying[key]
 
     def total(self, kernels: Sequence[Kernel]) -> float:
         return sum(self.of(k) for k in kernels)
@@ -291,25 +306,21 @@ def _add_copies(kernels: Sequence[Kernel], costs: Costs, operands: Callable[[Ker
 def _with_copy(
     kernel: Kernel, source: Buffer, made: dict[tuple[Buffer, Order], Buffer], out: list[Kernel], costs: Costs
 ) -> Kernel:
-    best = (costs.of(kernel) * COPY_GAIN, None, None)
+    least, best = costs.of(kernel) * COPY_GAIN, None
     for order in _candidates(source):
         if order == source.order:
             continue
-        copy = made.get((source, order))
-        copying = None
-        if copy is None:
-            copy = Buffer(f"{source.name}_packed", source.shape, source.dtype, "temp", source.node, order)
-            copying = copy_kernel(source, copy)
-        total = costs.of(reading(kernel, source, copy)) + (costs.of(copying) if copying is not None else 0.0)
-        if total < best[0]:
-            best = (total, copy, copying)  # type: ignore[assignment]
-    _, copy, copying = best
-    if copy is None:
+        known = made.get((source, order))
+        copy = known or Buffer(f"{source.name}_packed", source.shape, source.dtype, "temp", source.node, order)
+        total = costs.of_reading(kernel, copy, source) + (0.0 if known else costs.of_copying(source, copy))
+        if total < least:
+            least, best = total, copy
+    if best is None:
         return kernel
-    if copying is not None:
-        made[source, copy.order] = copy
-        out.append(copying)
-    return reading(kernel, source, copy)
+    if (source, best.order) not in made:
+        made[source, best.order] = best
+        out.append(copy_kernel(source, best))
+    return reading(kernel, source, best)
 
 
 def _idle_copy(kernel: Kernel) -> bool:
