@@ -1,11 +1,14 @@
 """Sizes and shapes: a dimension is an `int` or a `Size`, a polynomial in named symbols.
 
 `None` in a user's shape means the symbol `batch`. A `Size` is immutable and hashable; arithmetic gives
-back an `int` whenever the result is one, so static shapes never see this class. Leans on nothing.
+back an `int` whenever the result is one, so static shapes never see this class. `size // 2`, which strides give, is
+rounded down; it stands in a polynomial as a symbol does, in one form, so that equal sizes are found equal
+(`2*h // 2` is `h`, and halving twice is a quotient by 4). Leans on nothing.
 """
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,10 +17,10 @@ from functools import reduce
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from ..runtime.sizes import Poly, evaluate
+from ..runtime.sizes import Factor, Poly, describe, evaluate, order, symbols
 from .errors import ShapeError
 
-Monomial: TypeAlias = tuple[str, ...]
+Monomial: TypeAlias = tuple[Factor, ...]
 
 
 class Size:
@@ -26,7 +29,9 @@ class Size:
     __slots__ = ("_hash", "terms")
 
     def __init__(self, terms: Mapping[Monomial, int]):
-        self.terms: tuple[tuple[Monomial, int], ...] = tuple(sorted((m, c) for m, c in terms.items() if c))
+        self.terms: tuple[tuple[Monomial, int], ...] = tuple(
+            sorted(((m, c) for m, c in terms.items() if c), key=lambda term: order(term[0]))
+        )
         self._hash = hash(self.terms)
 
     def __hash__(self) -> int:
@@ -60,18 +65,19 @@ class Size:
         terms: dict[Monomial, int] = {}
         for m1, c1 in self.terms:
             for m2, c2 in poly(other):
-                m = tuple(sorted(m1 + m2))
+                m = tuple(sorted(m1 + m2, key=lambda factor: order((factor,))))
                 terms[m] = terms.get(m, 0) + c1 * c2
         return _normal(terms)
 
     __rmul__ = __mul__
 
-    def __repr__(self) -> str:
-        def one(monomial: Monomial, c: int) -> str:
-            symbols = "*".join(monomial)
-            return symbols if c == 1 and symbols else f"{c}*{symbols}" if symbols else str(c)
+    def __floordiv__(self, by: int) -> Dim:
+        """The size over a whole number of at least 1, rounded down."""
+        number = as_index(by)
+        return NotImplemented if number is None or number < 1 else _quotient(self, number)
 
-        return " + ".join(one(m, c) for m, c in reversed(self.terms))
+    def __repr__(self) -> str:
+        return describe(tuple(reversed(self.terms)))
 
 
 Dim = int | Size
@@ -98,6 +104,43 @@ def _normal(terms: Mapping[Monomial, int]) -> Dim:
     if len(size.terms) == 1 and size.terms[0][0] == ():
         return size.terms[0][1]
     return size
+
+
+def _quotient(size: Dim, by: int) -> Dim:
+    """`size // by`. What the divisor divides moves out, so that the rest has factors from 0 to `by` alone."""
+    out: Dim = 0
+    while isinstance(size, Size):
+        rest: dict[Monomial, int] = {}
+        for monomial, count in size.terms:
+            whole, rest[monomial] = divmod(count, by)
+            out = out + _normal({monomial: whole})
+        const = rest.pop((), 0)
+        common = math.gcd(by, *rest.values())
+        by, const = by // common, const // common
+        rest = {monomial: count // common for monomial, count in rest.items() if count}
+        if not rest:
+            return out
+        ((monomial, count), *others) = rest.items()
+        if others or count != 1 or len(monomial) != 1 or isinstance(monomial[0], str):
+            inner = Size({**rest, (): const})
+            return out + Size({((inner.terms, by),): 1})
+        under, inner_by = monomial[0]  # a quotient of a quotient is one
+        size, by = Size(dict(under)) + const * inner_by, inner_by * by
+    return out + size // by
+
+
+def surely(size: Dim) -> bool:
+    """Is it known that the size is at least 0, from how far rounding down goes?"""
+    while isinstance(size, Size):
+        found = next(((m, c) for m, c in size.terms if len(m) == 1 and not isinstance(m[0], str)), None)
+        if found is None:
+            return False
+        (quotient,), count = found
+        assert not isinstance(quotient, str)
+        under, by = Size(dict(quotient[0])), quotient[1]
+        least = under - (by - 1) if count > 0 else under  # by * quotient lies between them
+        size = (size - _normal({(quotient,): count})) * by + least * count
+    return size >= 0
 
 
 def symbol(name: str) -> Size:
@@ -141,7 +184,7 @@ def nominal(size: Dim) -> int:
     if isinstance(size, int):
         return size
     known = _TYPICAL.get()
-    return max(0, value(size, {s: known.get(s, NOMINAL) for m, _ in size.terms for s in m}))
+    return max(0, value(size, {s: known.get(s, NOMINAL) for s in symbols(size.terms)}))
 
 
 def product(sizes: Iterable[Dim]) -> Dim:
@@ -169,7 +212,7 @@ def divide(a: Dim, b: Dim) -> Dim | None:
 
 def _leading(size: Dim) -> tuple[Monomial, int]:
     """The greatest term in an order that products keep: by degree, then by name."""
-    return max(poly(size), key=lambda term: (len(term[0]), term[0]))
+    return max(poly(size), key=lambda term: (len(term[0]), order(term[0])))
 
 
 def _without(monomial: Monomial, by: Monomial) -> Monomial | None:

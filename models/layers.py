@@ -69,7 +69,11 @@ class Dense(Layer):
 
     def build(self, x: Tensor) -> None:
         if x.rank < 2 or not isinstance(x.shape[-1], int):
-            raise LayerError(f"dense: (..., features) with a known number of features is needed, not {show(x.shape)}")
+            raise LayerError(
+                f"dense: (..., features) with a known number of features is needed, not {show(x.shape)}; of images of "
+                "any size, AdaptiveAvgPool(7) before Flatten() leaves 7x7 places, and GlobalAvgPool() one "
+                f"(at {user_location()})"
+            )
         self.weight = self.parameter("weight", init.draw(self.weight_init, (self.units, x.shape[-1])))
         self.bias = self.parameter("bias", init.draw(self.bias_init, (self.units,))) if self.use_bias else None
 
@@ -157,7 +161,13 @@ def each(what: Any, d: int) -> tuple[int, ...]:
 
 def _same(size: Any, window: Any, stride: int, dilation: int) -> tuple[int, int]:
     """Zeros before and after an axis so that its output has ceil(size / stride) places."""
-    total = max((-(-size // stride) - 1) * stride + (window - 1) * dilation + 1 - size, 0)
+    total = (-(-size // stride) - 1) * stride + (window - 1) * dilation + 1 - size
+    if not isinstance(total, int):
+        raise LayerError(
+            f'conv: pad="same" with stride {stride} depends on the size {size}, which only a run knows; give pad as '
+            f"a number, such as {(window - 1) * dilation // 2} (at {user_location()})"
+        )
+    total = max(total, 0)
     return total // 2, total - total // 2
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..compiler.graph.node import location, toposort, user_location
 from ..compiler.graph.tensor import Tensor, input
-from ..compiler.shapes import show, value
+from ..compiler.shapes import show, symbol, value
 from ..compiler.targets.shared.inspect import grid
 from ..runtime import checkpoint as storage
 from ..runtime.errors import KernelwrightError
@@ -33,6 +33,8 @@ from .shown import table_html
 
 NUMBERS = (3, 4, 5, 6)
 """The columns of a summary that hold numbers."""
+SPATIAL = ("depth", "height", "width")
+"""The symbols of sides that only a run knows."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ class Row:
 class Model:
     """`net` built for images of `input_shape` (channels, height, width), giving logits over `classes`.
 
+    (3, None, None) is for images of any height and width, which one compiled program then takes; `net` needs means over
+    pixels (`GlobalAvgPool`, `AdaptiveAvgPool`) before a layer that is dense. `sides` keeps what was given.
     Its parameters are drawn from `seed` (None: different each time). dataset: the name in `kw.data` that it is
     usually trained on. `built_by` is, for a network of `kw.models`, its name there and the options it was built with.
     `scaling`, None unless it is set, is what images are less and divided by on their way into `net`.
@@ -60,7 +64,7 @@ class Model:
         self,
         name: str,
         net: Layer,
-        input_shape: tuple[int, ...],
+        input_shape: tuple[int | None, ...],
         classes: int,
         dataset: str | None = None,
         recipe: Recipe | None = None,
@@ -68,9 +72,8 @@ class Model:
     ):
         if not isinstance(name, str) or not isinstance(net, Layer):
             raise SettingError(f"Model: a name and a layer are needed, not {name!r} and {net!r}")
-        shape = sizes("Model: input_shape", input_shape)
         self.name, self.net, self.classes = name, net, whole("Model: classes", classes)
-        self.input_shape = shape if isinstance(shape, tuple) else (shape,)
+        self.sides = _sides(input_shape)
         self.dataset, self.recipe, self.dtype = dataset, recipe or Recipe(), init.dtype()
         self.built_by: tuple[str, dict[str, Any]] | None = None
         self.scaling: Scaling | None = None
@@ -84,7 +87,19 @@ class Model:
 
     def images(self) -> Tensor:
         """The input of programs made from this model: (batch, *input_shape), of the dtype it was built with."""
-        return input("images", (None, *self.input_shape), self.dtype)
+        named = dict(zip(range(1, len(self.sides)), SPATIAL[-len(self.sides) + 1 :]))
+        return input("images", (None, *(named[i] if n is None else n for i, n in enumerate(self.sides))), self.dtype)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of an image. Raises SettingError for a model of images of any size."""
+        known = tuple(n for n in self.sides if n is not None)
+        if len(known) < len(self.sides):
+            raise SettingError(
+                f"{self.name} is for images of any size, {_shown(self.sides)}, and here one size is "
+                f"needed: build it with input_shape=({self.sides[0]}, 224, 224), say (at {user_location()})"
+            )
+        return known
 
     def __call__(self, x: Tensor, training: bool | None = None) -> Tensor:
         """The logits, (batch, classes), of images."""
@@ -127,7 +142,8 @@ class Model:
         return sum(_count(p) for p in self.parameters())
 
     def rows(self) -> list[Row]:
-        """One row per innermost layer, in the order of the calls."""
+        """One row per innermost layer, in the order of the calls. Raises SettingError where images are of any size."""
+        self.input_shape  # noqa: B018 - its error, before layers are counted
         trace = traced(self.net, self.images())
         flops = _flops([trace[-1][2]]) if trace else {}
         rows, seen = [], set()
@@ -162,7 +178,22 @@ class Model:
         return table_html(self._lines(), right=NUMBERS)
 
     def __repr__(self) -> str:
-        return f"<Model {self.name}: {show(self.input_shape)} -> {self.classes} classes, {self.size():,} parameters>"
+        return f"<Model {self.name}: {_shown(self.sides)} -> {self.classes} classes, {self.size():,} parameters>"
+
+
+def _sides(given: Any) -> tuple[int | None, ...]:
+    """A model's input shape, checked: None may stand for a height, a width or a depth."""
+    items = tuple(given) if isinstance(given, (tuple, list)) else ()
+    if 1 < len(items) <= len(SPATIAL) + 1 and None in items[1:]:
+        return tuple(
+            None if n is None and i > 0 else whole("Model: input_shape, each number,", n) for i, n in enumerate(items)
+        )
+    shape = sizes("Model: input_shape", given)
+    return shape if isinstance(shape, tuple) else (shape,)
+
+
+def _shown(sides: tuple[int | None, ...]) -> str:
+    return show(tuple(symbol("any") if n is None else n for n in sides))
 
 
 def _count(p: Tensor) -> int:

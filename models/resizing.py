@@ -8,10 +8,12 @@ import numpy as np
 
 from ..compiler.errors import ShapeError
 from ..compiler.graph.node import user_location
+from ..compiler.graph.ops.elementwise import where
 from ..compiler.graph.ops.movement import expand_dims, transpose
 from ..compiler.graph.ops.slicing import concat, stack
+from ..compiler.graph.ops.source import iota
 from ..compiler.graph.tensor import Tensor, as_tensor, broadcast_to
-from ..compiler.shapes import show
+from ..compiler.shapes import Dim, divide, show
 from .arguments import explained
 from .checks import choice, sizes, whole
 from .layer import Layer, LayerError
@@ -98,7 +100,8 @@ class AdaptiveAvgPool(Layer):
     """Means over windows that give `output_size` places on each spatial axis: an int for all, or one for each.
 
     Place i is the mean from floor(i n / size) up to ceil((i + 1) n / size) of an axis of n, as in PyTorch: windows
-    overlap where size does not divide n. (batch, channels, *spatial) with known spatial sizes; LayerError else.
+    overlap where size does not divide n. (batch, channels, *spatial), of which spatial sizes may be those of a run;
+    LayerError for anything else.
     """
 
     kind = "adaptiveavgpool"
@@ -109,10 +112,8 @@ class AdaptiveAvgPool(Layer):
         self.output_size = sizes("AdaptiveAvgPool: output_size", output_size)
 
     def forward(self, x: Tensor, training: bool) -> Tensor:
-        if x.rank < 3 or not all(isinstance(n, int) and n for n in x.shape[2:]):
-            raise LayerError(
-                f"adaptiveavgpool: (batch, channels, *spatial) with known sizes is needed, not {show(x.shape)}"
-            )
+        if x.rank < 3 or 0 in x.shape[2:]:
+            raise LayerError(f"adaptiveavgpool: (batch, channels, *spatial) is needed, not {show(x.shape)}")
         for axis, places in enumerate(each(self.output_size, x.rank - 2), 2):
             x = _means(x, axis, places)
         return x
@@ -120,16 +121,26 @@ class AdaptiveAvgPool(Layer):
 
 def _means(x: Tensor, axis: int, places: int) -> Tensor:
     n = x.shape[axis]
-    assert isinstance(n, int)
     before, after = x.shape[:axis], x.shape[axis + 1 :]
-    if n % places == 0:
-        return x.reshape(*before, places, n // places, *after).mean(axis + 1)
-    weights = np.zeros((n, places), x.dtype)
-    for i in range(places):
-        first, end = i * n // places, -(-(i + 1) * n // places)
-        weights[first:end, i] = 1 / (end - first)
+    length = divide(n, places)
+    if length is not None:
+        return x.reshape(*before, places, length, *after).mean(axis + 1)
     order = [k for k in range(x.rank) if k != axis] + [axis]
-    return transpose(transpose(x, order) @ as_tensor(weights), [order.index(k) for k in range(x.rank)])
+    return transpose(transpose(x, order) @ _shares(n, places, x.dtype), [order.index(k) for k in range(x.rank)])
+
+
+def _shares(n: Dim, places: int, dtype: str) -> Tensor:
+    """(n, places): what each element counts in the mean of each place."""
+    if isinstance(n, int):
+        weights = np.zeros((n, places), dtype)
+        for i in range(places):
+            first, end = i * n // places, -(-(i + 1) * n // places)
+            weights[first:end, i] = 1 / (end - first)
+        return as_tensor(weights)
+    bounds = [(i * n // places, -(-((i + 1) * n) // places)) for i in range(places)]
+    element = iota(n, "int32")
+    columns = [where((element >= a) & (element < b), 1.0 / as_tensor(b - a).astype(dtype), 0.0) for a, b in bounds]
+    return stack(columns, 1)
 
 
 class GlobalMaxPool(Layer):

@@ -30,7 +30,7 @@ def describe(model: Model) -> dict[str, Any]:
         "kind": KIND,
         "format": FORMAT,
         "name": model.name,
-        "input_shape": list(model.input_shape),
+        "input_shape": list(model.sides),
         "classes": model.classes,
         "dtype": model.dtype,
         "scaling": scaling.described(model.scaling),
@@ -61,7 +61,7 @@ def load_model(path: str | os.PathLike[str], model: Model | Layer | None = None)
         raise SettingError(f"load_model: the model is a kw.models.Model or a layer, not {model!r}")
     with storage.understanding(path):
         theirs, scaled = (said["name"], tuple(said["input_shape"]), said["classes"]), scaling.of(said.get("scaling"))
-    if theirs != (model.name, model.input_shape, model.classes):
+    if theirs != (model.name, model.sides, model.classes):
         raise CheckpointError(f"{path} is of {theirs[0]} {theirs[1]} with {theirs[2]} classes, not of {model!r}")
     try:
         model.load_state_dict(values)

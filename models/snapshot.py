@@ -103,7 +103,7 @@ def identity(model: Model, augment: Augment | None) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "model": model.name,
-        "input_shape": list(model.input_shape),
+        "input_shape": list(model.sides),
         "classes": model.classes,
         "scaling": scaling.described(model.scaling),
         "augment": None if augment is None else repr(augment),
@@ -115,7 +115,7 @@ def check(metadata: Mapping[str, Any], model: Model, augment: Augment | None, pa
     if metadata.get("format") != FORMAT:
         raise CheckpointError(f"{path} is not a trainer's checkpoint of format {FORMAT}")
     theirs = (metadata["model"], tuple(metadata["input_shape"]), metadata["classes"])
-    ours = (model.name, model.input_shape, model.classes)
+    ours = (model.name, model.sides, model.classes)
     if theirs != ours:
         raise CheckpointError(
             f"{path} was written for {theirs[0]} {theirs[1]} with {theirs[2]} classes, "

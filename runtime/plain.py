@@ -54,7 +54,9 @@ def _fields(item: Any, *without: str) -> dict[str, Any]:
 
 def _kernel(kernel: Kernel) -> dict[str, Any]:
     kind = next(name for name, each in KINDS.items() if isinstance(kernel, each))
-    args = [["buffer", a.buffer] if isinstance(a, BufferArg) else ["size", a.poly] for a in kernel.args]
+    args: list[list[Any]] = [
+        ["buffer", a.buffer] if isinstance(a, BufferArg) else ["size", a.poly] for a in kernel.args
+    ]
     return {"kind": kind, **_fields(kernel, "args"), "args": args}
 
 
@@ -76,5 +78,5 @@ def _named(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _tuples(value: Any) -> Any:
-    """JSON's lists as the tuples that they were; polynomials are lists in lists, four deep."""
+    """JSON's lists as the tuples that they were; polynomials are lists in lists."""
     return tuple(map(_tuples, value)) if isinstance(value, list) else value

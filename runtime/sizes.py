@@ -1,45 +1,67 @@
 """Sizes known only at run time: polynomials in named symbols such as the batch size.
 
-Leans on nothing. A polynomial is a tuple of terms, each the sorted names of the symbols multiplied and an integer
-coefficient: `2*n*m + 3` is `((("m", "n"), 2), ((), 3))`. The constant c is `(((), c),)` and zero is `()`.
+Leans on nothing. A polynomial is a tuple of terms, each the sorted factors that are multiplied and an integer
+coefficient: `2*n*m + 3` is `((("m", "n"), 2), ((), 3))`. The constant c is `(((), c),)` and zero is `()`. A factor is
+a symbol's name, or a quotient rounded down, `(polynomial, divisor)`: `(h + 1) // 2`, the height after a stride of 2, is
+`(((((((), 1), (("h",), 1)), 2),), 1),)`. Quotients lie in each other only where sizes were enlarged in between.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeAlias
 
-Poly = tuple[tuple[tuple[str, ...], int], ...]
+Factor: TypeAlias = "str | tuple[Poly, int]"
+Poly: TypeAlias = "tuple[tuple[tuple[Factor, ...], int], ...]"
 
 
 def evaluate(poly: Poly, env: Mapping[str, int]) -> int:
     """The value of `poly` where each symbol has its value in `env`."""
     total = 0
-    for names, coefficient in poly:
-        for name in names:
-            coefficient *= env[name]
+    for factors, coefficient in poly:
+        for factor in factors:
+            coefficient *= env[factor] if isinstance(factor, str) else evaluate(factor[0], env) // factor[1]
         total += coefficient
     return total
+
+
+def order(factors: Iterable[Factor]) -> tuple[str, ...]:
+    """By what factors, and products of them, are sorted: names as they are, quotients by their text."""
+    return tuple(f if isinstance(f, str) else repr(f) for f in factors)
 
 
 def single_symbol(poly: Poly) -> str | None:
     """The symbol's name where `poly` is exactly one symbol, which a shape can therefore bind."""
     if len(poly) == 1 and len(poly[0][0]) == 1 and poly[0][1] == 1:
-        return poly[0][0][0]
+        factor = poly[0][0][0]
+        return factor if isinstance(factor, str) else None
     return None
 
 
 def symbols(poly: Poly) -> set[str]:
-    """Every symbol that `poly` mentions."""
-    return {name for names, _ in poly for name in names}
+    """Every symbol that `poly` mentions, within quotients too."""
+    found: set[str] = set()
+    for factors, _ in poly:
+        for factor in factors:
+            found |= {factor} if isinstance(factor, str) else symbols(factor[0])
+    return found
 
 
 def describe(poly: Poly) -> str:
-    """`poly` as a person writes it: `2*m*n + 3`."""
+    """`poly` as a person writes it: `2*m*n + 3`, `(h + 1) // 2`."""
     terms = []
-    for names, coefficient in poly:
-        factors = list(names) if coefficient == 1 and names else [str(coefficient), *names]
-        terms.append("*".join(factors))
+    for factors, coefficient in poly:
+        texts = [factor if isinstance(factor, str) else _quotient(*factor) for factor in factors]
+        if len(texts) == 1 and coefficient == 1 and len(poly) == 1:
+            return texts[0]
+        texts = [text if isinstance(factor, str) else f"({text})" for text, factor in zip(texts, factors)]
+        terms.append("*".join(texts if coefficient == 1 and texts else [str(coefficient), *texts]))
     return " + ".join(terms).replace("+ -", "- ") or "0"
+
+
+def _quotient(poly: Poly, by: int) -> str:
+    text = describe(tuple(reversed(poly)))
+    return f"{text} // {by}" if single_symbol(poly) else f"({text}) // {by}"
 
 
 def channels_last(shape: Sequence[object], wanted: Sequence[object]) -> str:

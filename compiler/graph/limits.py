@@ -17,6 +17,7 @@ from ... import runtime
 from .. import dtypes
 from ..shapes import Dim, poly, product, show
 from .node import inherit_location, location, toposort
+from .ops.contract import Spec, windows
 from .ops.elementwise import check_limit, clip, where
 from .ops.movement import reshape
 from .ops.reduce import MOST_POSITIONS
@@ -113,6 +114,8 @@ def _rooms(node: Tensor) -> list[tuple[Dim, str]]:
     if node.op.name == "slice":
         of = node.inputs[0].brief()
         return [(room, f"a slice of axis {axis} of {of} does not lie inside") for axis, room in slice_room(node)]
+    if isinstance(getattr(node.attrs, "spec", None), Spec):
+        return _window_rooms(node.inputs[0], node.attrs.spec)
     if node.op.name not in ("max", "min", "argmax"):
         return []
     shape = node.inputs[0].shape
@@ -125,3 +128,12 @@ def _rooms(node: Tensor) -> list[tuple[Dim, str]]:
     if node.op.name == "argmax":
         rooms.append((MOST_POSITIONS - count, f"{what}: positions are int32, and there are more than {MOST_POSITIONS}"))
     return rooms
+
+
+def _window_rooms(x: Tensor, spec: Spec) -> list[tuple[Dim, str]]:
+    """Windows of a size that only a run knows: one place at least."""
+    return [
+        (spec.out[axis] - 1, f"no window of {window} fits into {x.brief()}, of which there would be {spec.out[axis]}")
+        for axis, window in windows(spec)
+        if not isinstance(spec.out[axis], int)
+    ]

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from ...runtime.sizes import single_symbol
 from .. import dtypes
 from ..errors import InputError
-from ..shapes import Size
+from ..shapes import poly
 from .bfloat16 import given, rounded
 from .node import toposort
 from .tensor import Tensor
@@ -24,8 +25,9 @@ def bind(inputs: Mapping[Any, np.ndarray]) -> dict[str, int]:
     env: dict[str, int] = {}
     for node, array in inputs.items():
         for dim, n in zip(node.shape, np.shape(array)):
-            if isinstance(dim, Size) and len(dim.terms) == 1 and len(dim.terms[0][0]) == 1 and dim.terms[0][1] == 1:
-                env.setdefault(dim.terms[0][0][0], n)
+            name = single_symbol(poly(dim))
+            if name is not None:
+                env.setdefault(name, n)
     return env
 
 

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 from ...runtime.locks import fork_safe_lock
 from .. import dtypes
-from ..shapes import Dim, divide
+from ..shapes import Dim, divide, surely
 
 _ids = itertools.count()
 _INTERNING = fork_safe_lock()
@@ -150,8 +150,7 @@ class Index:
             return False
         if isinstance(high, int) and isinstance(bound, int):
             return high < bound
-        room = bound - high - 1
-        return isinstance(room, int) and room >= 0
+        return surely(bound - high - 1)
 
     def bounds(self) -> tuple[int | None, Dim | None]:
         """(least, greatest) value, None where not known; symbols are taken to be at least 1."""

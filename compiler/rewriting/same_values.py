@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from ...runtime.sizes import symbols
 from .. import dtypes
 from ..graph import reference
 from ..graph.bfloat16 import given
 from ..graph.node import toposort
 from ..graph.tensor import Tensor
-from ..shapes import Size, value
+from ..shapes import poly, value
 
 TOLERANCE = {dtypes.BFLOAT16: 2e-2, dtypes.FLOAT32: 1e-4, dtypes.FLOAT64: 1e-9}
 UNIT = {dtypes.BFLOAT16: 2.0**-8, dtypes.FLOAT32: 2.0**-23, dtypes.FLOAT64: 2.0**-52}
@@ -40,8 +41,7 @@ def difference(before: Sequence[Tensor], after: Sequence[Tensor], *, scaled: int
     """
     rng = np.random.default_rng(0)
     nodes = toposort([*before, *after])
-    symbols = {s for n in nodes for d in n.shape if isinstance(d, Size) for m, _ in d.terms for s in m}
-    env = dict.fromkeys(sorted(symbols), 3)
+    env = dict.fromkeys(sorted(set().union(*(symbols(poly(d)) for n in nodes for d in n.shape))), 3)
     while env and max(env.values()) < MOST and any(value(d, env) < 0 for n in nodes for d in n.shape):
         env = {symbol: size + 1 for symbol, size in env.items()}
     for kind, draw in _draws(scaled):

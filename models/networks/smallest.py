@@ -19,7 +19,7 @@ def too_small(builder: Callable[..., Any], options: Mapping[str, Any], usual: An
     usual: an input shape that the builder takes by default, or None where it has none.
     """
     given = options.get("input_shape")
-    if not isinstance(given, tuple) or not isinstance(usual, tuple):
+    if not isinstance(given, tuple) or not isinstance(usual, tuple) or None in given:
         return None
     name, axes = builder.__name__, "channels, height, width"
     if len(given) != len(usual):

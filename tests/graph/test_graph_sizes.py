@@ -6,7 +6,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import kernelwright as kw
-from kernelwright.compiler.shapes import Size, broadcast, divide, from_user, product, show, symbol, value
+from kernelwright.compiler.shapes import Size, broadcast, divide, from_user, product, show, surely, symbol, value
 
 QUIET = settings(derandomize=True, deadline=None)
 NAMES = ("batch", "height", "time")
@@ -72,6 +72,59 @@ def test_what_has_no_quotient(a, b):
 @given(st.lists(SIZES, max_size=4), ENVIRONMENTS)
 def test_product(sizes, env):
     assert value(product(sizes), env) == np.prod([value(s, env) for s in sizes], dtype=object)
+
+
+QUOTIENTS = st.recursive(
+    SIZES,
+    lambda inner: st.tuples(st.sampled_from([1, 2, 3, 6]), inner, st.integers(-3, 3), inner).map(
+        lambda t: (t[1] + t[2]) // t[0] * t[2] + t[3]
+    ),
+    max_leaves=4,
+)
+
+
+@QUIET
+@given(QUOTIENTS, st.integers(1, 6), QUOTIENTS, ENVIRONMENTS)
+def test_quotients_are_rounded_down_as_pythons(a, by, b, env):
+    assert value(a // by, env) == value(a, env) // by
+    assert value(a // by * b + b // by, env) == value(a, env) // by * value(b, env) + value(b, env) // by
+
+
+@QUIET
+@given(QUOTIENTS, st.integers(-4, 4), ENVIRONMENTS)
+def test_what_is_surely_not_negative_never_is(a, b, env):
+    for size in (a + b, a - a // 3 * 3 + b, b - a + a // 2 * 2):
+        assert not surely(size) or value(size, env) >= 0
+
+
+def test_what_is_surely_not_negative():
+    h = symbol("height")
+    places = (h - 3) // 2 + 1
+    assert surely(h - 1 - (2 * (places - 1) + 2)), "the last window of 3 lies inside"
+    assert not surely(h - 1 - (2 * (places - 1) + 3))
+    assert surely(3 * (h // 3) - h + 2) and not surely(3 * (h // 3) - h + 1)
+    assert surely(0) and not surely(-1)
+
+
+def test_equal_quotients_are_found_equal():
+    h = symbol("height")
+    assert (2 * h) // 2 == h and (2 * h + 1) // 2 == h and (6 * h + 3) // 4 == h + (2 * h + 3) // 4
+    assert h // 2 // 3 == h // 6 and ((h - 1) // 2 + 1 - 1) // 2 + 1 == (h - 1) // 4 + 1
+    assert h // 2 * 4 // 4 == h // 2 and h // 1 == h
+    assert h // 2 * 2 != h
+    assert -(-h // 2) == h - h // 2
+
+
+def test_how_quotients_read():
+    h = symbol("height")
+    assert str(h // 2) == "height // 2" and str((h - 1) // 2 + 1) == "(height + 1) // 2"
+    assert str(2 * (h // 2) * BATCH + 3) == "2*(height // 2)*batch + 3"
+
+
+@pytest.mark.parametrize("by", [0, -2, 0.5, BATCH, None])
+def test_only_positive_numbers_divide(by):
+    with pytest.raises(TypeError):
+        BATCH // by
 
 
 def test_a_size_without_symbols_is_an_integer():

@@ -114,6 +114,17 @@ def _weight(size: Dim) -> float:
     return size if isinstance(size, int) else float("inf")
 
 
+def windows(spec: Spec) -> list[tuple[int, Dim]]:
+    """(axis of the result, window along it) for every axis along which windows of the first operand are read."""
+    found: list[tuple[int, Dim]] = []
+    for access in spec.operands[0]:
+        places = [a for a, _ in access.terms if a < len(spec.out)]
+        taps = [spec.extents[a] for a, _ in access.terms if a >= len(spec.out)]
+        if len(places) == len(taps) == 1:
+            found.append((places[0], taps[0]))
+    return found
+
+
 def read_operand(
     accesses: Sequence[Access], shape: Shape, axes: Sequence[loops.Index], read: Any
 ) -> tuple[list[loops.Condition], Any]:
@@ -220,9 +231,7 @@ def convolution_spec(
     for i in range(d):
         reach = (w[3 + i] - 1) * dilation[i] + 1
         room = x[3 + i] + sum(pads[i]) - reach
-        if not isinstance(room, int):
-            raise ShapeError(f"spatial sizes {show(x[3:])} must be numbers (at {user_location()})")
-        sizes.append(room // stride[i] + 1 if room >= 0 else 0)
+        sizes.append(0 if isinstance(room, int) and room < 0 else room // stride[i] + 1)
     n, g, k = 0, 1, 2
     out = tuple(range(3, 3 + d))
     c, *window = range(3 + d, 4 + 2 * d)
@@ -375,7 +384,7 @@ def conv(x: Like, w: Like, stride: Any = 1, pad: Any = 0, dilation: Any = 1, gro
     strides, dilations = _each("conv", "stride", stride, d, 1), _each("conv", "dilation", dilation, d, 1)
     channels, filters = w.shape[1], w.shape[0]
     gx = x.reshape(x.shape[0], groups, channels, *x.shape[2:])
-    gw = w.reshape(groups, filters // groups, channels, *w.shape[2:])  # type: ignore[operator]
+    gw = w.reshape(groups, filters // groups, channels, *w.shape[2:])
     spec = convolution_spec(gx.shape, gw.shape, strides, pads, dilations)
     if 0 in spec.out[3:]:
         raise ShapeError(

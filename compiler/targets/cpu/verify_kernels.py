@@ -13,10 +13,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from ....runtime.sizes import symbols
 from ...graph.node import location
 from ...loops.kernels import Buffer, Kernel
 from ...rewriting.verify import VerifyError
-from ...shapes import Size, value
+from ...shapes import poly, value
 from ..base import Source
 from .traced import Run, Sizes, Watch, count_of, run, too_large
 
@@ -50,10 +51,10 @@ def verify_kernels(kernels: Sequence[Kernel], sources: Sequence[Source], barrier
 def _trials(sources: Sequence[Source]) -> Iterator[tuple[Sizes, int]]:
     """(values of the symbols, threads). Symbols have values of their own, so that strides are told apart."""
     dims = [d for s in sources for b in s.names.buffers for d in b.shape] + [d for s in sources for d in s.names.sizes]
-    symbols = sorted({name for d in dims if isinstance(d, Size) for monomial, _ in d.terms for name in monomial})
+    names = sorted(set().union(*(symbols(poly(d)) for d in dims)))
     shapes = [d for s in sources for b in s.names.buffers for d in b.shape]
-    for first, counts in ((3, (1, THREADS)), (5, (THREADS,) if symbols else ())):
-        sizes = {name: first + i for i, name in enumerate(symbols)}
+    for first, counts in ((3, (1, THREADS)), (5, (THREADS,) if names else ())):
+        sizes = {name: first + i for i, name in enumerate(names)}
         while any(value(d, sizes) < 0 for d in shapes) and max(sizes.values()) < 100:
             sizes = {name: size + 8 for name, size in sizes.items()}
         yield from ((sizes, threads) for threads in counts)

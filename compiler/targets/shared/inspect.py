@@ -12,7 +12,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ....runtime.sizes import symbols
 from ...errors import CompileError
+from ...shapes import poly
 from .kernel_info import KernelInfo
 
 FORMS = ("loops", "source", "tile", "llvm", "asm")
@@ -39,13 +41,7 @@ def rows(program: Any, **sizes: int) -> list[dict[str, Any]]:
 
 
 def _symbols(kernel: KernelInfo) -> set[str]:
-    return {
-        s
-        for size in (kernel.flop_count, kernel.byte_count)
-        if not isinstance(size, int)
-        for monomial, _ in size.terms
-        for s in monomial
-    }
+    return symbols(poly(kernel.flop_count)) | symbols(poly(kernel.byte_count))
 
 
 def table(program: Any, **sizes: int) -> str:
