@@ -142,6 +142,7 @@ from .compiler.graph.predicates import (
     logical_xor,
     nan_to_num,
 )
+from .compiler.graph.recurrences import scan
 from .compiler.graph.scans import cumprod, cumsum
 from .compiler.graph.sorting import argsort, sort, topk
 from .compiler.graph.statistics import all_ as all

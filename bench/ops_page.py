@@ -32,6 +32,8 @@ constant almost everywhere, *none* where the result is no float, a dash where no
 No shape depends on data: `x[mask]` and `kw.nonzero` raise, and say what to write instead. `sort`, `argsort`
 and `topk` compare all pairs along the axis, which suits some hundreds. There is no unique or median yet.
 
+`kw.scan` is a loop over turns, as JAX's `lax.scan`: `kw.scan(step, states, sequences)`. It is not for CUDA yet.
+
 Written by `python -m kernelwright.bench.ops_page`.
 """
 
@@ -136,6 +138,7 @@ SECTIONS: dict[str, str] = {
         kw.log_softmax(x, 1) | - | log_softmax
         kw.cumsum(x, 1) | cumsum | cumsum
         kw.cumprod(x, 1) | cumprod | cumprod
+        kw.scan(lambda state, place: (state + place, state * place), v, x) | - | -
         kw.sort(x, 1) | sort | sort
         kw.argsort(x, 1) | argsort | argsort
         kw.topk(x, 2, 1) | - | topk

@@ -24,7 +24,7 @@ from .loaded import LoadedProgram, load_program
 from .loader import host_machine, load
 from .packing import plan
 from .parts import Parts
-from .program import BufferSpec, ComputedCheck, IndexCheck, Program, SizeCheck
+from .program import BufferSpec, ComputedCheck, IndexCheck, LoopSpec, Program, SizeCheck
 from .program_file import read_program, save_program
 from .sizes import Poly, describe, evaluate
 from .state import State
@@ -49,6 +49,7 @@ __all__ = [
     "LayoutError",
     "LoadError",
     "LoadedProgram",
+    "LoopSpec",
     "Parts",
     "Poly",
     "Pool",

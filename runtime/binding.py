@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .driver import Job
+from .driver import KERNEL_WORDS, MOVE_WORDS, Job, Loop
 from .errors import ProgramError
 from .kernels import BufferArg, Call, KernelSpec, arguments
 from .pace import Pace
@@ -70,6 +70,7 @@ def bind(program: Program, resolved: Resolved, addresses: Mapping[int, int], res
     steps, nbytes = resolved.steps, resolved.nbytes
     table, starts, uses = _fill_table(program, resolved.sizes, addresses, resources.kernels)
     base = table.ctypes.data
+    loops, records = _loops(program, resolved, base, uses)
     outputs = tuple(
         OutputPlan(
             resolved.over_steps(resolved.shapes[position]),
@@ -86,19 +87,18 @@ def bind(program: Program, resolved: Resolved, addresses: Mapping[int, int], res
     barriers = [kernel.barrier for kernel in resources.kernels]
     if barriers:
         barriers[-1] = False  # a step's end is a barrier itself
+    for loop in program.loops:
+        barriers[loop.last] = True  # nobody may still be in this turn when its places move
+    called = zip(resources.functions, starts, barriers, loops)
     kernel_list = np.array(
-        [
-            (function, base + 8 * start, barrier)
-            for function, start, barrier in zip(resources.functions, starts, barriers)
-        ],
-        np.int64,
-    ).reshape(-1, 3)
+        [(function, base + 8 * start, barrier, *ends) for function, start, barrier, ends in called], np.int64
+    ).reshape(-1, KERNEL_WORDS)
     threads = threads_for(program, resolved.sizes, resources.threads)
     job = _job(steps.count, kernel_list, bumps, threads, resources)
     input_slots = tuple(uses[position] for position in program.inputs)
     slots, last = table.data, [-1] * len(input_slots)
     table_and_job = (slots, input_slots, steps.inputs, last, outputs, kernel_list, job, job.ctypes.data)
-    return Binding(*table_and_job, threads, (table, bumps), steps.count, Pace(threads))
+    return Binding(*table_and_job, threads, (table, bumps, *records), steps.count, Pace(threads))
 
 
 def native_kernels(program: Program) -> tuple[KernelSpec | Call, ...]:
@@ -118,16 +118,22 @@ def threads_for(program: Program, sizes: Mapping[str, int], most: int) -> int:
         each, times = kernel.cycles
         cycles += each * evaluate(times, sizes)
     meetings = sum(kernel.barrier for kernel in kernels[:-1]) + 1
+    for loop in program.loops:  # each further turn meets at its kernels' barriers and once more to move on
+        again = sum(kernel.barrier for kernel in kernels[loop.first : loop.last + 1]) + 1
+        meetings += max(evaluate(loop.length, sizes) - 1, 0) * again
     return most if cycles * (1 - 1 / most) > meetings * MEETING else 1
 
 
 def _fill_table(
     program: Program, sizes: Mapping[str, int], addresses: Mapping[int, int], kernels: Sequence[KernelSpec | Call]
 ) -> tuple[np.ndarray, list[int], dict[int, tuple[int, ...]]]:
-    """All kernels' tables one after another, where each starts, and the slots of each input and output."""
+    """All kernels' tables one after another, where each starts, and the slots of each input, output and slice.
+
+    Of what slices are places of, the last slot holds its address alone."""
     values: list[int] = []
     starts: list[int] = []
-    uses: dict[int, list[int]] = {position: [] for position in (*program.inputs, *program.outputs)}
+    slices = {part: whole for loop in program.loops for part, whole in loop.slices}
+    uses: dict[int, list[int]] = {position: [] for position in (*program.inputs, *program.outputs, *slices)}
     known = {**dict.fromkeys(uses, 0), **addresses}
     for kernel in kernels:
         starts.append(len(values))
@@ -135,7 +141,31 @@ def _fill_table(
             if isinstance(arg, BufferArg) and arg.buffer in uses:
                 uses[arg.buffer].append(slot)
         values += arguments(kernel.args, known, sizes)
+    for whole in dict.fromkeys(slices.values()):
+        uses.setdefault(whole, []).append(len(values))
+        values.append(known[whole])
     return np.array(values or [0], np.int64), starts, {position: tuple(slots) for position, slots in uses.items()}
+
+
+def _loops(
+    program: Program, resolved: Resolved, base: int, uses: Mapping[int, tuple[int, ...]]
+) -> tuple[list[list[int]], list[np.ndarray]]:
+    """For each kernel the records' addresses of the loop that begins and of the loop that ends with it; the records."""
+    ends = [[0, 0] for _ in program.kernels]
+    kept: list[np.ndarray] = []
+    for loop in program.loops:
+        turns, moves = evaluate(loop.length, resolved.sizes), []
+        for part, whole in loop.slices:
+            size = resolved.nbytes[part]
+            start, step = (size * (turns - 1), -size) if loop.reverse else (0, size)
+            moves += [(base + 8 * slot, base + 8 * uses[whole][-1], start, step) for slot in uses[part]]
+        moved = np.array(moves, np.int64).reshape(-1, MOVE_WORDS)
+        record = np.zeros(len(Loop), np.int64)
+        record[Loop.TURNS], record[Loop.FIRST], record[Loop.AFTER] = turns, loop.first, loop.last + 1
+        record[Loop.MOVE_COUNT], record[Loop.MOVES] = len(moved), moved.ctypes.data
+        ends[loop.first][0] = ends[loop.last][1] = record.ctypes.data
+        kept += [moved, record]
+    return ends, kept
 
 
 def _job(steps: int, kernel_list: np.ndarray, bumps: np.ndarray, threads: int, resources: Resources) -> np.ndarray:

@@ -31,7 +31,8 @@ CROWDED_SPINS = 20
 
 
 class Job(IntEnum):
-    """Slots of a job. A kernel is (function, table, barrier flag); a bump is (address of a slot, increment)."""
+    """Slots of a job. A kernel is (function, table, barrier flag, loop that begins with it, loop that ends with it),
+    the loops by their records' addresses, 0 for none; a bump is (address of a slot, increment)."""
 
     STEPS = 0
     KERNEL_COUNT = 1
@@ -42,6 +43,21 @@ class Job(IntEnum):
     BUMPS = 6
     PROFILE = 7
     SPINS = 8
+
+
+class Loop(IntEnum):
+    """Slots of a loop's record: how often its kernels run, the first and the one after them, and its moves: (address of
+    a slot, address of the slot that holds the base, offset at the first turn, increment with each turn)."""
+
+    TURNS = 0
+    FIRST = 1
+    AFTER = 2
+    MOVE_COUNT = 3
+    MOVES = 4
+
+
+KERNEL_WORDS = 5
+MOVE_WORDS = 4
 
 
 class Control(IntEnum):
@@ -164,6 +180,8 @@ def _build_run(module: ir.Module, wait: ir.Function) -> None:
     timed = make.and_(first, make.icmp_signed("!=", profile, I64(0)))
     rounds = make.sdiv(make.acquire(counter, 0), threads)
     target = make.variable(make.mul(rounds, threads))
+    index = make.variable(0)
+    turns = make.variable(0)
 
     def meet(condition: ir.Value) -> None:
         with make.if_then(make.and_(many, condition)):
@@ -174,18 +192,46 @@ def _build_run(module: ir.Module, wait: ir.Function) -> None:
     def tick() -> ir.Value:
         return make.call(make.external("llvm.readcyclecounter", I64, []), [])
 
+    def each_move(loop: ir.Value, change: Callable[[ir.Value], ir.Value]) -> None:
+        """Thread 0 changes the slots that move with the loop's turns; the others wait for it."""
+        with make.if_then(first), make.each(make.get(loop, Loop.MOVE_COUNT)) as i:
+            move = make.add(make.get(loop, Loop.MOVES), make.mul(i, I64(8 * MOVE_WORDS)))
+            make.store(change(move), make.at(make.get(move, 0), 0))
+        meet(ir.IntType(1)(1))
+
+    def enter(loop: ir.Value) -> None:
+        """The places of the first turn, where a loop begins here that is not in its turns; past it if it has none."""
+        with make.if_then(make.and_(make.icmp_signed("!=", loop, I64(0)), make.same(make.load(turns), 0))):
+            make.store(make.get(loop, Loop.TURNS), turns)
+            each_move(loop, lambda move: make.add(make.get(make.get(move, 1), 0), make.get(move, 2)))
+            with make.if_then(make.same(make.load(turns), 0)):
+                make.store(make.get(loop, Loop.AFTER), index)
+
+    def turn(loop: ir.Value) -> None:
+        """Back to the first kernel with the places of the next turn, where a loop ends here that has turns left."""
+        with make.if_then(make.icmp_signed("!=", loop, I64(0))):
+            make.store(make.sub(make.load(turns), I64(1)), turns)
+            with make.if_then(make.icmp_signed(">", make.load(turns), I64(0))):
+                each_move(loop, lambda move: make.add(make.get(make.get(move, 0), 0), make.get(move, 3)))
+                make.store(make.get(loop, Loop.FIRST), index)
+
     with make.each(make.get(job, Job.STEPS)):
-        with make.each(kernel_count) as index:
-            begin = make.variable(0)
-            with make.if_then(timed):
-                make.store(tick(), begin)
-            entry = make.add(kernels, make.mul(index, I64(24)))
-            kernel = make.inttoptr(make.get(entry, 0), KERNEL.as_pointer())
-            make.call(kernel, [make.get(entry, 1), thread, threads])
-            meet(make.icmp_signed("!=", make.get(entry, 2), I64(0)))
-            with make.if_then(timed):
-                elapsed = make.sub(tick(), make.load(begin))
-                make.store(make.add(make.get(profile, index), elapsed), make.at(profile, index))
+        make.store(I64(0), index)
+        with make.while_less(index, kernel_count) as current:
+            entry = make.add(kernels, make.mul(current, I64(8 * KERNEL_WORDS)))
+            enter(make.get(entry, 3))
+            with make.if_then(make.same(make.load(index), current)):
+                begin = make.variable(0)
+                with make.if_then(timed):
+                    make.store(tick(), begin)
+                kernel = make.inttoptr(make.get(entry, 0), KERNEL.as_pointer())
+                make.call(kernel, [make.get(entry, 1), thread, threads])
+                meet(make.icmp_signed("!=", make.get(entry, 2), I64(0)))
+                with make.if_then(timed):
+                    elapsed = make.sub(tick(), make.load(begin))
+                    make.store(make.add(make.get(profile, current), elapsed), make.at(profile, current))
+                make.store(make.add(current, I64(1)), index)
+                turn(make.get(entry, 4))
         meet(ir.IntType(1)(1))
         with make.if_then(make.and_(first, bumped)), make.each(bump_count) as index:
             entry = make.add(bumps, make.mul(index, I64(16)))

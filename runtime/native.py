@@ -80,6 +80,19 @@ class Function(ir.IRBuilder):
         self.branch(head)
         self.position_at_end(leave)
 
+    @contextmanager
+    def while_less(self, place: ir.AllocaInstr, end: ir.Value) -> Iterator[ir.Value]:
+        """A loop while what the variable `place` holds is less than `end`; the body has its value and changes it."""
+        head, body, leave = (self.append_basic_block(name) for name in ("head", "body", "leave"))
+        self.branch(head)
+        self.position_at_end(head)
+        current = self.load(place)
+        self.cbranch(self.icmp_signed("<", current, end), body, leave)
+        self.position_at_end(body)
+        yield current
+        self.branch(head)
+        self.position_at_end(leave)
+
     def pause(self, triple: str) -> None:
         """Tell the core that this thread spins."""
         if triple.startswith(("x86_64", "i686", "amd64")):

@@ -12,12 +12,17 @@ from typing import Any
 import numpy as np
 
 from .kernels import Arg, BufferArg, Call, CudaKernelSpec, Kernel, KernelSpec, SizeArg
-from .program import BufferSpec, ComputedCheck, IndexCheck, Program, SizeCheck
+from .program import BufferSpec, ComputedCheck, IndexCheck, LoopSpec, Program, SizeCheck
 from .sizes import evaluate
 
 KINDS: dict[str, Any] = {"generated": KernelSpec, "launch": CudaKernelSpec, "call": Call}
 POSITIONS = ("inputs", "outputs", "states")
-CHECKS: dict[str, Any] = {"checks": IndexCheck, "size_checks": SizeCheck, "computed_checks": ComputedCheck}
+LISTED: dict[str, Any] = {
+    "checks": IndexCheck,
+    "size_checks": SizeCheck,
+    "computed_checks": ComputedCheck,
+    "loops": LoopSpec,
+}
 
 
 def to_plain(program: Program) -> tuple[dict[str, Any], dict[str, bytes]]:
@@ -32,7 +37,7 @@ def to_plain(program: Program) -> tuple[dict[str, Any], dict[str, bytes]]:
         "written": sorted(program.written),
     }
     text |= {name: getattr(program, name) for name in POSITIONS}
-    text |= {name: [_fields(each) for each in getattr(program, name)] for name in CHECKS}
+    text |= {name: [_fields(each) for each in getattr(program, name)] for name in LISTED}
     return text, code | values
 
 
@@ -42,7 +47,7 @@ def from_plain(text: Mapping[str, Any], parts: Mapping[str, Any]) -> Program:
     values = {i: _constant(b, parts[f"constant {i}"]) for i, b in enumerate(buffers) if b.kind == "constant"}
     kernels = tuple(_made_kernel(each) for each in text["kernels"])
     code = {kernel.key: parts[f"code {kernel.key}"] for kernel in kernels if not isinstance(kernel, Call)}
-    rest: dict[str, Any] = {name: tuple(kind(**_named(each)) for each in text[name]) for name, kind in CHECKS.items()}
+    rest: dict[str, Any] = {name: tuple(kind(**_named(each)) for each in text[name]) for name, kind in LISTED.items()}
     rest |= {name: tuple(text[name]) for name in POSITIONS}
     rest["buffers"] = tuple(replace(b, data=values.get(i)) for i, b in enumerate(buffers))
     return Program(name=text["name"], kernels=kernels, objects=code, written=frozenset(text["written"]), **rest)

@@ -15,7 +15,7 @@ from .errors import ProgramError
 from .kernels import ROUTINES, BufferArg, Call, CudaKernelSpec, Kernel, KernelSpec
 from .sizes import Poly, describe, single_symbol, symbols
 
-Kind = Literal["input", "output", "state", "constant", "temp"]
+Kind = Literal["input", "output", "state", "constant", "temp", "slice"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +24,8 @@ class BufferSpec:
 
     `order` lists the logical axes from outermost to innermost in memory; inputs and outputs keep the logical order.
     `first` and `last` are the first and last kernel that use it: temps share memory when these do not overlap.
-    `data` is a constant's logical value. A temp takes `slack` elements more than its shape has.
+    `data` is a constant's logical value. A temp takes `slack` elements more than its shape has. A slice is one place of
+    another buffer's first axis, which a loop moves along (`LoopSpec`).
     """
 
     name: str
@@ -36,6 +37,21 @@ class BufferSpec:
     last: int = 0
     data: np.ndarray | None = None
     slack: Poly = ()
+
+
+@dataclass(frozen=True)
+class LoopSpec:
+    """Kernels `first` to `last` run `length` times, one after the other each time.
+
+    `slices` are pairs (a buffer of kind slice, the buffer that it is a place of): turn t sees place t of the first
+    axis, or place length - 1 - t where `reverse` says so.
+    """
+
+    first: int
+    last: int
+    length: Poly
+    reverse: bool = False
+    slices: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,7 +89,8 @@ class Program:
     """Everything an executable needs. `inputs`, `outputs` and `states` are positions in `buffers`.
 
     The last outputs are the flags of `computed_checks`, one each (`flags.py`), which a run does not return. `objects`
-    has the kernels' code by key: object code, or cubins. `written` are the states that a run may change.
+    has the kernels' code by key: object code, or cubins. `written` are the states that a run may change. `loops` are
+    stretches of kernels that run several times, in order and apart from each other.
     """
 
     name: str
@@ -87,6 +104,7 @@ class Program:
     computed_checks: tuple[ComputedCheck, ...] = ()
     objects: dict[str, bytes] = field(default_factory=dict)
     written: frozenset[int] = frozenset()
+    loops: tuple[LoopSpec, ...] = ()
 
     @property
     def keys(self) -> list[str]:
@@ -133,6 +151,7 @@ class Program:
             else:
                 _require(kernel.key in self.objects, f"kernel {kernel.name} has no object code")
             _verify_kernel(kernel, len(self.buffers), bound)
+        _verify_loops(self, bound)
         for check in self.checks:
             _require(0 <= check.input < len(self.inputs), f"a check of {check.what} names an unknown input")
             _require(symbols(check.limit) <= bound, f"a check of {check.what} uses a size that no input binds")
@@ -156,6 +175,26 @@ def _verify_buffer(buffer: BufferSpec, listed: bool, bound: set[str | None]) -> 
     for size in buffer.shape:
         _require(not (symbols(size) and buffer.kind in ("state", "constant")), f"{buffer.name}: its size must be known")
         _require(symbols(size) <= bound, f"{buffer.name}: its shape has a symbol that no input binds")
+
+
+def _verify_loops(program: Program, bound: set[str | None]) -> None:
+    end = 0
+    for loop in program.loops:
+        _require(end <= loop.first <= loop.last < len(program.kernels), "loops overlap or hold unknown kernels")
+        end = loop.last + 1
+        _require(symbols(loop.length) <= bound, "a loop's length uses a size that no input binds")
+        for part, whole in loop.slices:
+            _verify_slice(program.buffers[part], program.buffers[whole])
+    moved = {part for loop in program.loops for part, _ in loop.slices}
+    for position, buffer in enumerate(program.buffers):
+        _require(buffer.kind != "slice" or position in moved, f"{buffer.name}: a slice that no loop moves")
+
+
+def _verify_slice(part: BufferSpec, whole: BufferSpec) -> None:
+    _require(part.kind == "slice", f"{part.name}: a loop moves it, but it is of kind {part.kind}")
+    alike = (part.shape, part.dtype) == (whole.shape[1:], whole.dtype)
+    plain = all(tuple(b.order) == tuple(range(len(b.order))) and not b.slack for b in (part, whole))
+    _require(alike and plain, f"{part.name} is no place of the first axis of {whole.name}")
 
 
 def _verify_call(call: Call) -> None:

@@ -23,7 +23,7 @@ from .program import Program
 MAGIC = b"KWPROGRM"
 FAULTS = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 """What reading raises where a whole file holds something else than was written."""
-FORMAT = 1
+FORMAT = 2
 """Raised with every change of what is stored, of the driver's or of a kernel's arguments."""
 
 

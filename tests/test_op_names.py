@@ -65,6 +65,7 @@ LEAVES = {
     "graph/reference.py": {"input", "variable"},
     "rewriting/same_values.py": {"input"},
     "lowering/program.py": {"array", "input", "variable"},
+    "graph/recurrences.py": {"check_range", "input", "scan"},
     "targets/cpu/compiled.py": {"variable"},
     "targets/shared/saved.py": {"array", "variable"},
 }
@@ -87,7 +88,7 @@ REDUCTIONS = {
     "lowering/split_reductions.py": {"argmax"},
     "targets/cpu/strided_gradients.py": {"sum"},
     "loops/products.py": {"mul", "sum"},
-    "targets/cpu/winograd_maps.py": {"abs", "input", "lt", "mul", "sum", "where"},
+    "targets/cpu/winograd_maps.py": {"abs", "input", "lt", "mul", "slice", "sum", "where"},
     "targets/cuda/contraction.py": {"sum"},
     "targets/cuda/lockstep.py": {"max", "min"},
     "targets/cuda/writer.py": {"argmax", "max", "size"},
@@ -99,8 +100,12 @@ REDUCTIONS = {
 }
 """The kinds of reduction that the loop form has, what they are printed as, and sums of products."""
 
-KINDS = {"lowering/fuse.py": {"contract"}, "lowering/layout.py": {"contract"}, "loops/expressions.py": {"size"}}
-"""The kind of an op or an expression, not its name."""
+KINDS = {
+    "lowering/fuse.py": {"contract", "variable"},
+    "lowering/layout.py": {"contract"},
+    "loops/expressions.py": {"size"},
+}
+"""The kind of an op or an expression, not its name; fusion asks whether a leaf is a variable besides."""
 
 WHOLE = {"floor_divide", "remainder", "left_shift", "right_shift"}
 
@@ -121,7 +126,8 @@ EMITTED = {
 OTHER = {
     "targets/cpu/llvm/winograd_doubt.py": {"input"},
     "targets/cpu/winograd_matrices.py": {"input"},
-    "targets/cpu/traced.py": {"input"},
+    "targets/cpu/traced.py": {"input", "slice"},
+    "lowering/turns.py": {"slice"},
     "targets/cuda/compiled.py": {"log"},
     "lowering/recompute.py": {"size"},
 }

@@ -12,6 +12,7 @@ from typing import Any
 from .. import dtypes
 from ..errors import GradientError, ShapeError
 from ..shapes import show
+from .body import loop_of
 from .node import inherit_location, location, toposort, user_location
 from .ops.registry import OPS
 from .side_table import SideTable
@@ -72,22 +73,38 @@ def vjp(
     for x in targets:
         if not dtypes.is_float(x.dtype):
             raise GradientError(f"grad: cannot differentiate with respect to {x.brief()} ({location(x)}): not a float")
-    order = toposort(outputs, leaf=set(targets).__contains__ if _independent(targets) else None)
-    needed = _depends(order, set(targets), rules)
-    gradients: dict[Any, Tensor] = {}
-    for y, c in zip(outputs, cotangents, strict=True):
-        _accumulate(gradients, y, c)
-    known = {*order, *gradients.values()}
-    for node in reversed(order):
-        g = gradients.get(node)
-        if g is None or not any(i in needed for i in node.inputs):
-            continue
-        _step(node, g, needed, gradients, known, rules)
+    gradients, order = pulled_back(outputs, targets, cotangents, rules)
     for x in targets:
         if x not in gradients:
             _check_broken(x, outputs, order)
     result = [gradients.get(x, zeros_like(x)) for x in targets]
     return result[0] if isinstance(wrt, Tensor) else result
+
+
+def pulled_back(
+    outputs: Sequence[Tensor], targets: Sequence[Tensor], cotangents: Sequence[Tensor], rules: Rules
+) -> tuple[dict[Any, Tensor], list[Any]]:
+    """(the gradients by what has one, the nodes walked over), of arguments that `vjp` has checked."""
+    order = toposort(outputs, leaf=set(targets).__contains__ if _independent(targets) else None)
+    needed = _depends(order, set(targets), rules)
+    first: dict[Any, list[Any]] = {}
+    for node in order:
+        first.setdefault(_computed_with(node), []).append(node)
+    gradients: dict[Any, Tensor] = {}
+    for y, c in zip(outputs, cotangents, strict=True):
+        _accumulate(gradients, y, c)
+    known = {*order, *gradients.values()}
+    for node in reversed(order):
+        together = first[_computed_with(node)]
+        reached = [each for each in together if each in gradients]
+        if node is together[0] and reached and any(i in needed for i in node.inputs):
+            _step(reached, [gradients[each] for each in reached], needed, gradients, known, rules)
+    return gradients, order
+
+
+def _computed_with(node: Tensor) -> Any:
+    """What is equal for the results of one loop, and for other nodes is their own."""
+    return node if node.op.joint_vjp is None else loop_of(node)
 
 
 def hvp(output: Tensor, wrt: Sequence[Tensor] | Tensor, vectors: Any) -> Any:
@@ -117,9 +134,20 @@ def _check_rules(rules: Rules) -> None:
 
 
 def _step(
-    node: Tensor, g: Tensor, needed: set[Any], gradients: dict[Any, Tensor], known: set[Any], rules: Rules
+    nodes: Sequence[Tensor],
+    by_nodes: Sequence[Tensor],
+    needed: set[Any],
+    gradients: dict[Any, Tensor],
+    known: set[Any],
+    rules: Rules,
 ) -> None:
-    for x, gx in zip(node.inputs, _by_operands(node, g, rules), strict=True):
+    """The gradients of a node's operands; nodes: it alone, or those results of its loop that have a gradient."""
+    node = nodes[0]
+    if node.op.joint_vjp is not None:
+        found = node.op.joint_vjp(nodes, by_nodes, [x in needed for x in node.inputs])
+    else:
+        found = _by_operands(node, by_nodes[0], rules)
+    for x, gx in zip(node.inputs, found, strict=True):
         if gx is None or x not in needed:
             continue
         assert gx.shape == x.shape, f"{node.op.name}: gradient {show(gx.shape)} for operand {show(x.shape)}"

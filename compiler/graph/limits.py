@@ -16,6 +16,7 @@ import numpy as np
 from ... import runtime
 from .. import dtypes
 from ..shapes import Dim, poly, product, show
+from .body import with_bodies
 from .node import inherit_location, location, toposort
 from .ops.contract import Spec, windows
 from .ops.elementwise import check_limit, clip, where
@@ -103,7 +104,7 @@ def _flag(node: Tensor) -> Tensor:
 def size_checks(outputs: Sequence[Tensor]) -> tuple[runtime.SizeCheck, ...]:
     """What has to hold of the sizes of a run: slices lie inside, an extreme has elements, its position fits int32."""
     found: dict[runtime.SizeCheck, None] = {}
-    for node in toposort(outputs):
+    for node in with_bodies(toposort(outputs)):
         for room, what in _rooms(node):
             found[runtime.SizeCheck(poly(room), f"{what} (at {location(node)})")] = None
     return tuple(found)

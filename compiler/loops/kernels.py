@@ -16,12 +16,23 @@ from . import expressions as loops
 Fact = TypeVar("Fact")
 
 
+@dataclass(frozen=True, eq=False)
+class Loop:
+    """What a stretch of kernels is in that runs `length` times: over the places of sequences from the first to the
+    last, or from the last to the first where `reverse` says so."""
+
+    length: Dim
+    reverse: bool = False
+
+
 @dataclass(eq=False)
 class Buffer:
     """A tensor in memory. `order` lists its axes from the slowest to the fastest varying.
 
-    kind: input, output, state, constant or temp. `node` is the tensor it holds (for a state, the variable). gap: so
+    kind: input, output, state, constant or temp; carry, what a loop hands from turn to turn; or slice, the place of
+    `whole`'s first axis at which a loop is. `node` is the tensor it holds (for a state, the variable). gap: so
     many elements lie unused after what each place of the first `planes` axes of the order holds; of temps only.
+    fixed: its order is not to be changed. loop: whose turns it changes with, where it is made of a loop's body.
     """
 
     name: str
@@ -32,11 +43,24 @@ class Buffer:
     order: tuple[int, ...] = ()
     planes: int = 0
     gap: int = 0
+    fixed: bool = False
+    loop: Loop | None = None
+    whole: Buffer | None = None
     _addresses: dict[tuple[Any, ...], loops.Index] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not self.order:
             self.order = tuple(range(len(self.shape)))
+
+    @property
+    def memory(self) -> Buffer:
+        """What it lies in: itself, or what it is a slice of."""
+        return self if self.whole is None else self.whole
+
+    @property
+    def lasting(self) -> bool:
+        """Is it updated, from step to step or from turn to turn?"""
+        return self.kind in ("state", "carry")
 
     @property
     def strides(self) -> tuple[Dim, ...]:
@@ -94,7 +118,8 @@ class Store:
 class Kernel:
     """A loop nest over `axes` (outermost first as printed by the schedule) with its stores.
 
-    `cycles` is what the schedule should cost one core, with symbols at their nominal size.
+    `cycles` is what the schedule should cost one core, with symbols at their nominal size. `loop` is the one that runs
+    it, if any.
     """
 
     name: str
@@ -106,6 +131,7 @@ class Kernel:
     cycles: float = 0.0
     notes: list[str] = field(default_factory=list)
     facts: dict[Any, tuple[tuple[Store, ...], Any]] = field(default_factory=dict, repr=False)
+    loop: Loop | None = None
 
     def fact(self, recognise: Callable[[Kernel], Fact]) -> Fact:
         """What `recognise` finds in the stores and nodes, on which alone it depends: found once, and carried along by

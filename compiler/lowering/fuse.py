@@ -3,7 +3,8 @@
 One walk from the outputs to the inputs. A node is either *stored* (it starts or joins a group, one kernel
 each) or *inlined* into the groups that read it. Movement is inlined, since it is index arithmetic; only a
 concatenation that a contraction reads is stored. A group holds at most one heavy node (a contraction or a
-large reduction), to which its consumers are the epilogue. Groups are bounded in nodes and inputs, and in the length
+large reduction), to which its consumers are the epilogue. The results of one loop are a group of their own, and what
+they start from is stored. Groups are bounded in nodes and inputs, and in the length
 of the text that they become (`places`), so that a kernel neither spills nor takes long to compile. Leans on `graph`;
 nothing here knows of loops.
 """
@@ -14,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..graph.body import loop_of
 from ..graph.node import consumers, toposort
 from ..graph.tensor import Tensor
 from ..shapes import Dim, Shape, product
@@ -33,6 +35,7 @@ class KernelGroup:
     shape: Shape
     members: list[Tensor]
     heavy: Tensor | None = None
+    loops: bool = False
     inlined: list[Tensor] = field(default_factory=list)
     inputs: set[Any] = field(default_factory=set)
     row_reductions: int = 0
@@ -70,19 +73,25 @@ def fuse(required: Iterable[Tensor]) -> Fusion:
     wanted = list(dict.fromkeys(required))
     order = toposort(wanted)
     users = consumers(order)
-    must = set(wanted)
+    must = set(wanted) | {x for node in order if node.op.joint_vjp is not None for x in stored_inputs(node)}
+    turning: dict[Any, KernelGroup] = {}
     home: dict[Any, KernelGroup] = {}
     uses: dict[Any, _Use] = {}
     at: dict[Any, list[Place]] = {}
     reasons: dict[Any, str] = {}
     groups: dict[KernelGroup, None] = {}
+    target: KernelGroup | None
     for node in reversed(order):
         use = uses[node] = _use_of(node, users[node], home, uses)
         if node.op.kind == "source" and node not in must:
             for g in use.groups:
                 g.inputs.add(node)
             continue
-        target, reason = _place(node, use, node in must)
+        if node.op.joint_vjp is not None:
+            group = turning.setdefault(loop_of(node), KernelGroup(node.shape, [], loops=True))
+            target, reason = group, "results of one loop"
+        else:
+            target, reason = _place(node, use, node in must)
         if target is None:
             at[node] = places(node, users[node], at)
             longer = text_in(node, at[node])
@@ -119,6 +128,19 @@ def fuse(required: Iterable[Tensor]) -> Fusion:
     return Fusion(list(reversed(groups)), reasons)
 
 
+def stored_inputs(node: Tensor) -> list[Tensor]:
+    """What a loop needs written before it: all but what lies in memory, sequences with their axes in order."""
+    body, count = node.attrs.body, len(node.attrs.body.states)
+    moving, outer = node.inputs[count : count + len(body.slices)], node.inputs[count + len(body.slices) :]
+    computed = [x for x in outer if x.op.kind != "source" or x.op.lower is not None]
+    return [*node.inputs[:count], *(x for x in moving if not in_order(x)), *computed]
+
+
+def in_order(x: Tensor) -> bool:
+    """Is it in memory before any kernel runs, its axes in the order that the user has given?"""
+    return x.op.kind == "source" and x.op.lower is None and x.op.name != "variable"
+
+
 def _use_of(node: Tensor, readers: list[Any], home: dict[Any, KernelGroup], uses: dict[Any, _Use]) -> _Use:
     groups: dict[KernelGroup, None] = {}
     repeated, pointwise, operand = False, True, False
@@ -145,7 +167,8 @@ def _place(node: Tensor, use: _Use, must: bool) -> tuple[KernelGroup | None, str
     only = use.groups[0] if len(use.groups) == 1 else None
     kind = node.op.kind
     if must:
-        if only is not None and use.pointwise and only.shape == node.shape and not only.full and kind != "movement":
+        joins = only is not None and use.pointwise and not only.loops and only.shape == node.shape
+        if only is not None and joins and not only.full and kind != "movement":
             return only, "result needed outside; joins the kernel that reads it point by point"
         return _new(node), "result needed outside"
     if node.op.joins and use.operand:
@@ -172,7 +195,7 @@ def _place(node: Tensor, use: _Use, must: bool) -> tuple[KernelGroup | None, str
 
 def _absorb(node: Tensor, use: _Use, group: KernelGroup) -> bool:
     """Make the node the group's heavy one, if the group reads it point by point and has none yet."""
-    fits = use.pointwise and group.heavy is None and not group.row_reductions and not group.full
+    fits = use.pointwise and not group.loops and group.heavy is None and not group.row_reductions and not group.full
     if not fits or product(group.shape) != product(node.shape):
         return False
     group.heavy = node

@@ -1,7 +1,8 @@
 """The order of kernels, where threads must meet, and how long each buffer lives.
 
 A variable is updated in place where every other reader can run before, and the kernel itself reads it only at
-the point it writes; else the new value goes to a buffer of its own and is copied at the end. Lifetimes are
+the point it writes; else the new value goes to a buffer of its own and is copied at the end. What a loop hands from
+turn to turn is updated likewise at the end of a turn; the kernels of a loop stay together. Lifetimes are
 counted in phases (stretches between barriers), so that memory is reused only across a barrier. Leans on
 `kernels`.
 """
@@ -9,11 +10,11 @@ counted in phases (stretches between barriers), so that memory is reused only ac
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from ..loops import expressions as loops
-from ..loops.kernels import Buffer, Kernel, Store, points
+from ..loops.kernels import Buffer, Kernel, Loop, Store, points
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -21,38 +22,59 @@ if TYPE_CHECKING:
 
 @dataclass
 class MemoryPlan:
-    """Kernels in the order they run, whether threads meet after each, and each temp's first and last phase."""
+    """Kernels in the order they run, whether threads meet after each, each temp's first and last phase, and each loop's
+    first and last kernel."""
 
     kernels: list[Kernel]
     barriers: list[bool]
     lifetimes: dict[Buffer, tuple[int, int]] = field(default_factory=dict)
+    loops: dict[Loop, tuple[int, int]] = field(default_factory=dict)
 
 
 def order(kernels: Sequence[Kernel]) -> list[Kernel]:
     """The kernels so that values are written before they are read, and variables overwritten after their readers."""
+    parts: dict[Any, list[Kernel]] = {}
+    for kernel in kernels:
+        parts.setdefault(kernel.loop or kernel, []).append(kernel)
+    bodies = [_ordered([[k] for k in part], "carry") if part[0].loop else part for part in parts.values()]
+    return _ordered(bodies, "state")
+
+
+def _ordered(parts: Sequence[list[Kernel]], updated: str) -> list[Kernel]:
+    """Parts, each a kernel or all of a loop, as `order`. updated: the kind of buffer that is overwritten at the end."""
     import networkx as nx
 
     graph = nx.DiGraph()
-    graph.add_nodes_from(range(len(kernels)))
-    writer = {b: i for i, k in enumerate(kernels) for b in k.writes()}
+    graph.add_nodes_from(range(len(parts)))
+    writer: dict[Buffer, int] = {}
+    for i, part in enumerate(parts):
+        for b in dict.fromkeys(b.memory for k in part for b in k.writes()):
+            if b.kind == "carry" and b in writer:  # first what it is before the loop, then what the loop makes of it
+                before, loop = sorted((writer[b], i), key=lambda j: parts[j][0].loop is not None)
+                graph.add_edge(before, loop)
+                writer[b] = loop
+            else:
+                writer[b] = i
     readers: dict[Buffer, list[int]] = {}
-    for i, k in enumerate(kernels):
-        for b in k.reads():
+    for i, part in enumerate(parts):
+        for b in dict.fromkeys(b.memory for k in part for b in k.reads()):
             readers.setdefault(b, []).append(i)
-            if b.kind != "state" and writer.get(b, i) != i:
+            if b.kind != updated and writer.get(b, i) != i:
                 graph.add_edge(writer[b], i)
     soonest = _soonest(graph)
-    kernels = list(kernels)
+    parts = list(parts)
     late: list[Kernel] = []
-    for state, i in [(b, i) for b, i in writer.items() if b.kind == "state"]:
+    for state, i in [(b, i) for b, i in writer.items() if b.kind == updated]:
         others = [r for r in readers.get(state, []) if r != i]
         reachable = nx.descendants(graph, i) if others else set()
-        if any(r in reachable for r in others) or not _reads_in_place(kernels[i], state):
-            kernels[i], copy = _detour(kernels[i], state)
+        if any(r in reachable for r in others) or not _reads_in_place(parts[i][0], state):
+            changed, copy = _detour(parts[i][0], state)
+            parts[i] = [changed]
             late.append(copy)
         else:
             graph.add_edges_from((r, i) for r in others)
-    return [kernels[i] for i in nx.lexicographical_topological_sort(graph, soonest.__getitem__)] + late
+    chosen = nx.lexicographical_topological_sort(graph, soonest.__getitem__)
+    return [k for i in chosen for k in parts[i]] + late
 
 
 def _soonest(graph: nx.DiGraph) -> list[tuple[int, int]]:
@@ -94,8 +116,9 @@ def _detour(kernel: Kernel, state: Buffer) -> tuple[Kernel, Kernel]:
         (Store(state, index, loops.load(temp, index, state.dtype)),),
         (),
         ("its old value is still read when the new one is made",),
+        loop=kernel.loop,
     )
-    return Kernel(kernel.name, kernel.axes, stores, kernel.nodes, kernel.reasons, kernel.schedule), copy
+    return replace(kernel, stores=stores), copy
 
 
 def plan_memory(kernels: Sequence[Kernel]) -> MemoryPlan:
@@ -105,8 +128,8 @@ def plan_memory(kernels: Sequence[Kernel]) -> MemoryPlan:
     written: set[Buffer] = set()
     read: set[Buffer] = set()
     for i, k in enumerate(kernels):
-        reads, writes = set(k.reads()), set(k.writes())
-        if i and (reads & written or writes & (written | read)):
+        reads, writes = {b.memory for b in k.reads()}, {b.memory for b in k.writes()}
+        if i and (reads & written or writes & (written | read) or k.loop is not kernels[i - 1].loop):
             barriers[i - 1] = True
             phase, written, read = phase + 1, set(), set()
         written |= writes
@@ -115,6 +138,28 @@ def plan_memory(kernels: Sequence[Kernel]) -> MemoryPlan:
     lifetimes: dict[Buffer, tuple[int, int]] = {}
     for p, k in zip(phases, kernels):
         for b in [*k.reads(), *k.writes()]:
-            if b.kind == "temp":
-                lifetimes[b] = (lifetimes.get(b, (p, p))[0], p)
-    return MemoryPlan(list(kernels), barriers, lifetimes)
+            if b.memory.kind in ("temp", "carry"):
+                lifetimes[b.memory] = (lifetimes.get(b.memory, (p, p))[0], p)
+    loops = _loops(kernels)
+    for first, last in loops.values():
+        _live_through(kernels[first : last + 1], (phases[first], phases[last]), lifetimes)
+        barriers[last] = True
+    return MemoryPlan(list(kernels), barriers, lifetimes, loops)
+
+
+def _loops(kernels: Sequence[Kernel]) -> dict[Loop, tuple[int, int]]:
+    """The first and the last kernel of each loop, which are together."""
+    loops: dict[Loop, tuple[int, int]] = {}
+    for i, k in enumerate(kernels):
+        if k.loop is not None:
+            loops[k.loop] = (loops.get(k.loop, (i, i))[0], i)
+    return loops
+
+
+def _live_through(body: Sequence[Kernel], span: tuple[int, int], lifetimes: dict[Buffer, tuple[int, int]]) -> None:
+    """What is not made anew in each turn of a loop lives as long as the loop, whose phases are `span`."""
+    made = {b for k in body for b in k.writes() if b.kind == "temp"}
+    for b in {b for k in body for b in [*k.reads(), *k.writes()]}:
+        first, last = lifetimes.get(b.memory, span)
+        if b.memory in lifetimes and not (b in made and span[0] <= first and last <= span[1]):
+            lifetimes[b.memory] = (min(first, span[0]), max(last, span[1]))

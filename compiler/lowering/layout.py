@@ -159,7 +159,7 @@ def _copied_operands(
                 continue
             copy = made.get(source)
             if copy is None:
-                copy = Buffer(f"{source.name}_packed", source.shape, source.dtype, "temp", source.node, source.order)
+                copy = _packed(source, source.order)
                 copying = copy_kernel(source, copy)
                 copies[copying] = (source, copy)
                 out.append(copying)
@@ -191,7 +191,7 @@ def _drop_idle(kernels: Sequence[Kernel], copies: dict[Kernel, tuple[Buffer, Buf
 def _free(b: Buffer) -> bool:
     if b.kind == "state":
         return len(b.shape) >= 2 and not b.node.attrs.state.claimed
-    return b.kind == "temp" and len(b.shape) >= 2
+    return b.kind in ("temp", "carry") and len(b.shape) >= 2 and not b.fixed
 
 
 def _set_style(kernels: Sequence[Kernel], free: Sequence[Buffer], costs: Costs) -> None:
@@ -311,7 +311,7 @@ def _with_copy(
         if order == source.order:
             continue
         known = made.get((source, order))
-        copy = known or Buffer(f"{source.name}_packed", source.shape, source.dtype, "temp", source.node, order)
+        copy = known or _packed(source, order)
         total = costs.of_reading(kernel, copy, source) + (0.0 if known else costs.of_copying(source, copy))
         if total < least:
             least, best = total, copy
@@ -332,6 +332,11 @@ def _idle_copy(kernel: Kernel) -> bool:
     return store.buffer.kind == "temp" and index == store.index and source.order == store.buffer.order
 
 
+def _packed(source: Buffer, order: Order) -> Buffer:
+    name = f"{source.name}_packed"
+    return Buffer(name, source.shape, source.dtype, "temp", source.node, order, loop=source.loop)
+
+
 def copy_kernel(source: Buffer, target: Buffer) -> Kernel:
     """A kernel that writes `source` in `target`'s order."""
     axes, index = points(source.shape)
@@ -341,6 +346,7 @@ def copy_kernel(source: Buffer, target: Buffer) -> Kernel:
         (Store(target, index, loops.load(source, index, source.dtype)),),
         (),
         ("copy in another order: its contraction gains more than the copy costs",),
+        loop=source.loop,
     )
 
 
@@ -353,4 +359,4 @@ def reading(kernel: Kernel, source: Buffer, copy: Buffer) -> Kernel:
         return e
 
     stores = tuple(Store(s.buffer, s.index, loops.transform(s.value, change)) for s in kernel.stores)
-    return Kernel(kernel.name, kernel.axes, stores, kernel.nodes, kernel.reasons)
+    return Kernel(kernel.name, kernel.axes, stores, kernel.nodes, kernel.reasons, loop=kernel.loop)

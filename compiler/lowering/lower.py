@@ -7,7 +7,7 @@ bounded by the size of a group, so the substitution may recurse. Leans on the op
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .. import dtypes
@@ -15,7 +15,7 @@ from ..graph.node import location, name_of
 from ..graph.tensor import Tensor
 from ..loops import expressions as loops
 from ..loops.kernels import Buffer, Kernel, Store, points
-from .fuse import Fusion, KernelGroup
+from .fuse import KernelGroup
 from .normalize import normalize
 
 
@@ -39,15 +39,21 @@ class _Lowering:
         return self.known[key]
 
 
-def lower(fusion: Fusion, stored: Mapping[Any, Buffer], targets: Mapping[Any, list[Buffer]]) -> list[Kernel]:
-    """One kernel per group. `stored`: where each stored node is read; `targets`: every buffer it is written to."""
-    names: dict[str, int] = {}
-    return [_kernel(group, fusion, stored, targets, names) for group in fusion.groups]
+def lower(
+    groups: Sequence[KernelGroup],
+    why: Mapping[Any, str],
+    stored: Mapping[Any, Buffer],
+    targets: Mapping[Any, list[Buffer]],
+    names: dict[str, int],
+) -> list[Kernel]:
+    """One kernel per group. `why` each node is where it is; `stored`: where each stored node is read; `targets`: every
+    buffer it is written to; `names`: how often a kernel's name is taken."""
+    return [_kernel(group, why, stored, targets, names) for group in groups]
 
 
 def _kernel(
     group: KernelGroup,
-    fusion: Fusion,
+    why: Mapping[Any, str],
     stored: Mapping[Any, Buffer],
     targets: Mapping[Any, list[Buffer]],
     names: dict[str, int],
@@ -62,7 +68,7 @@ def _kernel(
             value = lowering.value(node, index)
         stores += [Store(b, index, _unrounded(value, b)) for b in targets[node]]
     nodes = tuple(dict.fromkeys([*group.inlined, *group.members]))
-    reasons = tuple(f"{n.op.name}: {fusion.reasons.get(n, '')}" for n in nodes)
+    reasons = tuple(f"{n.op.name}: {why.get(n, '')}" for n in nodes)
     return normalize(Kernel(_name(group, names), axes, tuple(stores), nodes, reasons))
 
 

@@ -67,7 +67,7 @@ def _with_merged(kernel: Kernel, chains: Chains) -> Kernel:
         for s in kernel.stores
     )
     axes = tuple(n for a in kernel.axes for n in groups.get(a, (a,)))
-    return Kernel(kernel.name, axes, stores, kernel.nodes, kernel.reasons)
+    return Kernel(kernel.name, axes, stores, kernel.nodes, kernel.reasons, loop=kernel.loop)
 
 
 def _spaces(kernel: Kernel) -> Iterable[Sequence[Axis]]:

@@ -33,7 +33,7 @@ def normalize(kernel: Kernel) -> Kernel:
         Store(s.buffer, tuple(i.substitute(table) for i in s.index), _rewrite(s.value, table, parts))
         for s in kernel.stores
     )
-    return Kernel(kernel.name, axes, stores, kernel.nodes, kernel.reasons)
+    return Kernel(kernel.name, axes, stores, kernel.nodes, kernel.reasons, loop=kernel.loop)
 
 
 def _without_single_trips(kernel: Kernel) -> Kernel:
@@ -52,7 +52,7 @@ def _without_single_trips(kernel: Kernel) -> Kernel:
     stores = tuple(
         Store(s.buffer, s.index, loops.substitute(loops.transform(s.value, change), table)) for s in kernel.stores
     )
-    return Kernel(kernel.name, kernel.axes, stores, kernel.nodes, kernel.reasons)
+    return Kernel(kernel.name, kernel.axes, stores, kernel.nodes, kernel.reasons, loop=kernel.loop)
 
 
 def _indices(kernel: Kernel) -> Iterable[Index]:

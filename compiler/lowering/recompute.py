@@ -76,6 +76,8 @@ def recompute(kernels: Sequence[Kernel], memory: Memory) -> list[Kernel]:
         if made is None:
             continue
         users = [j for j in readers.get(made.buffer, []) if j in current]
+        if any(current[j].loop is not made.kernel.loop for j in users):
+            continue  # computed once before a loop, not at each turn
         changed = _absorbed(made, [current[j] for j in users], memory)
         if changed is None:
             continue
@@ -93,6 +95,8 @@ def producer(kernel: Kernel) -> Producer | None:
     if len(kernel.stores) != 1 or kernel.stores[0].buffer.kind != "temp" or not kernel.nodes:
         return None
     store = kernel.stores[0]
+    if store.buffer.fixed:  # a loop walks along it
+        return None
     axes = tuple(_single(i) for i in store.index)
     if {x for x in axes if x is not None} != set(kernel.axes) or any(
         x is None and d != 1 for x, d in zip(axes, store.buffer.shape)
@@ -156,7 +160,7 @@ def absorb(kernel: Kernel, made: Producer, why: str) -> Kernel:
     known = set(kernel.nodes)
     kept = [n for n in made.kernel.nodes if n not in known and n.op.kind not in ("source", "movement")]
     reasons = tuple(f"{n.op.name}: {why}" for n in kept)
-    return Kernel(kernel.name, kernel.axes, stores, nodes, (*reasons, *kernel.reasons))
+    return Kernel(kernel.name, kernel.axes, stores, nodes, (*reasons, *kernel.reasons), loop=kernel.loop)
 
 
 def sites(kernel: Kernel, buffer: Buffer) -> list[tuple[Expr, set[Axis] | None]]:

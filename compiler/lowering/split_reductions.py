@@ -53,6 +53,7 @@ def split(kernel: Kernel, sums: Sequence[Expr], axis: Axis) -> list[Kernel]:
         stores.append(Store(parts, index, part))
         table[e] = loops.reduction(kind, [axis], loops.load(parts, index, e.dtype), e.dtype)
     reason = "few results of long sums: summed within each part of the outermost axis, then over the parts"
-    first = Kernel(f"{kernel.name}_parts", (axis, *kept), tuple(stores), kernel.nodes, (*kernel.reasons, reason))
+    reasons = (*kernel.reasons, reason)
+    first = Kernel(f"{kernel.name}_parts", (axis, *kept), tuple(stores), kernel.nodes, reasons, loop=kernel.loop)
     whole = tuple(Store(s.buffer, s.index, loops.transform(s.value, lambda e: table.get(e, e))) for s in kernel.stores)
-    return [first, Kernel(kernel.name, kernel.axes, whole, kernel.nodes, kernel.reasons)]
+    return [first, Kernel(kernel.name, kernel.axes, whole, kernel.nodes, kernel.reasons, loop=kernel.loop)]

@@ -20,8 +20,10 @@ import numpy as np
 from ... import runtime
 from ..errors import CompileError
 from ..graph.arguments import check_arrays
+from ..graph.body import body_of, in_bodies
 from ..graph.copies import Row, as_rows, from_rows
 from ..graph.limits import Limits, limits, size_checks
+from ..graph.node import location, toposort
 from ..graph.tensor import Tensor
 from ..loops.kernels import Buffer, Kernel
 from ..lowering import kernel_order, layout
@@ -153,6 +155,8 @@ class Target(ABC):
 
     name: ClassVar[str]
     accepts: ClassVar[frozenset[str]] = frozenset(["typical"])
+    has_loops: ClassVar[bool] = False
+    """Can its programs run kernels several times, as `kw.scan` needs?"""
 
     def __init__(self, options: Options, index: int = 0) -> None:
         """index: which of several machines. Raises CompileError for an option that the target does not take."""
@@ -207,10 +211,20 @@ class Target(ABC):
         trace = Trace()
         wanted = [*outputs, *updates.values()]
         checked, rooms = limits(wanted, inputs), size_checks(wanted)
+        self._check_loops(wanted)
         simplified = run_graph_passes(self.graph_passes(), [*wanted, *checked.flags], trace)
+        simplified = in_bodies(simplified, lambda results: run_graph_passes(self.graph_passes(), results, trace))
         results, new_values = simplified[: len(outputs)], dict(zip(updates, simplified[len(outputs) :]))
         results += simplified[len(wanted) :]
         lowered = in_kernels(inputs, results, new_values)
         kernels = run_kernel_passes(self.kernel_passes(), lowered.kernels, trace)
         given = tuple(lowered.buffers[x] for x in inputs)
         return Planned(kernels, given, tuple(lowered.returned), checked, rooms, trace)
+
+    def _check_loops(self, wanted: Sequence[Tensor]) -> None:
+        """Raises CompileError for a scan on a target whose programs have no loops."""
+        loop = None if self.has_loops else next((n for n in toposort(wanted) if body_of(n) is not None), None)
+        if loop is not None:
+            raise CompileError(
+                f"compile: kw.scan ({location(loop)}) is not for device {self.name!r} yet; compile for device 'cpu'"
+            )

@@ -67,7 +67,8 @@ class Op:
     an element may be read by several; movement does so where the result is larger. `joins`: it puts several arrays
     together.
     `rounds`: the exact result may lie between two floats. `underflows`: normal operands may give less than the smallest
-    normal number.
+    normal number. `joint_vjp(nodes, gradients, wanted) -> one gradient per input` is of an op whose nodes over the same
+    inputs are results of one loop (`body.Body`): of all of them at once. wanted: for which inputs a gradient is needed.
     """
 
     name: str
@@ -96,6 +97,7 @@ class Op:
     joins: bool = False
     rounds: bool = False
     underflows: bool = False
+    joint_vjp: Callable[..., Sequence[Any]] | None = None
 
 
 OPS: dict[str, Op] = {}

@@ -48,7 +48,7 @@ def by_phases(kernel: Kernel) -> Kernel:
             for s in kernel.stores
         )
         axes = tuple(p for x in kernel.axes for p in (split.parts if x is split.axis else (x,)))
-        kernel = Kernel(kernel.name, axes, stores, kernel.nodes, kernel.reasons)
+        kernel = Kernel(kernel.name, axes, stores, kernel.nodes, kernel.reasons, loop=kernel.loop)
 
 
 def _find(kernel: Kernel) -> tuple[Expr, _Split] | None:

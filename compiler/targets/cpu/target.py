@@ -52,6 +52,8 @@ class Cpu(Target):
     name = "cpu"
     accepts: ClassVar[frozenset[str]] = frozenset(["threads", "typical", "schedules", "tune"])
 
+    has_loops = True
+
     def __init__(self, options: Options, index: int = 0) -> None:
         super().__init__(options, index)
         given = options.threads

@@ -241,7 +241,7 @@ def _unmasked(t: Tile) -> bool:
     """
     width = t.columns * lanes(t.reduction.dtype)
     whole = isinstance(t.lane.extent, int) and t.lane.extent % width == 0
-    return whole or t.b.data[0].kind in ("temp", "state", "constant")
+    return whole or t.b.data[0].kind in ("temp", "carry", "state", "constant")
 
 
 def _without(index: Index, axes: Sequence[Axis]) -> Index:

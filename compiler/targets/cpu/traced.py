@@ -152,7 +152,7 @@ def _within(error: BaseException) -> str:
 
 def _memory(buffer: Buffer, sizes: Sizes) -> Traced:
     count, item = count_of(buffer, sizes), dtypes.ITEMSIZE[buffer.dtype]
-    slack = (INPUT_PAD if buffer.kind == "input" else PAD) // item
+    slack = (INPUT_PAD if buffer.kind in ("input", "slice") else PAD) // item
     return Traced(buffer.name, buffer.dtype, count, slack, _values(buffer))
 
 

@@ -105,7 +105,7 @@ def plan_transform(kernel: Kernel) -> Transform | None:
         own, summed = {rows.pixel, columns.pixel}, {*m.points, *m.pixels}
     if set(m.reduction.data[1]) != summed or not own <= set(kernel.axes):
         return None
-    if rows is not None and m.x.data[0].kind == "input":
+    if rows is not None and m.x.data[0].kind in ("input", "slice"):
         return None  # tiles are read in whole vectors
     place = address(m.x)
     free = [a for a in kernel.axes if a not in own]

@@ -160,7 +160,7 @@ def _lane(t: Transform, w: Writer, width: int) -> str:
 
 def _padded(t: Transform) -> bool:
     """May whole vectors be loaded? Our own buffers are followed by readable bytes for the widest vector."""
-    return t.load.data[0].kind in ("temp", "state", "constant")
+    return t.load.data[0].kind in ("temp", "carry", "state", "constant")
 
 
 def _call(t: Transform, w: Writer, name: str, place: Index, steps: list[str], limits: list[str]) -> None:

@@ -22,6 +22,7 @@ from ...errors import CompileError
 from ...graph.node import toposort
 from ...graph.tensor import Tensor
 from ...loops.kernels import Buffer
+from ...lowering.kernel_order import MemoryPlan
 from ...shapes import poly
 from ...shapes import typical as typical_sizes
 from ..base import Compiled
@@ -190,7 +191,8 @@ def assemble(built: program.CudaPlan, arch: Arch) -> tuple[runtime.Program, list
         specs.append(
             runtime.CudaKernelSpec(k.name, key, symbol(key), arguments(k.source, number), launch.threads, grid)
         )
-    return artefact.program("program", built.planned, built.planned.kernels, specs, _lifetimes(built), code)
+    order = MemoryPlan(built.planned.kernels, [], _lifetimes(built))
+    return artefact.program("program", built.planned, order, specs, code)
 
 
 def _lifetimes(built: program.CudaPlan) -> dict[Buffer, tuple[int, int]]:

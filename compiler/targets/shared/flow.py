@@ -21,8 +21,8 @@ def needs(kernels: Sequence[Kernel]) -> list[tuple[int, ...]]:
     writer: dict[Buffer, int] = {}
     found: list[tuple[int, ...]] = []
     for number, kernel in enumerate(kernels):
-        found.append(tuple(sorted({writer[b] for b in kernel.reads() if b in writer})))
-        writer.update((b, number) for b in kernel.writes())
+        found.append(tuple(sorted({writer[b.memory] for b in kernel.reads() if b.memory in writer})))
+        writer.update((b.memory, number) for b in kernel.writes())
     return found
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from ....runtime.sizes import symbols
 from ...errors import CompileError
-from ...shapes import poly
+from ...shapes import poly, value
 from .kernel_info import KernelInfo
 
 FORMS = ("loops", "source", "tile", "llvm", "asm")
@@ -22,7 +22,8 @@ WIDE = 44
 
 
 def rows(program: Any, **sizes: int) -> list[dict[str, Any]]:
-    """One row per kernel, as plain data: number, name, what was fused, schedule, flops and bytes per run."""
+    """One row per kernel, as plain data: number, name, what was fused, schedule, flops and bytes per run, and how
+    often a loop runs it (None outside of loops)."""
     known = {"batch": 128, **sizes}
     env = {s: known.get(s, 128) for k in program.kernels for s in _symbols(k)}
     return [
@@ -35,13 +36,15 @@ def rows(program: Any, **sizes: int) -> list[dict[str, Any]]:
             "bytes": k.bytes(**env),
             "cycles": k.cycles(**env),
             "key": k.key,
+            "times": None if k.times is None else value(k.times, env),
         }
         for i, k in enumerate(program.kernels)
     ]
 
 
 def _symbols(kernel: KernelInfo) -> set[str]:
-    return symbols(poly(kernel.flop_count)) | symbols(poly(kernel.byte_count))
+    times = 1 if kernel.times is None else kernel.times
+    return {s for size in (kernel.flop_count, kernel.byte_count, times) for s in symbols(poly(size))}
 
 
 def table(program: Any, **sizes: int) -> str:
@@ -52,7 +55,7 @@ def table(program: Any, **sizes: int) -> str:
         lines.append(
             (
                 str(row["number"]),
-                row["name"],
+                _indented(row),
                 shorten(fused),
                 count(row["flops"]),
                 count(row["bytes"]),
@@ -60,6 +63,11 @@ def table(program: Any, **sizes: int) -> str:
             )
         )
     return grid(lines, right=(0, 3, 4))
+
+
+def _indented(row: dict[str, Any]) -> str:
+    """The name; within a loop further in, with how often it runs."""
+    return row["name"] if row["times"] is None else f"  {row['name']} x {row['times']}"
 
 
 @dataclass(frozen=True)

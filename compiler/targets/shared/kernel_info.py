@@ -34,7 +34,7 @@ class ValueInfo:
 class KernelInfo:
     """One kernel of a compiled program, for reading. `flops` and `bytes` are per run, for a batch size given. `values`
     are what it computes, in order, each with the user's line that it comes from; `needs` the numbers of the kernels
-    whose results it reads."""
+    whose results it reads. times: how often a loop runs it in one run; None outside of loops."""
 
     name: str
     key: str
@@ -50,6 +50,7 @@ class KernelInfo:
     cycles_each: float = 0.0
     values: tuple[ValueInfo, ...] = ()
     needs: tuple[int, ...] = ()
+    times: Dim | None = None
 
     def flops(self, **sizes: int) -> int:
         return value(self.flop_count, sizes)
@@ -92,7 +93,8 @@ def kernel_info(kernel: Kernel, key: str, source: Source, kind: type[Info], **mo
     """What there is to read of a scheduled kernel. more: what the target's `kind` holds besides."""
     lines = dict.fromkeys(str(location(n)) for n in kernel.nodes)
     stores = kernel.stores_text()
-    flops, moved = kernel.flops(), kernel.bytes()
+    times: Dim = 1 if kernel.loop is None else kernel.loop.length
+    flops, moved = kernel.flops() * times, kernel.bytes() * times
     space = "for " + ", ".join(f"{a} < {a.extent}" for a in kernel.axes) + ":\n" if kernel.axes else ""
     return kind(
         kernel.name,
@@ -106,8 +108,9 @@ def kernel_info(kernel: Kernel, key: str, source: Source, kind: type[Info], **mo
         tuple(f"{b.name} {b.dtype}{b.shape} order {b.order}" for b in source.names.buffers),
         flops,
         moved,
-        kernel.cycles / max(nominal(work(flops, moved)), 1),
+        kernel.cycles * nominal(times) / max(nominal(work(flops, moved)), 1),
         _values(kernel),
+        times=None if kernel.loop is None else times,
         **more,
     )
 

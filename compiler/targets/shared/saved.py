@@ -22,6 +22,7 @@ import numpy as np
 
 from .... import runtime
 from ....runtime.locks import once
+from ...graph.body import Body, body_of, with_bodies
 from ...graph.node import location, name_of, toposort, user_location
 from ...graph.ops.defined import Derivative
 from ...graph.ops.registry import Op
@@ -69,7 +70,7 @@ def identify(
     environment: what decides the target's code besides the graph.
     """
     roots = [*inputs, *outputs, *updates, *updates.values()]
-    nodes = toposort(roots)
+    nodes = list(with_bodies(toposort(roots)))
     number = {node: i for i, node in enumerate(nodes)}
     lines: dict[str, int] = {}
     known: dict[Any, str] = {}  # by op's name or by attributes
@@ -82,7 +83,8 @@ def identify(
                 known[node.attrs] = _text(tuple(node.attrs.items()))
             where = location(node)
             line = lines.setdefault(str(where), len(lines))
-            feeds = [number[i] for i in node.inputs]
+            body = body_of(node)
+            feeds = [number[i] for i in (*node.inputs, *(() if body is None else (*body.given, *body.results)))]
             text.append(
                 f"{known[node.op.name]}{feeds}{node.dtype}|{known[node.attrs]}|{name_of(node)}|{where.scope}|{line}"
             )
@@ -210,6 +212,8 @@ def _text(item: Any) -> str:
         return repr(item)
     if isinstance(item, tuple):
         return "(" + ",".join(map(_text, item)) + ")"
+    if isinstance(item, Body):
+        return f"body{len(item.states)},{len(item.slices)}"  # whose nodes are among the graph's
     if isinstance(item, Size):
         return f"Size{item.terms}"
     if isinstance(item, runtime.State):
