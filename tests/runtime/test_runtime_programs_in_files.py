@@ -173,7 +173,7 @@ def changed(data: bytes, **entries: object) -> bytes:
         (lambda data: data[:10], "is damaged or incomplete"),
         (lambda data: b"", "is not a program of kernelwright"),
         (lambda data: b"something else", "is not a program of kernelwright"),
-        (lambda data: changed(data, format=0), "has format 0, this version of kernelwright reads 1"),
+        (lambda data: changed(data, format=0), "has format 0, this version of kernelwright reads 2"),
         (lambda data: changed(data, architecture="riscv64"), "is for riscv64, and this machine is"),
         (lambda data: changed(data, features=["avx9000"]), "a CPU with avx9000, which this one"),
         (lambda data: changed(data, program={}), "is damaged: KeyError"),
