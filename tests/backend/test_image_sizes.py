@@ -83,3 +83,21 @@ def test_sizes_that_are_rounded_down_go_into_a_file(tmp_path):
     (got,) = load_program(tmp_path / "pool.kwp").run([images])
     assert got.shape == (1, 1, 4, 6)  # 7 // 2 * 3 // 2, 9 // 2 * 3 // 2
     np.testing.assert_array_equal(got, run(images))
+
+
+@pytest.mark.parametrize("pad", [0, 1, 2])
+def test_fast_convolutions_of_any_size(pad):
+    """3x3 convolutions over many channels go by tiles of 4x4, whose number only a run knows."""
+    x, w = kw.input("x", (None, 32, "height", "width")), kw.input("w", (32, 32, 3, 3))
+    y = kw.conv(x, w, pad=pad)
+    run = kw.compile([x, w], [y, *kw.grad((y * y).sum(), [x, w])])
+    assert any("transform_" in kernel.source for kernel in run.kernels)
+    rng = np.random.default_rng(2)
+    weights = rng.normal(0, 0.1, (32, 32, 3, 3)).astype("float32")
+    for size in [(12, 12), (13, 7), (3, 18), (5, 3)]:
+        images = rng.normal(0, 1, (2, 32, *size)).astype("float32")
+        fixed, u = kw.input("x", images.shape), kw.input("w", weights.shape)
+        z = kw.conv(fixed, u, pad=pad)
+        want = kw.compile([fixed, u], [z, *kw.grad((z * z).sum(), [fixed, u])], device="reference")(images, weights)
+        for a, b in zip(run(images, weights), want, strict=True):
+            np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-4 * np.abs(b).max())

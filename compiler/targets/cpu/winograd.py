@@ -85,8 +85,9 @@ def _by_filters(node: Tensor, x: Tensor, dy: Tensor) -> Tensor | None:
 
 
 def _fits(x: Tensor, w: Tensor, y: Tensor) -> bool:
-    known = all(isinstance(d, int) and d > 0 for t in (x, y) for d in t.shape[1:])
-    return x.rank == w.rank == y.rank == 5 and w.shape[3:] == (WINDOW, WINDOW) and known and x.dtype == dtypes.FLOAT32
+    channels = all(isinstance(d, int) for t in (x, y) for d in t.shape[1:3]) and 0 not in (*x.shape[1:], *y.shape[1:])
+    images = x.rank == w.rank == y.rank == 5 and w.shape[3:] == (WINDOW, WINDOW)
+    return images and channels and x.dtype == dtypes.FLOAT32
 
 
 def _pads(node: Tensor, sign: int, y: Shape, x: Shape) -> Pads | None:
@@ -94,8 +95,8 @@ def _pads(node: Tensor, sign: int, y: Shape, x: Shape) -> Pads | None:
     pads = []
     for access, out, size in zip(node.attrs.spec.operands[0][3:], y[3:], x[3:]):
         before = sign * access.offset
-        after = nominal(out) + WINDOW - 1 - nominal(size) - before
-        if not 0 <= before < WINDOW or not 0 <= after < WINDOW:
+        after = out + (WINDOW - 1) - size - before
+        if not 0 <= before < WINDOW or not isinstance(after, int) or not 0 <= after < WINDOW:
             return None
         pads.append((before, after))
     return pads[0], pads[1]
@@ -109,7 +110,7 @@ def _pays(y: Shape, w: Shape) -> bool:
     """Are 36 products per tile, and what is moved for them, cheaper than 9 products per pixel?"""
     n, g, k, height, width = map(nominal, y)
     c, (rows, columns) = nominal(w[2]), _tiles(y)
-    pixels, tiles, points = n * g * height * width, n * g * rows * columns, POINTS * POINTS
+    pixels, tiles, points = n * g * height * width, n * g * nominal(rows) * nominal(columns), POINTS * POINTS
     moved = (pixels + 2 * points * tiles) * (c + k) + g * c * k * (WINDOW * WINDOW + 2 * points)
     fast = points * tiles * c * k / PRODUCTS_PER_CYCLE + 4 * moved / BYTES_PER_CYCLE
     return fast < WORTH * WINDOW * WINDOW * pixels * c * k / PRODUCTS_PER_CYCLE
@@ -133,13 +134,13 @@ def _output(dy: Tensor) -> Tensor:
     return _to_tiles(dy, "output", _tiles(dy.shape), NONE, IMAGE, "winograd_gradient")
 
 
-def _tiles(y: Shape) -> tuple[int, int]:
+def _tiles(y: Shape) -> tuple[Dim, Dim]:
     """Rows and columns of tiles that cover the result."""
-    rows, columns = (-(-nominal(d) // TILE) for d in y[3:])
+    rows, columns = ((d + (TILE - 1)) // TILE for d in y[3:])
     return rows, columns
 
 
-def _to_tiles(x: Tensor, name: str, tiles: tuple[int, int], pads: Pads, order: Order, role: str) -> Tensor:
+def _to_tiles(x: Tensor, name: str, tiles: tuple[Dim, Dim], pads: Pads, order: Order, role: str) -> Tensor:
     matrix = as_tensor(MATRICES[name])
     spec = _map_spec(x.shape, name, tiles, pads, order)
     return apply("contract", (matrix, matrix, x), spec=spec, tiles=name, role=role)
@@ -149,13 +150,13 @@ def _to_image(tiles: Tensor, name: str, pads: Pads, order: Order, direct: Tensor
     """The transpose of `_to_tiles`: every pixel sums over the tiles that it lies in. Results that a tile's greatest
     values would spoil are those of the contraction `direct`."""
     matrix = as_tensor(MATRICES[name])
-    counts = nominal(tiles.shape[3]), nominal(tiles.shape[4])
+    counts = tiles.shape[3], tiles.shape[4]
     spec = gradient_spec(_map_spec(direct.shape, name, counts, pads, order), 2, direct.shape, keep_reduced=True)
     inputs = (matrix, matrix, tiles, *direct.inputs)
     return apply("contained", inputs, spec=spec, direct=direct.attrs.spec, tiles=name, role="winograd_output")
 
 
-def _map_spec(x: Shape, name: str, tiles: tuple[int, int], pads: Pads, order: Order) -> Spec:
+def _map_spec(x: Shape, name: str, tiles: tuple[Dim, Dim], pads: Pads, order: Order) -> Spec:
     """Operands (points, size), (points, size), image (a, b, c, h, w); result (points, points, *), where * are the
     axes a, b, c in the given order, with the rows and columns of tiles after the first."""
     points, size = MATRICES[name].shape

@@ -156,9 +156,9 @@ def _grid(kernel: Kernel, m: Mapped, within: Axis) -> Grid | None:
             where = loops.Div(c.index, step)
             found = [d for d, i in enumerate(m.x.data[1]) if any(atom == where for atom, _ in i.terms)]
             (pixel,) = pixels
-            if not isinstance(pixel.extent, int) or len(found) != 1:
+            if len(found) != 1:
                 return None
-            return Grid(pixel, pad, Axis(-(-(pixel.extent + pad) // step), "tile"), found[0])
+            return Grid(pixel, pad, Axis((pixel.extent + (pad + step - 1)) // step, "tile"), found[0])
     return None
 
 
