@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from ..loops import expressions as loops
+from ..loops.form import form
 from ..loops.kernels import Buffer, Kernel, Store, points
 from ..loops.products import operands
 from ..shapes import Shape, Size, nominal
@@ -27,31 +28,24 @@ SMALL = 64
 
 
 class Costs:
-    """Predicted time per kernel (`price`), remembered by the kernel's structure and its buffers' orders."""
+    """Predicted time per kernel (`price`), remembered by the kernel's form and its buffers' orders."""
 
     def __init__(self, price: Callable[[Kernel], float]) -> None:
         self.price = price
         self._known: dict[tuple[str, tuple[Order, ...]], float] = {}
-        self._signature: dict[Kernel, tuple[str, tuple[Buffer, ...]]] = {}
         self._copying: dict[tuple[Shape, str, Order, Order], float] = {}
 
-    def signature(self, kernel: Kernel) -> tuple[str, tuple[Buffer, ...]]:
-        """The kernel's structure as text in which buffers and axes are numbered, and the buffers."""
-        if kernel not in self._signature:
-            self._signature[kernel] = signature(kernel)
-        return self._signature[kernel]
-
     def of(self, kernel: Kernel) -> float:
-        text, buffers = self.signature(kernel)
-        key = (text, tuple(_order_in_memory(b) for b in buffers))
+        f = kernel.fact(form)
+        key = (f.text, tuple(map(_order_in_memory, f.buffers)))
         if key not in self._known:
             self._known[key] = 0.0 if _idle_copy(kernel) else self.price(kernel)
         return self._known[key]
 
     def of_reading(self, kernel: Kernel, copy: Buffer, source: Buffer) -> float:
         """What the kernel costs with `copy` in place of `source`: of kernels alike, one is made to find out."""
-        text, buffers = self.signature(kernel)
-        key = (text, tuple(_order_in_memory(copy if b is source else b) for b in buffers))
+        f = kernel.fact(form)
+        key = (f.text, tuple(_order_in_memory(copy if b is source else b) for b in f.buffers))
         if key not in self._known:
             self._known[key] = self.price(reading(kernel, source, copy))
         return self._known[key]
@@ -69,50 +63,6 @@ class Costs:
 def _order_in_memory(b: Buffer) -> Order:
     """The order without axes of size 1, which have no place in memory."""
     return tuple(i for i in b.order if b.shape[i] != 1) if 1 in b.shape else b.order
-
-
-def signature(kernel: Kernel) -> tuple[str, tuple[Buffer, ...]]:
-    """Text that is equal for kernels that differ in names only, and the buffers in the order they are numbered."""
-    buffers: dict[Buffer, int] = {}
-    axes: dict[loops.Axis, int] = {}
-
-    def axis(a: loops.Axis) -> str:
-        return f"i{axes.setdefault(a, len(axes))}<{a.extent}"
-
-    def index(i: loops.Index) -> str:
-        return "+".join(f"{atom(a)}*{c}" for a, c in i.terms) + f"+{i.const}"
-
-    def atom(a: loops.Atom) -> str:
-        if isinstance(a, loops.Axis):
-            return axis(a)
-        if isinstance(a, loops.Dynamic):
-            return f"at({number[a.value]})"
-        return f"{type(a).__name__}({index(a.index)},{a.by})"
-
-    def buffer(b: Buffer) -> str:
-        return f"b{buffers.setdefault(b, len(buffers))}:{b.dtype}{b.shape}"
-
-    head = ",".join(axis(a) for a in kernel.axes)
-    number: dict[loops.Expr, int] = {}
-    lines = [head]
-    for e in kernel.expressions:
-        if e.kind == "load":
-            data = buffer(e.data[0]) + "[" + ";".join(map(index, e.data[1])) + "]"
-        elif e.kind == "index":
-            data = index(e.data)
-        elif e.kind == "guard":
-            data = "&".join(
-                f"{index(c.index)}{(c.low, c.high) if isinstance(c, loops.Within) else c.by}" for c in e.data
-            )
-        elif e.kind == "reduce":
-            data = e.data[0] + ",".join(axis(a) for a in e.data[1])
-        else:
-            data = str(e.data)
-        lines.append(f"{e.kind} {data} {[number[a] for a in e.args]} {e.dtype}")
-        number[e] = len(number)
-    for s in kernel.stores:
-        lines.append(f"{buffer(s.buffer)}[{';'.join(map(index, s.index))}]={number[s.value]}")
-    return "\n".join(lines), tuple(buffers)
 
 
 def set_orders(

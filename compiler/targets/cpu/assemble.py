@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -21,6 +21,7 @@ from ....runtime.elf import defines
 from ....runtime.locks import once
 from ... import config
 from ...errors import CompileError
+from ...loops.kernels import Kernel
 from ...lowering.kernel_order import MemoryPlan, plan_memory
 from ...passes import Step
 from ...shapes import poly
@@ -31,7 +32,7 @@ from ..shared.flow import needs
 from ..shared.kernel_info import KernelInfo, kernel_info, work
 from ..shared.store import kept, kernel_cache, symbol
 from .machine import NATIVE, chosen, target, targeting
-from .printer import CpuSource, print_kernel
+from .printer import CpuSource
 
 _HERE = Path(__file__).parent
 GENERATOR = (
@@ -155,14 +156,17 @@ def stored_object(key: str, part: str = "object") -> bytes | None:
     return None
 
 
-def assemble(name: str, planned: Planned) -> tuple[runtime.Program, list[CpuKernelInfo], list[Any]]:
-    """(program, its kernels for reading, the states it runs over)."""
+def assemble(
+    name: str, planned: Planned, text_of: Callable[[Kernel], CpuSource]
+) -> tuple[runtime.Program, list[CpuKernelInfo], list[Any]]:
+    """(program, its kernels for reading, the states it runs over). text_of: a kernel's source."""
     order = plan_memory(planned.kernels)
-    sources = [print_kernel(kernel) for kernel in order.kernels]
+    sources = [text_of(kernel) for kernel in order.kernels]
     if config.verify_level() >= 2:
         planned.trace.note(_verified(order, sources))
-    objects = compile_sources(source.text for source in sources)
-    keys = [kernel_key(source.text) for source in sources]
+    key_of = {text: kernel_key(text) for text in dict.fromkeys(source.text for source in sources)}
+    objects = compile_sources(key_of)
+    keys = [key_of[source.text] for source in sources]
     listed = zip(order.kernels, keys, sources, needs(order.kernels), strict=True)
     infos = [kernel_info(k, key, text, CpuKernelInfo, needs=n, cpu=chosen()) for k, key, text, n in listed]
     cycles = [(info.cycles_each, poly(work(info.flop_count, info.byte_count))) for info in infos]

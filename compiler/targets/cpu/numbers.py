@@ -2,7 +2,7 @@
 
 A thousand outputs exp(x * c), each with a c of its own, are compiled once instead of a thousand times. Where only a few
 kernels are alike, numbers stay in the text, where LLVM sees them. Register tiles are left alone: what they are made of
-is in their schedules. Leans on `layout` for what makes kernels alike.
+is in their schedules. Leans on `form` for what makes kernels alike.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from ... import dtypes
 from ...graph.tensor import as_tensor
 from ...loops import expressions as loops
 from ...loops.expressions import Expr
+from ...loops.form import form
 from ...loops.kernels import Buffer, Kernel, Store
-from ...lowering.layout import signature
 from .schedule import Blocked, Chunked, Plain
 
 MANY = 8
@@ -32,7 +32,7 @@ def numbers_from_memory(kernels: Sequence[Kernel]) -> list[Kernel]:
     alike: dict[str, list[int]] = {}
     for i, kernel in enumerate(kernels):
         if isinstance(kernel.schedule, (Plain, Chunked, Blocked)):
-            alike.setdefault(NUMBER.sub(r"const \1", signature(kernel)[0]), []).append(i)
+            alike.setdefault(NUMBER.sub(r"const \1", kernel.fact(form).text), []).append(i)
     out = list(kernels)
     for places in alike.values():
         table = [_numbers(kernels[i]) for i in places]

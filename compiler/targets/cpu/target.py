@@ -28,6 +28,7 @@ from ...rewriting.rules import simplify
 from ...shapes import as_index
 from ..base import Compiled, Options, Target
 from ..shared import workers
+from .alike import Alike
 from .assemble import CpuKernelInfo, assemble, environment
 from .compiled import Native
 from .machine import target as machine
@@ -36,7 +37,7 @@ from .operand_cost import MEMORY
 from .parted_sums import in_parts
 from .plane_padding import set_plane_gaps
 from .planning import plan_schedule
-from .printer import CpuSource, print_kernel
+from .printer import CpuSource
 from .schedule_text import overridden
 from .strided_gradients import by_phases
 from .winograd import fast_convolutions
@@ -61,6 +62,7 @@ class Cpu(Target):
             raise CompileError(f"compile: threads must be an integer of at least 1, not {given!r}")
         self.threads = given or config.threads()
         self.tuned: list[Any] = []
+        self.alike = Alike()
 
     # ------------------------------------------------------------ passes, top to bottom
     def graph_passes(self) -> Sequence[GraphPass]:
@@ -77,7 +79,7 @@ class Cpu(Target):
             KernelPass("strided_gradients", each(_by_phases)),
             KernelPass("set_orders", partial(layout.set_orders, price=self.price, operands=_operands), needed=True),
             KernelPass("set_plane_gaps", set_plane_gaps),
-            KernelPass("long_sums", each(in_parts)),
+            KernelPass("long_sums", each(partial(in_parts, plan=self.alike.plan_of_like))),
             KernelPass("order_kernels", kernel_order.order, needed=True),
             KernelPass("merge_axes", each(merged)),
             KernelPass("schedule", each(self.scheduled), needed=True),
@@ -92,7 +94,7 @@ class Cpu(Target):
         return plan_schedule(merged(kernel))[1]
 
     def scheduled(self, kernel: Kernel) -> Kernel:
-        schedule, cycles = plan_schedule(kernel)
+        schedule, cycles = self.alike.plan(kernel)
         return replace(kernel, schedule=schedule, cycles=cycles)
 
     def _tuned(self, kernels: Sequence[Kernel]) -> list[Kernel]:
@@ -106,7 +108,7 @@ class Cpu(Target):
         return kernels
 
     def print(self, kernel: Kernel) -> CpuSource:
-        return print_kernel(kernel)
+        return self.alike.print(kernel)
 
     def environment(self) -> str:
         return f"{environment()} {machine()}"
@@ -119,7 +121,7 @@ class Cpu(Target):
         if len(toposort([*outputs, *updates.values()])) >= MANY_NODES:
             workers.start(config.helpers())
         planned = self.planned(inputs, outputs, updates)
-        return (*assemble("program", planned), planned.trace)
+        return (*assemble("program", planned, self.print), planned.trace)
 
     def compile(
         self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], updates: Mapping[Tensor, Tensor]

@@ -20,8 +20,8 @@ from .... import runtime
 from ... import dtypes
 from ...errors import CompileError
 from ...graph.bfloat16 import returned
+from ...loops.form import form
 from ...loops.kernels import Buffer, Kernel
-from ...lowering.layout import signature
 from ...shapes import nominal, poly
 from ..base import Progress
 from ..shared.kernel_text import show
@@ -140,10 +140,10 @@ def _family(t: Tile) -> tuple[object, ...]:
 
 
 def _key(kernel: Kernel, found: Iterable[Tile], threads: int) -> str:
-    text, buffers = signature(kernel)
-    held = [(b.kind, b.order, [nominal(d) for d in b.shape]) for b in buffers]
+    f = kernel.fact(form)
+    held = [(b.kind, b.order, [nominal(d) for d in b.shape]) for b in f.buffers]
     spaces = [nominal(a.extent) for e in kernel.expressions if e.kind == "reduce" for a in e.data[1]]
-    parts = [environment(), text, held, [nominal(a.extent) for a in kernel.axes], spaces, threads]
+    parts = [environment(), f.text, held, [nominal(a.extent) for a in kernel.axes], spaces, threads]
     parts += [show(t, kernel) for t in found]
     return "tuned-" + hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:40]
 
