@@ -10,10 +10,10 @@ first is never made. Costs are in cycles of one core. Leans on `operand_cost` fo
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from ... import dtypes
 from ...loops import expressions as loops
@@ -113,24 +113,27 @@ def _cheapest(
     element = COPY + (4 * COPY / run * 16 if along else 0.0) if straight else GATHER
     of_a = _Operand(element, ROW * parts if by_rows else 0.0, _bytes(a))
     of_b = _Operand(COPY, 0.0, _bytes(b))
-    best: tuple[float, int, int, Packing] | None = None
+    best: tuple[float, int, int, int, int] = (math.inf, 1, 1, 1, 1)
     for r, v in tile_shapes("outer"):
         m, n = math.ceil(m_all / r), math.ceil(n_all / (v * width))
         each = depth * _step(kind, r, v, width) + START * parts + EPILOGUE * r * v
         each += 2 * r * v * parts if block is not None else 0.0
-        for down, across in itertools.product(sorted({min(d, m) for d in DOWN}), sorted({min(x, n) for x in ACROSS})):
-            packing = Packing(rows, down, across, room, pitch)
-            if held(packing, r, v * width, block is not None) * kind.size > BYTES:
-                continue
-            down_times, across_times = math.ceil(m / down), math.ceil(n / across)
-            tasks = outer * down_times * across_times
-            copied = of_a.copied(m * r * depth, m * r, across_times) + of_b.copied(n * v * width * depth, 0, down_times)
-            uneven = 2 * math.ceil(tasks / 2) / tasks if tasks < FEW_TASKS else 1.0
-            cost = outer * (m * n * each + copied) * uneven
-            if best is None or cost < best[0]:
-                best = cost, r, v, packing
-    if best is not None:
-        cost, r, v, packing = best
+        if outer * (m * n * each) >= best[0]:
+            continue  # dearer even if nothing had to be copied
+        beside = [(x, t := math.ceil(n / x), of_a.copied(m * r * depth, m * r, t)) for x in _sides(ACROSS, n)]
+        for down in _sides(DOWN, m):
+            down_times = math.ceil(m / down)
+            of_columns = of_b.copied(n * v * width * depth, 0, down_times)
+            for across, across_times, of_rows in beside:
+                if held(down, across, room, pitch, r, v * width, block is not None) * kind.size > BYTES:
+                    break  # and so would more tiles be
+                tasks = outer * down_times * across_times
+                uneven = 2 * math.ceil(tasks / 2) / tasks if tasks < FEW_TASKS else 1.0
+                cost = outer * (m * n * each + (of_rows + of_columns)) * uneven
+                if cost < best[0]:
+                    best = cost, r, v, down, across
+    if best[0] < math.inf:
+        cost, r, v, down, across = best
         order = tuple(x for x in kernel.axes if x is not lane and x not in rows)
         yield Tile(
             "outer",
@@ -147,7 +150,7 @@ def _cheapest(
             conditions,
             cost,
             block,
-            packing=packing,
+            packing=Packing(rows, down, across, room, pitch),
         )
 
 
@@ -158,10 +161,16 @@ def room_for(steps: int, by_rows: bool) -> tuple[int, int]:
     return room, room + LINE // 4 if by_rows else 0
 
 
-def held(packing: Packing, rows: int, width: int, parted: bool) -> int:
-    """Elements of a task's copies and sums, for tiles of so many rows by `width` columns."""
-    copies = packing.down * rows * (packing.pitch or packing.room) + packing.across * width * packing.room
-    return copies + (packing.down * packing.across if parted else 1) * rows * width
+def held(down: int, across: int, room: int, pitch: int, rows: int, width: int, parted: bool) -> int:
+    """Elements of a task's copies and sums (as in `Packing`), for tiles of so many rows by `width` columns."""
+    copies = down * rows * (pitch or room) + across * width * room
+    return copies + (down * across if parted else 1) * rows * width
+
+
+@lru_cache(256)
+def _sides(counts: tuple[int, ...], most: int) -> tuple[int, ...]:
+    """How many tiles a task may have along a side of `most`, fewest first."""
+    return tuple(sorted({min(count, most) for count in counts}))
 
 
 def repacked(tile: Tile, down: int, across: int, block: Block | None) -> Tile | None:
@@ -176,7 +185,7 @@ def repacked(tile: Tile, down: int, across: int, block: Block | None) -> Tile | 
     room, pitch = room_for(steps, bool(tile.packing.pitch))
     packing = replace(tile.packing, down=down, across=across, room=room, pitch=pitch)
     width, size = tile.columns * lanes(tile.reduction.dtype), dtypes.ITEMSIZE[tile.reduction.dtype]
-    if held(packing, tile.rows, width, block is not None) * size > BYTES:
+    if held(down, across, room, pitch, tile.rows, width, block is not None) * size > BYTES:
         return None
     return replace(tile, packing=packing, block=block)
 
