@@ -64,6 +64,17 @@ def test_images_smaller_than_the_window(op, device):
         assert __file__ in str(error.value)
 
 
+@pytest.mark.parametrize("op", ["max_pool", "sum_pool", "avg_pool"])
+def test_windows_do_not_run_along_the_batch(op):
+    pool = getattr(kw, op)
+    for shape, window in [((None, 4), 2), ((None,), (2,)), ((None, 8, 8), (1, 2, 2))]:
+        with pytest.raises(kw.ShapeError, match=rf"{op}: windows over {len(shape)} axes of .* run along the batch"):
+            pool(kw.input("x", shape), window)
+    assert pool(kw.input("x", (None, 4)), (2,)).shape[1] == 2
+    assert pool(kw.input("x", ("height", 4)), 2).shape[1] == 2
+    assert pool(kw.input("x", (6, 4)), 2).shape == (3, 2)
+
+
 @pytest.mark.parametrize("places", [1, 3, (2, 5)])
 def test_adaptive_pooling(places):
     torch = pytest.importorskip("torch")

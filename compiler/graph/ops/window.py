@@ -15,7 +15,7 @@ from ....runtime.sizes import thin_images
 from ... import dtypes
 from ...errors import ShapeError
 from ...loops import expressions as loops
-from ...shapes import Shape, as_index, show
+from ...shapes import BATCH, Shape, as_index, show
 from ..node import user_location
 from ..synonyms import also_named
 from ..tensor import Tensor, apply, full
@@ -215,6 +215,11 @@ def _windows(name: str, x: Tensor, window: Any, stride: Any, pad: Any) -> Spec:
         raise ShapeError(f"{name}: the window needs at least one axis (at {user_location()})")
     if x.rank < d:
         raise ShapeError(f"{name}: {show(x.shape)} has fewer than {d} axes (at {user_location()})")
+    if x.rank == d and x.shape[0] == BATCH:
+        raise ShapeError(
+            f"{name}: windows over {d} axes of {show(x.shape)} would run along the batch; they run along the last "
+            f"axes, two or as many as window has numbers, (2,) for one (at {user_location()})"
+        )
     sizes = _each(name, "window", window, d, 1)
     strides = sizes if stride is None else _each(name, "stride", stride, d, 1)
     pads = _pads(name, pad, d)
