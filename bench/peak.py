@@ -29,17 +29,22 @@ STREAM = 16 * 2**20
 @cache
 def measure(threads: int, repeats: int = 20) -> Roofline:
     """The best of `repeats` runs on `threads` threads at once."""
-    run, operations = _fma()
     arrays = [[np.ones(STREAM, "float32") for _ in range(3)] for _ in range(threads)]
 
     def stream(i: int) -> None:
         a, b, c = arrays[i]
         np.add(a, b, out=c)
 
-    flops = operations * threads / _best(lambda i: run(LOOPS, 1.0), threads, repeats)
+    flops = multiply_adds(threads, repeats)
     moved = 3 * 4 * STREAM * threads / _best(stream, threads, repeats)
     cycle = 2 * target().lanes("float32") * threads / flops
     return Roofline(threads, flops, moved, cycle)
+
+
+def multiply_adds(threads: int, repeats: int = 20) -> float:
+    """Floating point operations per second, two per float32 multiply-add, measured anew in every call."""
+    run, operations = _fma()
+    return operations * threads / _best(lambda i: run(LOOPS, 1.0), threads, repeats)
 
 
 def repeats(seconds: float, most: int, enough: float = 2.0) -> int:

@@ -42,6 +42,32 @@ and ResNet (`micro/layer_shapes.py`) with both gradients, elementwise work, redu
 barriers and cold compiles. `-k lenet5` picks some, `--threads 1` sets the threads, `--benchmark-json FILE` keeps the
 outcome, and `--benchmark-disable` runs each once. It needs `pip install -e ".[bench,test]"`. No outcome is kept here.
 """
+QUICK = """## Has a kernel become slower?
+
+`kernelwright bench --quick` measures single kernels in two minutes: five matrix products, in float32 and, where the CPU
+has instructions for it, bfloat16, and the three heaviest contractions of the training steps of an MLP, LeNet-5,
+ResNet-20, AlexNet, GoogLeNet, ResNet-18, ResNet-50 and VGG-16 (those of one shape taken together). Names of networks
+measure only theirs and the products.
+
+    kernelwright bench --quick --store      # before a change: keep what this machine reaches
+    kernelwright bench --quick              # after it: exit code 1 where a kernel lost more than 15%
+
+Every kernel is given as a share of the float32 peak of its threads, measured right before and after each of its turns,
+so that a processor that slows down takes the peak with it; Winograd's products may pass 100%. The shares of a machine
+are kept in `quick/`, in a file named after its processor and the number of threads. What the table says at the end of
+a line:
+
+| mark | the median of the turns | the upper quartile |
+| --- | --- | --- |
+| LOST | more than 15% below what is stored, also when measured a second time | as well |
+| noise | more than 15% below what is stored | not, or fewer than three turns count |
+| gained | above by what would be lost on the way back, as is the lower quartile | |
+| new | nothing is stored of this kernel | |
+
+A turn in which the peak itself moved by more than 10% does not count. Below the table stand the peak before, after and
+meanwhile, and how many turns were left out; where most were, the machine was busy and says little. `--store` writes
+nothing then, and else makes the exit code 0: what it stores is accepted.
+"""
 MODES = {"train": "training step", "infer": "inference"}
 
 
@@ -66,7 +92,7 @@ def write(folder: Path) -> Path:
     photographs = sorted((folder / "results").glob("*-imagenet.json"))
     if photographs:
         sections.append(imagenet([json.loads(path.read_text()) for path in photographs]))
-    sections.append(MICRO)
+    sections += [QUICK, MICRO]
     path = folder / "README.md"
     path.write_text("\n".join(sections))
     return path

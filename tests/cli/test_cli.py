@@ -102,6 +102,17 @@ def test_bench_writes_results_and_report(tmp_path):
     assert len(list((folder / "results").glob("*-bench.json"))) == 1
 
 
+def test_a_quick_check_that_lost_something_fails_unless_it_is_stored(monkeypatch):
+    from kernelwright.bench import quick
+
+    lost = []
+    monkeypatch.setattr(quick, "check", lambda *_: {"lost": lost})
+    run("bench", "--quick")
+    lost.append("mlp dense1, forward")
+    run("bench", "--quick", code=1)
+    run("bench", "--quick", "--store")
+
+
 def test_cache_and_summary(tmp_path):
     out = tmp_path / "o.json"
     cache = tmp_path / "cache"
@@ -126,6 +137,8 @@ def test_cache_and_summary(tmp_path):
     (("bench", "lenet"), 1, "lenet5"),
     (("bench", "lenet5", "--against", "theano"), 1, "theano"),
     (("bench", "lenet5", "--rounds", "0"), 2, "rounds"),
+    (("bench", "--quick", "lenet"), 1, "lenet5"),
+    (("bench", "lenet5", "--store"), 2, "--quick"),
 ])  # fmt: skip
 def test_errors_are_one_message(arguments, code, words):
     assert words in run(*arguments, code=code).stderr
