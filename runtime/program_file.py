@@ -14,6 +14,7 @@ from pathlib import Path
 
 import llvmlite.binding as llvm
 
+from . import matrix_unit
 from .errors import ProgramFileError
 from .partial import write_whole
 from .parts import Part, decode, encode
@@ -82,7 +83,8 @@ def _check_machine(path: str | os.PathLike[str], architecture: str, features: Se
     if here != architecture:
         raise ProgramFileError(f"the program {path} is for {architecture}, and this machine is {here}")
     has = llvm.get_host_cpu_features()
-    lacking = [name for name in features if not has.get(name)]
+    refused = [] if matrix_unit.permitted() else matrix_unit.FEATURES
+    lacking = [name for name in features if not has.get(name) or name in refused]
     if lacking:
         raise ProgramFileError(
             f"the program {path} is for a CPU with {', '.join(lacking[:5])}{' and more' * (len(lacking) > 5)}, which "

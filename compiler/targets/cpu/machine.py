@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import llvmlite.binding as llvm
 
+from ....runtime import matrix_unit
 from ....runtime.locks import once
 from ...errors import CompileError
 
@@ -45,6 +46,12 @@ CPUS = {
 }
 """LLVM's names of the CPUs that may be asked for, by triple. Arm's are given Neon, not SVE, whose width varies."""
 
+MATRIX_UNITS = ("sapphirerapids",)
+"""Of the CPUs that may be asked for by name, those whose matrix unit multiplies bfloat16 (AMX)."""
+
+SIDE, DEPTH = 16, 32
+"""Of a tile register of the matrix unit: rows, as many as columns of sums; words of bfloat16 in a row."""
+
 SLOW_PAIRS = ("cooperlake", "sapphirerapids", "emeraldrapids", "graniterapids", "graniterapids-d")
 """Intel's CPUs with AVX-512 BF16: their cores have one unit for pairs of bfloat16, and two for float32."""
 
@@ -73,7 +80,7 @@ define void @probe(ptr %a, ptr %b) {
 @dataclass(frozen=True)
 class Machine:
     """One CPU as LLVM knows it. `fma`: multiply-adds are one instruction. `masks`: they have registers of their own.
-    `pairs`: dot products of pairs of bfloat16 (AVX-512 BF16)."""
+    `pairs`: dot products of pairs of bfloat16 (AVX-512 BF16). `matrix_unit`: products of tiles of bfloat16 (AMX)."""
 
     triple: str
     cpu: str
@@ -83,6 +90,7 @@ class Machine:
     fma: bool
     masks: bool
     pairs: bool = False
+    matrix_unit: bool = False
 
     @property
     def pair_cycles(self) -> float:
@@ -110,17 +118,18 @@ class Machine:
         Those that its description turns on; for a CPU chosen by name, those of its vectors.
         """
         given = tuple(name[1:] for name in self.features.split(",") if name.startswith("+"))
+        given = tuple(name for name in given if self.matrix_unit or name not in matrix_unit.FEATURES)
         if given or not self.triple.startswith("x86_64"):
             return given
         wide = {64: ("avx512f", "avx512bw", "avx512dq", "avx512vl"), 32: ("avx2",)}.get(self.vector_bytes, ())
-        return (*wide, *["fma"] * self.fma, *["avx512bf16"] * self.pairs)
+        return (*wide, *["fma"] * self.fma, *["avx512bf16"] * self.pairs, *matrix_unit.FEATURES * self.matrix_unit)
 
     @property
     def runs_here(self) -> bool:
         """Can this machine run what is compiled for the target?"""
         here = described(NATIVE)
         same = self.triple.partition("-")[0] == here.triple.partition("-")[0]
-        has = self.fma <= here.fma and self.pairs <= here.pairs
+        has = self.fma <= here.fma and self.pairs <= here.pairs and self.matrix_unit <= here.matrix_unit
         return same and has and self.vector_bytes <= here.vector_bytes
 
 
@@ -180,7 +189,8 @@ def _probed(triple: str, cpu: str, features: str) -> Machine:
         width, registers = 16, 16 if "xmm" in text else 32
     fma = "vfmadd" in text or "fmla" in text
     pairs = "zmm" in text and _narrows(triple, cpu, features)
-    return Machine(triple, cpu, features, width, registers, fma, "zmm" in text, pairs)
+    unit = "zmm" in text and (cpu in MATRIX_UNITS or ("+amx-bf16" in features and matrix_unit.permitted()))
+    return Machine(triple, cpu, features, width, registers, fma, "zmm" in text, pairs, unit)
 
 
 def _narrows(triple: str, cpu: str, features: str) -> bool:

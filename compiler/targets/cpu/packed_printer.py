@@ -2,7 +2,10 @@
 
 The copies lie as the tiles read them: of b, for each column of tiles, `room` rows of as many elements as a tile is
 wide; of a, for each row of tiles, either the same or its rows one after the other. Where a lies outside of its bounds,
-its copy holds zeros. Leans on `shares` for a thread's share.
+its copy holds zeros.
+
+The matrix unit wants a's rows one after the other and b's in pairs, word by word, over a whole number of its steps:
+both are copied as they lie and then put in that order (`llvm/matrix_tiles.py`). Leans on `shares` for a thread's share.
 """
 
 from __future__ import annotations
@@ -11,12 +14,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
+from ... import dtypes
 from ...loops import expressions as loops
 from ...loops.expressions import Axis
 from ...loops.kernels import Kernel
 from ...shapes import product
 from ..shared.writer import Writer
-from .machine import lanes
+from .machine import DEPTH, SIDE, lanes
 from .schedule import Packing, Tile
 from .shares import blocks, parallel, write_stores
 
@@ -49,6 +53,25 @@ class _Task:
         """Elements of b's copy for one column of tiles."""
         return self.packing.room * self.width
 
+    @property
+    def matrix(self) -> bool:
+        """Are the tiles the matrix unit's?"""
+        return self.tile.kind == "matrix"
+
+    @property
+    def copied(self) -> str:
+        """The dtype of copies."""
+        return dtypes.BFLOAT16 if self.matrix else self.tile.reduction.dtype
+
+    @property
+    def zero(self) -> str:
+        return f"{self.tile.reduction.dtype}(0)"
+
+    @property
+    def steps(self) -> str:
+        """The text of how many steps a tile takes, those over zeros among them."""
+        return "whole" if self.matrix else "steps"
+
     def rows(self) -> str:
         """Writes which rows a tile has, from `m` on; the text of how many."""
         extent = product(x.extent for x in self.packing.rows)
@@ -70,13 +93,13 @@ class _Task:
     def whole_columns(self) -> bool:
         return isinstance(self.column.extent, int) and self.column.extent % self.width == 0
 
-    def place_row(self) -> None:
-        """Writes where row `m + y` is along each of the axes that rows run over."""
+    def place_row(self, row: str = "m + y") -> None:
+        """Writes where a row is along each of the axes that rows run over."""
         axes = self.packing.rows
         if len(axes) == 1:
-            self.w.bind(axes[0], "(m + y)")
+            self.w.bind(axes[0], f"({row})")
             return
-        self.w.line("rest = m + y")
+        self.w.line(f"rest = {row}")
         for x in reversed(axes[1:]):
             size, name = self.w.names.size(x.extent), self.w.fresh("q")
             self.w.line(f"{name} = rest % {size}")
@@ -96,9 +119,11 @@ def print_packed(kernel: Kernel, t: Tile, packing: Packing, w: Writer) -> None:
     kept = packing.down * packing.across if t.block is not None else 1
     w.scratch += [
         f"acc = {dtype}_scratch({kept * task.sums})",
-        f"a_packed = {dtype}_scratch({packing.down * task.strip})",
-        f"b_packed = {dtype}_scratch({packing.across * task.panel})",
+        f"a_packed = {task.copied}_scratch({packing.down * task.strip})",
+        f"b_packed = {task.copied}_scratch({packing.across * task.panel})",
     ]
+    if packing.turned:
+        w.scratch.append(f"a_columns = {task.copied}_scratch({packing.room * t.rows})")
     rows = blocks(w, product(x.extent for x in packing.rows), t.rows)
     columns = blocks(w, t.column.extent, width)
     tasks: list[tuple[Axis | str, str]] = [
@@ -110,9 +135,27 @@ def print_packed(kernel: Kernel, t: Tile, packing: Packing, w: Writer) -> None:
         w.line(f"last_row = min({rows}, first_row + {packing.down})")
         w.line(f"first_column = along * {packing.across}")
         w.line(f"last_column = min({columns}, first_column + {packing.across})")
-        if t.block is None:
-            _part(task, "0", [(x, w.names.size(x.extent)) for x in t.summed])
-            return
+        with _unit(task):
+            _sum(task)
+
+
+@contextmanager
+def _unit(task: _Task) -> Iterator[None]:
+    """The matrix unit's registers are this task's meanwhile, where it wants them."""
+    if task.matrix:
+        task.w.line("matrix_begin()")
+    yield
+    if task.matrix:
+        task.w.line("matrix_end()")
+
+
+def _sum(task: _Task) -> None:
+    """A task's sums, part by part."""
+    t, w, dtype = task.tile, task.w, task.tile.reduction.dtype
+    if t.block is None:
+        _part(task, "0", [(x, w.names.size(x.extent)) for x in t.summed])
+    else:
+        kept = task.packing.down * task.packing.across
         parts = blocks(w, t.block.axis.extent, t.block.size)
         with w.nest(f"for z in range({kept * task.sums}):"):
             w.line(f"acc[z] = {dtype}(0)")
@@ -134,18 +177,25 @@ def _part(task: _Task, first: str, trips: Trips) -> None:
     """One part of the sum: the copies, and what the tiles add up from them. first: where the first axis begins."""
     t, w = task.tile, task.w
     w.line(f"steps = {' * '.join(count for _, count in trips)}")
+    if task.matrix:
+        w.line(f"whole = (steps + {DEPTH - 1}) // {DEPTH} * {DEPTH}")
     _copy_b(task, first, trips)
-    if task.packing.pitch:
+    if task.packing.turned:
+        _turn_a(task, first, trips)
+    elif task.packing.pitch:
         _copy_rows_of_a(task, first, trips)
     else:
         _copy_a(task, first, trips)
+    add = "_add" * (t.block is not None)
     short = {"float32": "f32", "float64": "f64"}[t.reduction.dtype]
-    name = f"outer_tile_{t.rows}x{t.columns}_1_{short}_full{'_add' if t.block is not None else ''}"
     a_row, a_step = (task.packing.pitch, 1) if task.packing.pitch else (1, t.rows)
     with _tiles(task) as (slot, rows, columns):
         acc = "acc" if t.block is None else f"offset(acc, {slot} * {task.sums})"
         a0, b0 = f"(row - first_row) * {task.strip}", f"(column - first_column) * {task.panel}"
-        numbers = [a0, a_row, t.rows, "b_packed", b0, task.width, "steps", a_step, task.width]
+        name, numbers = f"matrix_tile_{t.rows}x{t.columns}{add}", [a0, a_row, "b_packed", b0, "whole"]
+        if not task.matrix:
+            name = f"outer_tile_{t.rows}x{t.columns}_1_{short}_full{add}"
+            numbers = [a0, a_row, t.rows, "b_packed", b0, task.width, "steps", a_step, task.width]
         w.line(f"{name}({', '.join(map(str, [acc, 'a_packed', *numbers]))})")
         if t.block is None:
             _results(task, rows, columns)
@@ -214,44 +264,81 @@ def _copy_b(task: _Task, first: str, trips: Trips) -> None:
             w.line(f"b_packed[to + z] = {w.value(t.b)}")
         if not task.whole_columns:
             with w.nest(f"for z in range({columns}, {task.width}):"):
-                w.line(f"b_packed[to + z] = {t.reduction.dtype}(0)")
+                w.line(f"b_packed[to + z] = {task.zero}")
+    if task.matrix:
+        with w.nest("for column in range(first_column, last_column):"):
+            w.line(f"to = (column - first_column) * {task.panel}")
+            _in_pairs(task, "b_packed", "to", t.columns)
+
+
+def _in_pairs(task: _Task, copy: str, first: str, vectors: int) -> None:
+    """A copy's rows, which are so many times 16 elements long, up to a whole number of steps, and in pairs."""
+    width = SIDE * vectors
+    with task.w.nest(f"for z in range(steps * {width}, whole * {width}):"):
+        task.w.line(f"{copy}[{first} + z] = {task.zero}")
+    task.w.line(f"matrix_pairs_{vectors}({copy}, {first}, whole)")
 
 
 def _copy_a(task: _Task, first: str, trips: Trips) -> None:
-    """For each place of the sum, the elements of a tile's rows, which lie along one axis."""
-    w, t, x = task.w, task.tile, task.packing.rows[0]
-    outside = [c for c in t.conditions if x not in c.index.axes]
-    across = [c for c in t.conditions if x in c.index.axes]
+    """For each place of the sum, the elements of a tile's rows."""
+    w, t = task.w, task.tile
     with _steps(task, first, trips) as step, w.nest("for row in range(first_row, last_row):"):
         rows = task.rows()
         w.line(f"to = (row - first_row) * {task.strip} + ({step}) * {t.rows}")
-        if rows != str(t.rows) or t.conditions:
-            with w.nest(f"for y in range({t.rows}):"):
-                w.line(f"a_packed[to + y] = {t.reduction.dtype}(0)")
-        with ExitStack() as nest:
-            if outside:
-                nest.enter_context(w.nest(f"if {' and '.join(map(w.condition, outside))}:", conditional=True))
-            w.bind(x, "(m + y)")
-            nest.enter_context(w.nest(f"for y in range({rows}):", x, trips=t.rows))
-            if across:
-                nest.enter_context(w.nest(f"if {' and '.join(map(w.condition, across))}:", conditional=True))
-            w.line(f"a_packed[to + y] = {w.value(t.a)}")
+        _column_of_a(task, rows, "a_packed")
+
+
+def _turn_a(task: _Task, first: str, trips: Trips) -> None:
+    """The same for one row of tiles after the other, from which its rows are made."""
+    w, t = task.w, task.tile
+    with w.nest("for row in range(first_row, last_row):", *task.packing.rows[:-1]):
+        rows = task.rows()
+        if len(task.packing.rows) > 1:  # a tile's rows are neighbours along the last axis
+            last = task.packing.rows[-1]
+            task.place_row("m")
+            w.line(f"m = {w.axis_names[last]}")
+        with _steps(task, first, trips) as step:
+            w.line(f"to = ({step}) * {t.rows}")
+            _column_of_a(task, rows, "a_columns")
+        _in_pairs(task, "a_columns", "0", t.rows // SIDE)
+        to = f"(row - first_row) * {task.strip}"
+        w.line(f"matrix_turned_{t.rows}(a_packed, {to}, {task.packing.pitch}, a_columns, 0, whole)")
+
+
+def _column_of_a(task: _Task, rows: str, copy: str) -> None:
+    """The elements of a tile's rows at one place of the sum, which lie along the last axis of rows, from `to` on."""
+    w, t, x = task.w, task.tile, task.packing.rows[-1]
+    outside = [c for c in t.conditions if x not in c.index.axes]
+    across = [c for c in t.conditions if x in c.index.axes]
+    if rows != str(t.rows) or t.conditions:
+        with w.nest(f"for y in range({t.rows}):"):
+            w.line(f"{copy}[to + y] = {task.zero}")
+    with ExitStack() as nest:
+        if outside:
+            nest.enter_context(w.nest(f"if {' and '.join(map(w.condition, outside))}:", conditional=True))
+        w.bind(x, "(m + y)")
+        nest.enter_context(w.nest(f"for y in range({rows}):", x, trips=t.rows))
+        if across:
+            nest.enter_context(w.nest(f"if {' and '.join(map(w.condition, across))}:", conditional=True))
+        w.line(f"{copy}[to + y] = {w.value(t.a)}")
 
 
 def _copy_rows_of_a(task: _Task, first: str, trips: Trips) -> None:
     """The rows of each tile one after the other, those that are not there as zeros."""
     w, t, pitch = task.w, task.tile, task.packing.pitch
-    zero = f"{t.reduction.dtype}(0)"
     with w.nest("for row in range(first_row, last_row):"):
         rows = task.rows()
         with w.nest(f"for y in range({rows}):", *task.packing.rows):
             task.place_row()
             w.line(f"to = (row - first_row) * {task.strip} + y * {pitch}")
             if t.conditions:
-                with w.nest("for z in range(steps):"):
-                    w.line(f"a_packed[to + z] = {zero}")
+                with w.nest(f"for z in range({task.steps}):"):
+                    w.line(f"a_packed[to + z] = {task.zero}")
+            elif task.matrix:
+                with w.nest("for z in range(steps, whole):"):
+                    w.line(f"a_packed[to + z] = {task.zero}")
             with _steps(task, first, trips, t.conditions) as step:
                 w.line(f"a_packed[to + {step}] = {w.value(t.a)}")
         if rows != str(t.rows):
-            with w.nest(f"for y in range({rows}, {t.rows}):"), w.nest("for z in range(steps):"):
-                w.line(f"a_packed[(row - first_row) * {task.strip} + y * {pitch} + z] = {zero}")
+            with w.nest(f"for y in range({rows}, {t.rows}):"), w.nest(f"for z in range({task.steps}):"):
+                w.line(f"a_packed[(row - first_row) * {task.strip} + y * {pitch} + z] = {task.zero}")

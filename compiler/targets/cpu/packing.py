@@ -20,7 +20,7 @@ from ...loops import expressions as loops
 from ...loops.expressions import Axis, Dynamic, Expr, Index
 from ...loops.kernels import Kernel, address
 from ...shapes import nominal
-from .machine import lanes
+from .machine import DEPTH, SIDE, lanes, target
 from .operand_cost import FROM_L2, FROM_L3, FROM_MEMORY, L2, L3, LINE, Operands, overlapped
 from .schedule import Block, Packing, Tile
 from .tile_shapes import tile_shapes
@@ -40,6 +40,51 @@ COPY, GATHER, ROW = 0.15, 1.5, 40.0
 START, EPILOGUE = 20.0, 3.0
 """Cycles to begin a tile, and for each of its vectors of results."""
 FEW_TASKS = 16
+PRODUCT, LOAD = 16.0, 8.0
+"""Cycles of a product of two tile registers of the matrix unit, and to load one."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a task's copies are multiplied. size: bytes of an element in them, `sum` of a tile's sums. copy, pair, turn:
+    cycles to copy an element beside its neighbour, to put b's rows together in pairs, to make rows of a's columns."""
+
+    kind: str
+    size: int
+    sum: int
+    copy: float
+    pair: float = 0.0
+    turn: float = 0.0
+
+    def step(self, rows: int, vectors: int, width: int) -> float:
+        """Cycles of a step of a tile, what it reads coming from the second cache."""
+        if self.kind == "matrix":  # a column's copy of b stays in the first; rows of 64 bytes come as whole lines
+            loads = (rows / SIDE + vectors) * LOAD / DEPTH
+            return overlapped(rows / SIDE * vectors * PRODUCT / DEPTH, max(loads, rows * self.size / FROM_L2 / 2))
+        kind = Operands(self.size, paired=False, dense=True)  # copies hold what is summed
+        return _step(kind, rows, vectors, width)
+
+    def follow_each_other(self, row: Axis, rows: int) -> bool:
+        """Are the rows of every tile neighbours along the last axis of rows, which has others around it?"""
+        return self.kind == "matrix" and isinstance(row.extent, int) and row.extent % rows == 0
+
+    def held(
+        self, down: int, across: int, room: int, pitch: int, rows: int, width: int, parted: bool, turned: bool
+    ) -> int:
+        """Bytes of a task's copies and sums (as in `Packing`), for tiles of so many rows by `width` columns."""
+        copies = down * rows * (pitch or room) + across * width * room + (rows * room if turned else 0)
+        return copies * self.size + (down * across if parted else 1) * rows * width * self.sum
+
+
+MATRIX = Form("matrix", 2, 4, 0.08, 0.08, 0.2)
+
+
+def form_of(reduction: Expr, a: Expr, b: Expr) -> Form:
+    """Products of bfloat16 go to the matrix unit where the target has one, all others to vectors."""
+    if target().matrix_unit and {e.data[0].dtype for e in (a, b)} == {dtypes.BFLOAT16}:
+        return MATRIX
+    size = dtypes.ITEMSIZE[reduction.dtype]
+    return Form("outer", size, size, COPY)
 
 
 @dataclass(frozen=True)
@@ -94,29 +139,30 @@ def _cheapest(
     lane: Axis,
 ) -> Iterator[Tile]:
     wa, wb = address(a), address(b)
+    form = form_of(reduction, a, b)
     summed = tuple(sorted(reduction.data[1], key=lambda r: -_stride(wa, r)))
     if _stride(wa, summed[-1]) != 1:
         summed = tuple(sorted(reduction.data[1], key=lambda r: -_stride(wb, r)))
     rows = tuple(sorted(rows, key=lambda x: -_stride(wa, x)))
     block, most = _part(summed)
     along = _stride(wa, summed[-1]) == 1
-    by_rows = along or len(rows) > 1
-    room, pitch = room_for(most, by_rows)
-    kind = Operands(dtypes.ITEMSIZE[reduction.dtype], paired=False, dense=along)  # copies hold what is summed
+    by_rows = along or len(rows) > 1 or form is MATRIX
+    room, pitch = room_for(most, by_rows, form.size)
     width = lanes(reduction.dtype)
     outer = math.prod(nominal(x.extent) for x in kernel.axes if x is not lane and x not in rows)
     depth = float(math.prod(nominal(x.extent) for x in summed))
     m_all, n_all = math.prod(nominal(x.extent) for x in rows), nominal(lane.extent)
-    straight = along or (not by_rows and _stride(wa, rows[0]) == 1)
     run = min(nominal(summed[-1].extent), most) if along else 1
     parts = max(depth / most, 1.0)
-    element = COPY + (4 * COPY / run * 16 if along else 0.0) if straight else GATHER
-    of_a = _Operand(element, ROW * parts if by_rows else 0.0, _bytes(a))
-    of_b = _Operand(COPY, 0.0, _bytes(b))
-    best: tuple[float, int, int, int, int] = (math.inf, 1, 1, 1, 1)
-    for r, v in tile_shapes("outer"):
+    of_b = _Operand(form.copy + form.pair, 0.0, _bytes(b))
+    best: tuple[float, int, int, int, int, bool] = (math.inf, 1, 1, 1, 1, False)
+    for r, v in tile_shapes(form.kind):
+        across_rows = _stride(wa, rows[-1]) == 1 and (len(rows) == 1 or form.follow_each_other(rows[-1], r))
+        turned = form is MATRIX and across_rows and not along
+        element = form.copy + 4 * COPY / run * 16 if along else form.copy + form.turn if across_rows else GATHER
+        of_a = _Operand(element, ROW * parts if by_rows and not turned else 0.0, _bytes(a))
         m, n = math.ceil(m_all / r), math.ceil(n_all / (v * width))
-        each = depth * _step(kind, r, v, width) + START * parts + EPILOGUE * r * v
+        each = depth * form.step(r, v, width) + START * parts + EPILOGUE * r * v
         each += 2 * r * v * parts if block is not None else 0.0
         if outer * (m * n * each) >= best[0]:
             continue  # dearer even if nothing had to be copied
@@ -125,18 +171,18 @@ def _cheapest(
             down_times = math.ceil(m / down)
             of_columns = of_b.copied(n * v * width * depth, 0, down_times)
             for across, across_times, of_rows in beside:
-                if held(down, across, room, pitch, r, v * width, block is not None) * kind.size > BYTES:
+                if form.held(down, across, room, pitch, r, v * width, block is not None, turned) > BYTES:
                     break  # and so would more tiles be
                 tasks = outer * down_times * across_times
                 uneven = 2 * math.ceil(tasks / 2) / tasks if tasks < FEW_TASKS else 1.0
                 cost = outer * (m * n * each + (of_rows + of_columns)) * uneven
                 if cost < best[0]:
-                    best = cost, r, v, down, across
+                    best = cost, r, v, down, across, turned
     if best[0] < math.inf:
-        cost, r, v, down, across = best
+        cost, r, v, down, across, turned = best
         order = tuple(x for x in kernel.axes if x is not lane and x not in rows)
         yield Tile(
-            "outer",
+            form.kind,
             r,
             v,
             rows[-1],
@@ -150,21 +196,15 @@ def _cheapest(
             conditions,
             cost,
             block,
-            packing=Packing(rows, down, across, room, pitch),
+            packing=Packing(rows, down, across, room, pitch, turned),
         )
 
 
-def room_for(steps: int, by_rows: bool) -> tuple[int, int]:
-    """(room of copies for so many places of the sum, the pitch of a's rows); an odd number of lines, so that rows do
-    not meet in one cache set."""
+def room_for(steps: int, by_rows: bool, size: int) -> tuple[int, int]:
+    """(room of copies for so many places of the sum, the pitch of a's rows, of elements of `size` bytes); an odd number
+    of lines, so that rows do not meet in one cache set."""
     room = -(-steps // ROOM) * ROOM
-    return room, room + LINE // 4 if by_rows else 0
-
-
-def held(down: int, across: int, room: int, pitch: int, rows: int, width: int, parted: bool) -> int:
-    """Elements of a task's copies and sums (as in `Packing`), for tiles of so many rows by `width` columns."""
-    copies = down * rows * (pitch or room) + across * width * room
-    return copies + (down * across if parted else 1) * rows * width
+    return room, room + LINE // min(size, 4) if by_rows else 0
 
 
 @lru_cache(256)
@@ -182,10 +222,11 @@ def repacked(tile: Tile, down: int, across: int, block: Block | None) -> Tile | 
         if not isinstance(x.extent, int):
             return None
         steps *= x.extent
-    room, pitch = room_for(steps, bool(tile.packing.pitch))
+    form = form_of(tile.reduction, tile.a, tile.b)
+    room, pitch = room_for(steps, bool(tile.packing.pitch), form.size)
     packing = replace(tile.packing, down=down, across=across, room=room, pitch=pitch)
-    width, size = tile.columns * lanes(tile.reduction.dtype), dtypes.ITEMSIZE[tile.reduction.dtype]
-    if held(down, across, room, pitch, tile.rows, width, block is not None) * size > BYTES:
+    parted, width = block is not None, tile.columns * lanes(tile.reduction.dtype)
+    if form.held(down, across, room, pitch, tile.rows, width, parted, tile.packing.turned) > BYTES:
         return None
     return replace(tile, packing=packing, block=block)
 

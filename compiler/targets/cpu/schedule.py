@@ -60,7 +60,7 @@ class Packing:
 
     rows: the axes that rows of tiles run over, the last running fastest. room: the most places of the sum in a copy.
     pitch: from one row of a's copy to the next, where it has a's rows one after the other; 0 where it has, for each
-    place of the sum, the elements of a tile's rows.
+    place of the sum, the elements of a tile's rows. turned: it has the second, and then the first made of it.
     """
 
     rows: tuple[Axis, ...]
@@ -68,12 +68,14 @@ class Packing:
     across: int
     room: int
     pitch: int
+    turned: bool = False
 
 
 @dataclass(frozen=True)
 class Tile:
-    """A register tile. kind "outer": lanes along an output axis, `columns` vectors of them; kind "dot": lanes
-    along a summed axis, `columns` dot products side by side. `a` varies with `row` only, `b` with `column`."""
+    """A register tile. kind "outer": lanes along an output axis, `columns` vectors of them; kind "matrix": the same
+    in the registers of the matrix unit, from packed operands; kind "dot": lanes along a summed axis, `columns` dot
+    products side by side. `a` varies with `row` only, `b` with `column`."""
 
     kind: str
     rows: int

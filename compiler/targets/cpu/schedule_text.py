@@ -29,7 +29,7 @@ PLAIN = re.compile(rf"loops ({AXES})")
 CHUNKED = re.compile(rf"loops ({AXES}), lanes along (\w+) in chunks of (\d+)")
 BLOCKED = re.compile(rf"loops ({AXES}), then \d+x\d+ blocks of (\w+) and (\w+)")
 TRANSFORM = re.compile(rf"(?:image from )?tiles of .* matrix: lanes (\w+), outer ({AXES})")
-TILE = re.compile(r"(outer|dot) tile ([1-9]\d?)x([1-9]\d?)(?:: (.*))?")
+TILE = re.compile(r"(outer|dot|matrix) tile ([1-9]\d?)x([1-9]\d?)(?:: (.*))?")
 PLACES = re.compile(
     rf"rows (None|{AXES}), columns (\w+), lanes (\w+), summing ({AXES}), outer ({AXES})"
     r"(?:, \d+ tiles together over (\d+) of (\w+))?(, row by row)?(?:, from a panel of \d+ for (\d+) columns)?"
@@ -38,7 +38,8 @@ PLACES = re.compile(
 MOST_SUMS = 64
 FORMS = (
     '"loops i0 i1", "loops i0, lanes along i1 in chunks of 64", "loops i0, then 32x32 blocks of i1 and i2", '
-    '"outer tile 8x2" or "dot tile 4x4" alone or with the axes as `kernelwright kernels` prints them'
+    '"outer tile 8x2", "dot tile 4x4" or "matrix tile 32x2" alone or with the axes as `kernelwright kernels` prints '
+    "them"
 )
 
 

@@ -1,6 +1,7 @@
 """The sizes that a register tile may have: rows by columns, those that fit the registers of the CPU compiled for.
 
-"outer" tiles have columns of vectors, "dot" tiles columns of single sums. Leans on `targets/cpu/machine.py`.
+"outer" and "matrix" tiles have columns of vectors, "dot" tiles columns of single sums. Leans on
+`targets/cpu/machine.py`.
 """
 
 from __future__ import annotations
@@ -64,6 +65,8 @@ DOT_TILES = (
     (2, 2),
     (1, 1),
 )
+MATRIX_TILES = ((32, 2), (16, 3), (48, 1), (16, 2), (32, 1), (16, 1))
+"""In rows and columns of 16: a tile of the matrix unit's registers each."""
 FEW_REGISTERS = {"outer": ((4, 3),), "dot": ((3, 3), (6, 2))}
 """Tiles besides these for CPUs of 16 vector registers."""
 
@@ -91,6 +94,8 @@ def only(kind: str, rows: int, columns: int) -> Iterator[None]:
 
 @cache
 def _tiles(kind: str, on: Machine) -> tuple[tuple[int, int], ...]:
+    if kind == "matrix":
+        return MATRIX_TILES if on.matrix_unit else ()
     known = {"outer": OUTER_TILES, "dot": DOT_TILES}[kind]
     if on.vector_registers < 32:
         known += FEW_REGISTERS[kind]

@@ -12,15 +12,16 @@ import re
 
 import numpy as np
 
-from .llvm import tiles, winograd_tiles
+from .llvm import matrix_tiles, tiles, winograd_tiles
+from .llvm.matrix_tiles import MatrixCode
 from .llvm.tiles import TileCode
 from .llvm.winograd_doubt import ARGUMENTS as DOUBT_ARGUMENTS
 from .llvm.winograd_doubt import FLOOR, LARGE, RANGE
 from .llvm.winograd_tiles import Map
-from .machine import lanes
+from .machine import SIDE, lanes
 from .winograd_matrices import MATRICES, STEPS
 
-CALLED = re.compile(r"\b(?:(?:outer|dot)_tile|transform)_\w+")
+CALLED = re.compile(r"\b(?:(?:outer|dot)_tile|transform|matrix)_\w+")
 
 
 def called(source: str) -> list[str]:
@@ -34,6 +35,8 @@ def python_of(name: str) -> str:
         return _doubt(name, name.removeprefix("transform_doubt_"))
     if name.startswith("transform_"):
         return _map(winograd_tiles.shape(name))
+    if name.startswith("matrix_"):
+        return _matrix(matrix_tiles.shape(name))
     tile = tiles.shape(name)
     return _outer(tile) if tile.kind == "outer" else _dot(tile)
 
@@ -83,6 +86,43 @@ def _dot(tile: TileCode) -> str:
         f"            {at} = {at} + a[a_place + i] * b[b_place + i]",
     ]
     return _defined(tile.name, tile.arguments, about, _cleared(tile, tile.rows * tile.columns) + _nested(tile, body))
+
+
+def _matrix(code: MatrixCode) -> str:
+    """Pairs of words are multiplied and added one after the other; the unit may round between them otherwise."""
+    width = SIDE * code.columns
+    if code.kind == "tile":
+        about = f"{code.rows} rows of a by {width} columns of b, whose rows lie in pairs, summed over the steps."
+        body = [] if code.add else [f"for z in range({code.rows * width}):", "    acc[z] = float32(0)"]
+        body += [
+            "for k in range(steps):",
+            f"    pair = b0 + k // 2 * {2 * width} + k % 2",
+            f"    for y in range({code.rows}):",
+            "        row = a[a0 + y * a_row + k]",
+            f"        for z in range({width}):",
+            f"            acc[y * {width} + z] = acc[y * {width} + z] + row * b[pair + 2 * z]",
+        ]
+    elif code.kind == "pairs":
+        about = f"Rows of {width} words, one after the other, become pairs of rows, word by word."
+        body = [
+            f"both = bfloat16_scratch({2 * width})",
+            "for k in range(0, steps, 2):",
+            f"    for z in range({width}):",
+            f"        both[2 * z] = b[b0 + k * {width} + z]",
+            f"        both[2 * z + 1] = b[b0 + (k + 1) * {width} + z]",
+            f"    for z in range({2 * width}):",
+            f"        b[b0 + k * {width} + z] = both[z]",
+        ]
+    elif code.kind == "turned":
+        about = f"Pairs of rows of x, of {code.rows} words, become rows of a along the steps."
+        body = [
+            "for k in range(steps):",
+            f"    for y in range({code.rows}):",
+            f"        a[a0 + y * a_row + k] = x[x0 + k // 2 * {2 * code.rows} + 2 * y + k % 2]",
+        ]
+    else:
+        about, body = f"The tile registers: {code.kind}.", ["pass"]
+    return _defined(code.name, code.arguments, about, body)
 
 
 def _map(each: Map) -> str:

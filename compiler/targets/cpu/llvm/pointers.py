@@ -21,7 +21,7 @@ from numba.core.typing.templates import AbstractTemplate, infer_global, signatur
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
 from .... import dtypes
-from .bfloat16 import nearest_bfloat16, widened
+from .bfloat16 import narrowed, nearest_bfloat16, widened
 
 I1, I8, I16, I32, I64 = ir.IntType(1), ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.IntType(64)
 TABLE_SCOPE, SCRATCH_SCOPE = -1, -2
@@ -132,7 +132,8 @@ def store_element(context: Any, builder: ir.IRBuilder, sig: Any, args: tuple[Any
     if pointer.element is types.boolean:
         value = builder.zext(value, I8)
     elif pointer.dtype == "bfloat16":
-        value = builder.trunc(nearest_bfloat16(builder, value), I16)
+        word = narrowed(value)
+        value = builder.trunc(nearest_bfloat16(builder, value), I16) if word is None else word
     note_access(builder, builder.store(value, where, align=pointer.size), pointer.scope)
     return context.get_dummy_value()
 
