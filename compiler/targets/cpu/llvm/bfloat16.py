@@ -30,10 +30,11 @@ def widened(builder: ir.IRBuilder, words: ir.Value) -> ir.Value:
 
 def narrowed(x: ir.Value) -> ir.Value | None:
     """The words that x was widened from, so that copies move words; None for what was computed."""
-    shifted = x.operands[0] if isinstance(x, ir.instructions.CastInstr) and x.opname == "bitcast" else None
-    longer = shifted.operands[0] if getattr(shifted, "opname", None) == "shl" else None
-    made_here = isinstance(longer, ir.instructions.CastInstr) and longer.opname == "zext"
-    return longer.operands[0] if made_here and longer.operands[0].type == I16 else None
+    for opname in ("bitcast", "shl", "zext"):  # what `widened` makes, backwards
+        if getattr(x, "opname", None) != opname:
+            return None
+        x = x.operands[0]
+    return x if x.type == I16 else None
 
 
 def nearest_bfloat16(builder: ir.IRBuilder, x: ir.Value) -> ir.Value:
