@@ -30,7 +30,7 @@ def kernels(
     threads: Threads = None,
     device: Annotated[str, typer.Option(help="cpu, or cuda: to read, without a GPU.")] = "cpu",
     arch: Annotated[str, typer.Option(help="The GPU's architecture, with --device cuda.")] = "sm_90",
-    precision: Annotated[str, typer.Option(help="float32, tf32 or bfloat16, with --device cuda.")] = "float32",
+    precision: Annotated[str, typer.Option(help="float32 or bfloat16; tf32 with --device cuda.")] = "float32",
     resources: Annotated[
         bool, typer.Option("--resources", help="Registers, spills and occupancy of CUDA kernels; compiles them.")
     ] = False,
@@ -39,6 +39,7 @@ def kernels(
     """List a network's kernels, or show one of them: `kernelwright kernels lenet5 3 --as asm`."""
     from ..compiler.targets.cpu.machine import targeting
     from ..compiler.targets.shared import inspect
+    from ..models.precision import of_device as of_precision
 
     if device not in ("cpu", "cuda") or (profile and device == "cuda"):
         raise typer.BadParameter(
@@ -46,12 +47,13 @@ def kernels(
         )
     if resources and device != "cuda":
         raise typer.BadParameter("--resources are those of a GPU: add --device cuda")
-    graph, arrays = _graph(network, training, batch)
+    of_graph, of_device = of_precision(device, None if precision == "float32" else precision)
+    graph, arrays = _graph(network, training, batch, of_graph)
     program: Any
     if device == "cuda":
         from ..compiler.targets.cuda.compiled import CudaListing
 
-        program = CudaListing(graph.inputs, graph.outputs, graph.updates, arch, {"batch": batch}, precision)
+        program = CudaListing(graph.inputs, graph.outputs, graph.updates, arch, {"batch": batch}, of_device)
     else:
         with targeting(cpu) if cpu != "native" else nullcontext():
             program = graph.compile("cpu", threads, batch, _schedules(schedules), tune, shown=True)
@@ -107,18 +109,22 @@ def kernels(
     write_json(json_file, {"network": network, "batch": batch, "kernels": kernels, "passes": passes})
 
 
-def _graph(network: str, training: bool, batch: int) -> tuple[Any, list[Any]]:
+def _graph(network: str, training: bool, batch: int, precision: str | None) -> tuple[Any, list[Any]]:
     """The graph of a network's training step or prediction, and random arrays of that batch size for it."""
     import numpy as np
 
     from ..models import programs
+    from ..models.precision import check
+    from ..models.updating import Updating
 
+    check(precision)
     model = network_of(network, 0)
     rng = np.random.default_rng(0)
     images = rng.random((batch, *model.input_shape), dtype="float32")
     if not training:
-        return programs.prediction(model), [images]
-    graph = programs.training(model, model.recipe.criterion(), model.recipe.build(1, 1, True))
+        return programs.prediction(model, precision=precision), [images]
+    options = Updating(precision=precision)
+    graph = programs.training(model, model.recipe.criterion(), model.recipe.build(1, 1, True), options=options)
     labels = rng.integers(0, model.classes, batch).astype("int32")
     return graph, [images, labels, np.arange(batch, dtype="int32")]
 

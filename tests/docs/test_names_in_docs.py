@@ -28,7 +28,9 @@ NOT_OURS = {
     *("np.row_stack", "cfunc", "intrinsic", "pytest.mark.slow"),  # NumPy's, Numba's, pytest's
     *("lgamma", "f.where"),  # what one would add, and what is a name in the page's own example
 }
-GENERATED = re.compile(r"(?:acc|buf|size|sum|start)\d*|(?:outer|dot)_tile_\w+|[a-z]+\d+_at|[a-z]{1,3}")
+GENERATED = re.compile(
+    r"(?:acc|buf|size|sum|start)\d*|(?:outer|dot)_tile_\w+|matrix_[a-z]+(?:_\w+)?|[a-z]+\d+_at|[a-z]{1,3}"
+)
 """Names in the text of kernels, and letters of formulas."""
 
 Definitions = dict[str, set[str]]
