@@ -10,9 +10,8 @@ from collections.abc import Mapping, Sequence
 
 from .checks import nearest
 
-RECURRENT = "a graph has no loops: kw.nn.MultiHeadAttention sees all times at once, kw.nn.Conv those near each other"
 NO_ALIGNMENTS = (
-    "a graph has no loops, and the sum over alignments is one over the frames; cross_entropy takes a label for each "
+    "the sum over alignments is not there as a loss (kw.scan makes recurrences); cross_entropy takes a label for each "
     "frame"
 )
 LAYERS = {
@@ -53,9 +52,12 @@ LAYERS = {
     "Concatenate": "kw.concat([x, y], axis), or Parallel(...)",
     "LocalResponseNormalization": "LocalResponseNorm(size)",
     "Swish": "SiLU()",
+    "SimpleRNN": "RNN(hidden_size)",
+    "LSTMCell": "LSTM(hidden_size), or kw.scan with a step of one's own",
+    "GRUCell": "GRU(hidden_size), or kw.scan with a step of one's own",
+    "RNNCell": "RNN(hidden_size), or kw.scan with a step of one's own",
 }
 REFUSED = {
-    **dict.fromkeys(("RNN", "LSTM", "GRU", "SimpleRNN"), RECURRENT),
     **dict.fromkeys(("CTCLoss", "ctc", "ctc_loss"), NO_ALIGNMENTS),
 }
 """What there is not by another name either, and why."""

@@ -118,7 +118,9 @@ class Layer:
         for value in [*given, *named.values()]:
             if not isinstance(value, Tensor):
                 what = type(value).__name__
-                raise LayerError(f"a layer takes a tensor, not {what}: use kw.input, and kw.compile to run it")
+                several = isinstance(value, (tuple, list, dict))
+                instead = "take the tensor of it that is meant" if several else "use kw.input, and kw.compile to run it"
+                raise LayerError(f"a layer takes a tensor, not {what}: {instead}")
         mode = bool(_TRAINING.get()) if training is None else _mode(training)
         options: dict[str, Any] = dict(named)
         if _takes_training(type(self).forward, type(self).__name__, len(given), tuple(named)):

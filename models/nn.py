@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import activation_layers, attention, conv_transpose, embedding, group_norms, layers, resizing
+from . import activation_layers, attention, conv_transpose, embedding, group_norms, layers, recurrent, resizing
 from .activation_layers import *
 from .attention import *
 from .conv_transpose import *
@@ -15,6 +15,7 @@ from .embedding import *
 from .group_norms import *
 from .layers import *
 from .normalization import SpatialDropout
+from .recurrent import *
 from .resizing import *
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     *embedding.__all__,
     *group_norms.__all__,
     *layers.__all__,
+    *recurrent.__all__,
     *resizing.__all__,
 ]
 

@@ -20,7 +20,7 @@ from kernelwright.models import elsewhere
         (kw.nn, "Conv2DTranspose", "ConvTranspose(filters, window)"),
         (kw.nn, "BatchNorm1d", "BatchNorm()"),
         (kw.nn, "GlobalAveragePooling2D", "GlobalAvgPool()"),
-        (kw.nn, "LSTM", "no loops"),
+        (kw.nn, "SimpleRNN", "RNN(hidden_size)"),
         (kw.nn, "LeakyRelu", "did you mean 'LeakyReLU'?"),
         (kw.losses, "MSELoss", "mean_squared_error"),
         (kw.losses, "CTCLoss", "alignments"),
