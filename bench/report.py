@@ -245,12 +245,13 @@ def imagenet(runs: Sequence[dict[str, Any]]) -> str:
         rest = [_three(r["median"]), share, _three(r["seconds"][0]), f"{r['memory'] / 1e9:.1f}", str(r["rate"]), losses]
         rows.append([name, size, str(r["batch"]), f"{r['parameters']:,}", work, *rest])
     run = runs[-1]
+    commands = ", ".join(f"`{each}`" for each in dict.fromkeys(run["command"] for _, run in found.values()))
     about = (
         f"Training steps on crops of {len(run['photographs'])} photographs through the image folder reader, from "
         f"random weights, with the recipe's loss and SGD with momentum {run['momentum']}; networks whose losses jump "
         "about at the rate of the others take a tenth of it. Every step has a new batch, so that losses are noisy. The "
-        "first step includes compiling; the time is the median of the others, beside other work on the machine. "
-        f"{run['date']}, {run['machine']['cpu']}, {threads(run)}; `{run['command']}`"
+        "first step includes compiling; the time is the median of the others, with nothing else started beside it. "
+        f"{run['date']}, {run['machine']['cpu']}, {threads(run)}; {commands}"
     )
     return "\n".join(["## ImageNet networks on photographs", "", table(head, rows), about, ""])
 
