@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..compiler import dtypes
-from ..compiler.graph.node import toposort
+from ..compiler.graph.node import inherit_location, toposort
 from ..compiler.graph.ops.elementwise import equal, maximum, where
 from ..compiler.graph.ops.reduce import min_
 from ..compiler.graph.tensor import Tensor, cast
@@ -62,10 +62,17 @@ def lowered(outputs: Sequence[Tensor], precision: str | None, before: Sequence[T
         if node in kept:
             done[node] = node
         elif node.op.kind == "contract" and dtypes.is_float(node.dtype) and _wider(node.dtype, precision):
-            done[node] = cast(rebuild(node, [cast(i, precision) for i in inputs]), node.dtype)
+            narrow = [_placed(cast(i, precision), node) for i in inputs]
+            done[node] = _placed(cast(_placed(rebuild(node, narrow), node), node.dtype), node)
         else:
             done[node] = rebuild(node, inputs)
     return [done[y] for y in outputs]
+
+
+def _placed(made: Tensor, of: Tensor) -> Tensor:
+    """What is made of a node belongs to its line and its layer."""
+    inherit_location(made, of)
+    return made
 
 
 def _wider(dtype: str, than: str) -> bool:

@@ -31,7 +31,7 @@ def unit_however_small(monkeypatch):
     monkeypatch.setattr(packing, "DOWN", (2, 1))
     monkeypatch.setattr(packing, "ACROSS", (2, 1))
     monkeypatch.setattr(packing, "PRODUCT", 0.0)
-    monkeypatch.setattr(packing, "MATRIX", packing.Form("matrix", 2, 4, 0.0))
+    monkeypatch.setattr(packing, "MATRIX", packing.Form("matrix", 2, 4, copy=0.0, gather=0.0))
     for cost in ("COPY", "GATHER", "ROW", "START", "EPILOGUE"):
         monkeypatch.setattr(packing, cost, 0.0)
 

@@ -133,3 +133,17 @@ def test_the_tile_of_a_kernel_is_shown():
     assert kernel.tile.startswith(f"def {name}(acc, a, a0, ")
     with pytest.raises(ValueError, match="names no tile"):
         python_of("outer_tile_8x3")
+
+
+@pytest.mark.parametrize("name", ["transposed_16_f32", "transposed_8_f64", "transposed_4_f32"])
+def test_transposed_squares(kernel, name):
+    side, dtype = int(name.split("_")[1]), DTYPE[name.split("_")[2]]
+    source = f"def call(table, thread, threads):\n    x = {dtype}_at(table, 0)\n    {name}(x, 5)\n"
+    array = np.random.default_rng(0).normal(size=side * side + 9).astype(dtype)
+    want = array.copy()
+    want[5 : 5 + side * side] = array[5 : 5 + side * side].reshape(side, side).T.reshape(-1)
+    read, run = array.copy(), array.copy()
+    interpret(source, [read])
+    kernel(source, "call")(run)
+    np.testing.assert_array_equal(read, want)
+    np.testing.assert_array_equal(run, want)

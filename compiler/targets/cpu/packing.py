@@ -47,12 +47,14 @@ PRODUCT, LOAD = 16.0, 8.0
 @dataclass(frozen=True)
 class Form:
     """How a task's copies are multiplied. size: bytes of an element in them, `sum` of a tile's sums. copy, pair, turn:
-    cycles to copy an element beside its neighbour, to put b's rows together in pairs, to make rows of a's columns."""
+    cycles to copy an element beside its neighbour and one from elsewhere, to put b's rows together in pairs, to make
+    rows of a's columns."""
 
     kind: str
     size: int
     sum: int
     copy: float
+    gather: float
     pair: float = 0.0
     turn: float = 0.0
 
@@ -76,15 +78,16 @@ class Form:
         return copies * self.size + (down * across if parted else 1) * rows * width * self.sum
 
 
-MATRIX = Form("matrix", 2, 4, 0.08, 0.08, 0.2)
+MATRIX = Form("matrix", 2, 4, copy=0.08, gather=12.0, pair=0.08, turn=0.2)
+"""Words from elsewhere are fetched one at a time, floats several in an instruction."""
 
 
-def form_of(reduction: Expr, a: Expr, b: Expr) -> Form:
-    """Products of bfloat16 go to the matrix unit where the target has one, all others to vectors."""
-    if target().matrix_unit and {e.data[0].dtype for e in (a, b)} == {dtypes.BFLOAT16}:
-        return MATRIX
+def forms_of(reduction: Expr, a: Expr, b: Expr) -> Iterator[Form]:
+    """Vectors multiply whatever is widened as it is copied, the matrix unit of the target words of bfloat16."""
     size = dtypes.ITEMSIZE[reduction.dtype]
-    return Form("outer", size, size, COPY)
+    yield Form("outer", size, size, COPY, GATHER)
+    if target().matrix_unit and {e.data[0].dtype for e in (a, b)} == {dtypes.BFLOAT16}:
+        yield MATRIX
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,8 @@ def packed_tiles(
         return
     for lane in kernel.axes:
         if wb.coefficient(lane) == 1 and lane not in of_a and all(lane not in w.axes for w in _divisions(wb)):
-            yield from _cheapest(kernel, reduction, a, b, tuple(conditions), rows, lane)
+            for form in forms_of(reduction, a, b):
+                yield from _cheapest(kernel, reduction, a, b, tuple(conditions), rows, lane, form)
 
 
 def _divisions(index: Index) -> Iterator[Index]:
@@ -137,9 +141,9 @@ def _cheapest(
     conditions: tuple[loops.Condition, ...],
     rows: tuple[Axis, ...],
     lane: Axis,
+    form: Form,
 ) -> Iterator[Tile]:
     wa, wb = address(a), address(b)
-    form = form_of(reduction, a, b)
     summed = tuple(sorted(reduction.data[1], key=lambda r: -_stride(wa, r)))
     if _stride(wa, summed[-1]) != 1:
         summed = tuple(sorted(reduction.data[1], key=lambda r: -_stride(wb, r)))
@@ -159,7 +163,7 @@ def _cheapest(
     for r, v in tile_shapes(form.kind):
         across_rows = _stride(wa, rows[-1]) == 1 and (len(rows) == 1 or form.follow_each_other(rows[-1], r))
         turned = form is MATRIX and across_rows and not along
-        element = form.copy + 4 * COPY / run * 16 if along else form.copy + form.turn if across_rows else GATHER
+        element = form.copy + 4 * COPY / run * 16 if along else form.copy + form.turn if across_rows else form.gather
         of_a = _Operand(element, ROW * parts if by_rows and not turned else 0.0, _bytes(a))
         m, n = math.ceil(m_all / r), math.ceil(n_all / (v * width))
         each = depth * form.step(r, v, width) + START * parts + EPILOGUE * r * v
@@ -222,7 +226,7 @@ def repacked(tile: Tile, down: int, across: int, block: Block | None) -> Tile | 
         if not isinstance(x.extent, int):
             return None
         steps *= x.extent
-    form = form_of(tile.reduction, tile.a, tile.b)
+    form = next(form for form in forms_of(tile.reduction, tile.a, tile.b) if form.kind == tile.kind)
     room, pitch = room_for(steps, bool(tile.packing.pitch), form.size)
     packing = replace(tile.packing, down=down, across=across, room=room, pitch=pitch)
     parted, width = block is not None, tile.columns * lanes(tile.reduction.dtype)

@@ -16,6 +16,7 @@ from ...loops.kernels import Kernel
 from ...rewriting.verify import verify_source
 from ..shared.names import Names
 from ..shared.writer import Writer
+from .machine import lanes
 from .packed_printer import print_packed
 from .schedule import BLOCK, Blocked, Chunked, Plain, Tile, Transform
 from .shares import blocks, parallel, points_of_a_piece, write_stores
@@ -23,6 +24,7 @@ from .tile_printer import print_tile
 from .winograd_printer import print_transform
 
 ARGUMENTS = ("table", "thread", "threads")
+SHORT = {"float32": "f32", "float64": "f64"}
 
 
 @dataclass(frozen=True)
@@ -87,17 +89,59 @@ def _blocked(kernel: Kernel, schedule: Blocked, w: Writer) -> None:
     """Square blocks of the two axes that loads and stores run along."""
     parts: list[tuple[Axis | str, str]] = [(x, w.names.size(x.extent)) for x in schedule.order]
     parts += [("down", blocks(w, schedule.load.extent, BLOCK)), ("along", blocks(w, schedule.store.extent, BLOCK))]
-    i, j = w.bind(schedule.load, "i"), w.bind(schedule.store, "j")
     with parallel(w, parts):
-        limits = [
-            f"min({name} * {BLOCK} + {BLOCK}, {w.names.size(x.extent)})"
-            for name, x in (("down", schedule.load), ("along", schedule.store))
-        ]
-        with (
-            w.nest(f"for {i} in range(down * {BLOCK}, {limits[0]}):", schedule.load),
-            w.nest(f"for {j} in range(along * {BLOCK}, {limits[1]}):", schedule.store),
+        for name, of, x in (("i", "down", schedule.load), ("j", "along", schedule.store)):
+            w.line(f"first_{name} = {of} * {BLOCK}")
+            w.line(f"end_{name} = min(first_{name} + {BLOCK}, {w.names.size(x.extent)})")
+        dtypes = {s.value.dtype for s in kernel.stores}
+        if dtypes <= set(SHORT) and all(
+            isinstance(x.extent, int) and x.extent >= BLOCK for x in (schedule.load, schedule.store)
         ):
-            write_stores(kernel, w)
+            with w.nest(f"if end_i - first_i == {BLOCK} and end_j - first_j == {BLOCK}:", conditional=True):
+                _in_squares(kernel, schedule, w)
+            with w.nest("else:", conditional=True):
+                _element_by_element(kernel, schedule, w)
+        else:
+            _element_by_element(kernel, schedule, w)
+
+
+def _element_by_element(kernel: Kernel, schedule: Blocked, w: Writer) -> None:
+    i, j = w.bind(schedule.load, "i"), w.bind(schedule.store, "j")
+    with (
+        w.nest(f"for {i} in range(first_i, end_i):", schedule.load),
+        w.nest(f"for {j} in range(first_j, end_j):", schedule.store),
+    ):
+        write_stores(kernel, w)
+
+
+def _in_squares(kernel: Kernel, schedule: Blocked, w: Writer) -> None:
+    """A block in squares as wide as a vector: values in lanes along the loads, which stores want the other way."""
+    side = min(lanes(s.value.dtype) for s in kernel.stores)
+    names = [f"square{n}" if n else "square" for n in range(len(kernel.stores))]
+    w.scratch += [f"{name} = {s.value.dtype}_scratch({side * side})" for name, s in zip(names, kernel.stores)]
+    with (
+        w.nest(f"for down_i in range(first_i, end_i, {side}):"),
+        w.nest(f"for down_j in range(first_j, end_j, {side}):"),
+    ):
+        w.bind(schedule.store, "(down_j + y)")
+        w.bind(schedule.load, "(down_i + z)")
+        with (
+            w.nest(f"for y in range({side}):", schedule.store),
+            w.nest(f"for z in range({side}):", schedule.load),
+        ):
+            for name, s in zip(names, kernel.stores):
+                w.line(f"{name}[y * {side} + z] = {w.value(s.value)}")
+        for name, s in zip(names, kernel.stores):
+            w.line(f"transposed_{side}_{SHORT[s.value.dtype]}({name}, 0)")
+        w.bind(schedule.load, "(down_i + y)")
+        w.bind(schedule.store, "(down_j + z)")
+        with (
+            w.nest(f"for y in range({side}):", schedule.load),
+            w.nest(f"for z in range({side}):", schedule.store),
+        ):
+            for name, s in zip(names, kernel.stores):
+                place = w.index(s.buffer.address(s.index))
+                w.line(f"{w.names.buffer(s.buffer)}[{place}] = {name}[y * {side} + z]")
 
 
 # ---------------------------------------------------------------- chunks of lanes inside reductions

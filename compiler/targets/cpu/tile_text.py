@@ -12,7 +12,7 @@ import re
 
 import numpy as np
 
-from .llvm import matrix_tiles, tiles, winograd_tiles
+from .llvm import matrix_tiles, tiles, transposed, winograd_tiles
 from .llvm.matrix_tiles import MatrixCode
 from .llvm.tiles import TileCode
 from .llvm.winograd_doubt import ARGUMENTS as DOUBT_ARGUMENTS
@@ -21,7 +21,7 @@ from .llvm.winograd_tiles import Map
 from .machine import SIDE, lanes
 from .winograd_matrices import MATRICES, STEPS
 
-CALLED = re.compile(r"\b(?:(?:outer|dot)_tile|transform|matrix)_\w+")
+CALLED = re.compile(r"\b(?:(?:outer|dot)_tile|transform|matrix|transposed)_\w+")
 
 
 def called(source: str) -> list[str]:
@@ -35,6 +35,8 @@ def python_of(name: str) -> str:
         return _doubt(name, name.removeprefix("transform_doubt_"))
     if name.startswith("transform_"):
         return _map(winograd_tiles.shape(name))
+    if name.startswith("transposed_"):
+        return _transposed(name, *transposed.shape(name))
     if name.startswith("matrix_"):
         return _matrix(matrix_tiles.shape(name))
     tile = tiles.shape(name)
@@ -86,6 +88,17 @@ def _dot(tile: TileCode) -> str:
         f"            {at} = {at} + a[a_place + i] * b[b_place + i]",
     ]
     return _defined(tile.name, tile.arguments, about, _cleared(tile, tile.rows * tile.columns) + _nested(tile, body))
+
+
+def _transposed(name: str, side: int, dtype: str) -> str:
+    body = [
+        f"for y in range({side}):",
+        "    for z in range(y):",
+        f"        upper = x[first + z * {side} + y]",
+        f"        x[first + z * {side} + y] = x[first + y * {side} + z]",
+        f"        x[first + y * {side} + z] = upper",
+    ]
+    return _defined(name, transposed.ARGUMENTS, f"A square of {side} rows of {dtype} becomes its columns.", body)
 
 
 def _matrix(code: MatrixCode) -> str:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -30,6 +30,7 @@ from numba.extending import intrinsic
 
 from ..machine import DEPTH, SIDE
 from .pointers import CACHE_LINE, I8, I16, I32, I64, SCRATCH_SCOPE, Pointer, element_address, note_access
+from .transposed import shuffled, transposed
 
 REGISTERS = 8
 NAME = re.compile(r"matrix_(?:(tile)_(\d+)x(\d)(_add)?|(pairs)_(\d)|(turned)_(\d+)|(begin)|(end))")
@@ -214,19 +215,4 @@ class _Unit:
         note_access(self.builder, self.builder.store(value, where, align=2), self.kinds[name].scope)
 
     def _shuffled(self, first: ir.Value, second: ir.Value, order: list[int]) -> ir.Value:
-        return self.builder.shuffle_vector(first, second, ir.Constant(ir.VectorType(I32, len(order)), order))
-
-
-def transposed(shuffled: Callable[[Any, Any, list[int]], Any], rows: list[Any]) -> list[Any]:
-    """A square of 2^n rows transposed by exchanging halves, quarters and so on of pairs of rows. `shuffled(x, y,
-    order)`: the elements of x and y that order names, those of y from len(x) on."""
-    size, distance = len(rows), len(rows) // 2
-    while distance:
-        following = list(rows)
-        for i in (i for i in range(size) if not i & distance):
-            upper = [c - distance + size if c & distance else c for c in range(size)]
-            lower = [c + size if c & distance else c + distance for c in range(size)]
-            following[i] = shuffled(rows[i], rows[i + distance], upper)
-            following[i + distance] = shuffled(rows[i], rows[i + distance], lower)
-        rows, distance = following, distance // 2
-    return rows
+        return shuffled(self.builder, first, second, order)
