@@ -10,7 +10,7 @@ import kernelwright as kw
 from kernelwright.compiler.lowering.kernel_order import plan_memory
 from kernelwright.compiler.rewriting.verify import VerifyError
 from kernelwright.compiler.targets.base import Options
-from kernelwright.compiler.targets.cpu import assemble, traced, winograd
+from kernelwright.compiler.targets.cpu import alike, traced, winograd
 from kernelwright.compiler.targets.cpu.printer import print_kernel
 from kernelwright.compiler.targets.cpu.target import Cpu
 from kernelwright.compiler.targets.cpu.verify_kernels import verify_kernels
@@ -145,13 +145,13 @@ def test_compiling_at_the_deep_level_checks_kernels(monkeypatch):
     x = kw.input("x", (None, 4))
     monkeypatch.setenv("KERNELWRIGHT_VERIFY", "2")
     assert kw.compile([x], [x * 5.0]).trace.steps[-1].name == "verify_kernels"
-    print_well = assemble.print_kernel
+    print_well = alike.print_kernel
 
     def print_badly(kernel):
         source = print_well(kernel)
         return replace(source, text=source.text.replace("(thread + 1)", "thread"))
 
-    monkeypatch.setattr(assemble, "print_kernel", print_badly)
+    monkeypatch.setattr(alike, "print_kernel", print_badly)
     with pytest.raises(VerifyError, match="is never written"):
         kw.compile([x], [x * 7.0])
 
