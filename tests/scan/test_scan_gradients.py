@@ -78,6 +78,21 @@ def test_one_loop_back_for_all_results() -> None:
     assert len(program.program.loops) == 2  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("kept, inside", [(True, 2), (False, 3)])
+def test_what_the_loops_multiply(kept: bool, inside: int) -> None:
+    """The weight's gradient is one product after the loop; the forward loop's is made again unless kept."""
+    x, w = kw.input("x", (9, None, 4)), kw.input("w", (4, 4))
+
+    def step(h: Any, p: Any) -> Any:
+        new = kw.tanh(h @ w + p)
+        return new, new if kept else None
+
+    final, _ = kw.scan(step, kw.zeros((x.shape[1], 4)), x)
+    program = kw.compile([x, w], kw.grad((final * final).sum(), [x, w]))
+    products = [k.times for k in program.kernels if "contract" in k.fused]
+    assert (products.count(9), products.count(None)) == (inside, 1)
+
+
 def test_training_through_time_learns() -> None:
     """A running parity of two bits back, which needs the state, from steps of gradient descent in one native call."""
     rng = np.random.default_rng(0)

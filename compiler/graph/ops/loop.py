@@ -3,7 +3,8 @@
 Its inputs are the first states, the sequences, and what the body reads of outside. `result` says what the node is of
 the loop: "final", the state `number` after the last turn; "stacked", the output `number` of every turn along a first
 axis; "before", the state `number` as each turn finds it, likewise. The gradient is a loop that runs the other way, over
-what the states were before each turn, from which it computes the body's values again. It is lowered by
+what the states were before each turn, from which it computes the body's values again but for outputs, which are read;
+gradients by what every turn multiplies with are one contraction after the loop (`turn_sums.py`). It is lowered by
 `lowering/turns.py`. Leans on `body`.
 """
 
@@ -20,6 +21,7 @@ from ...shapes import show, value
 from ..body import Body, substituted
 from ..tensor import Tensor, apply, full_value, zeros_like
 from .registry import Op, register
+from .turn_sums import depending, operands, summed
 
 
 def _infer(inputs: Sequence[Tensor], attrs: Any) -> tuple[Any, str]:
@@ -67,7 +69,7 @@ def _gradients(nodes: Sequence[Tensor], by_nodes: Sequence[Tensor], wanted: Sequ
 
     first, body = nodes[0], nodes[0].attrs.body
     given = {(n.attrs.result, n.attrs.number): g for n, g in zip(nodes, by_nodes, strict=True)}
-    count, moving = len(body.states), len(body.states) + len(body.slices)
+    count = len(body.states)
     smooth = [i for i, x in enumerate(body.states) if dtypes.is_float(x.dtype)]
     kept = [i for i in range(len(body.outputs)) if ("stacked", i) in given]
     marks = {i: _mark(f"by_state{i}", body.states[i]) for i in smooth}
@@ -75,28 +77,44 @@ def _gradients(nodes: Sequence[Tensor], by_nodes: Sequence[Tensor], wanted: Sequ
     targets = [x for i, x in enumerate(body.given) if (i in smooth) or (i >= count and wanted[i])]
     found = _of_body(body, targets, marks, marks_out)
     slices = [x for x in body.slices if x in found]
-    summed = [x for x in body.outer if x in found and full_value(found[x]) != 0]
+    outer = [x for x in body.outer if x in found and full_value(found[x]) != 0]
     place = dict(zip(body.given, first.inputs, strict=True))
+
+    def whole(kind: str, i: int) -> Tensor:
+        return result(first.inputs, body, first.attrs.length, first.attrs.reverse, kind, i)
+
+    walked: dict[Any, Tensor] = {x: whole("before", i) for i, x in enumerate(body.states)}
+    walked |= {x: place[x] for x in body.slices}
+    walked |= {x: whole("stacked", i) for i, x in enumerate(body.outputs) if x.inputs and x not in walked}
+    turning = depending([found[x] for x in outer], {*walked, *marks.values(), *marks_out.values()})
+    read = {x: operands(found[x], turning) for x in outer}
+    summed_inside = [x for x in outer if not read[x]]
+    sequence = walked | {marks_out[i]: given["stacked", i] for i in kept}
+    needed_after = [x for x in dict.fromkeys(y for parts in read.values() for y in parts) if x not in sequence]
+    stacked_here = list(dict.fromkeys([*(found[x] for x in slices), *needed_after]))
     later = [i for i in smooth if ("before", i) in given]
-    sequences = [result(first.inputs, body, first.attrs.length, first.attrs.reverse, "before", i) for i in range(count)]
-    sequences += [place[x] for x in body.slices]
-    sequences += [given["stacked", i] for i in kept] + [given["before", i] for i in later]
+    known = [*walked]
+    sequences = [*walked.values(), *(given["stacked", i] for i in kept), *(given["before", i] for i in later)]
     starts = [given.get(("final", i), zeros_like(body.states[i])) for i in smooth]
-    starts += [zeros_like(x) for x in summed]
+    starts += [zeros_like(x) for x in summed_inside]
 
     def step(states: Sequence[Tensor], places: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        by_before = dict(zip(later, places[moving + len(kept) :]))
-        table: dict[Any, Tensor] = dict(zip(body.given, places)) | {x: place[x] for x in body.outer}
+        by_before = dict(zip(later, places[len(known) + len(kept) :]))
+        table: dict[Any, Tensor] = dict(zip(known, places)) | {x: place[x] for x in body.outer}
         table |= dict(zip((marks[i] for i in smooth), states))
-        table |= dict(zip((marks_out[i] for i in kept), places[moving:]))
-        wanted_here = [body.states[i] for i in smooth] + summed + slices
-        values = substituted([found.get(x, zeros_like(x)) for x in wanted_here], table)
+        table |= dict(zip((marks_out[i] for i in kept), places[len(known) :]))
+        by_states = [found.get(body.states[i], zeros_like(body.states[i])) for i in smooth]
+        values = substituted([*by_states, *(found[x] for x in summed_inside), *stacked_here], table)
         new = [g + by_before[i] if i in by_before else g for i, g in zip(smooth, values)]
         sums = [total + g for total, g in zip(states[len(smooth) :], values[len(smooth) :])]
-        return [*new, *sums], values[len(smooth) + len(summed) :]
+        return [*new, *sums], values[len(smooth) + len(summed_inside) :]
 
     finals, stacked = looped(step, starts, sequences, first.attrs.length, not first.attrs.reverse)
-    by_given = dict(zip([*(body.states[i] for i in smooth), *summed], finals)) | dict(zip(slices, stacked))
+    made = dict(zip(stacked_here, stacked))
+    by_given = dict(zip([*(body.states[i] for i in smooth), *summed_inside], finals))
+    by_given |= {x: made[found[x]] for x in slices}
+    outside = {x: place[x] for x in body.outer}
+    by_given |= {x: summed(found[x], sequence | made, outside, first.attrs.length) for x in outer if read[x]}
     return [by_given.get(x) if needed else None for x, needed in zip(body.given, wanted)]
 
 
