@@ -49,6 +49,12 @@ def test_a_transformer_learns_to_sort(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_an_lstm_learns_to_add(tmp_path: Path) -> None:
+    found = outcome(tmp_path, "character_lstm.py", "--threads", "1")
+    assert found["characters"] > 0.98 and found["sums"] > 0.95  # a digit by chance: 0.1
+
+
+@pytest.mark.slow
 def test_a_u_net_learns_which_pixels_show_what(tmp_path: Path) -> None:
     found = outcome(tmp_path, "unet_shapes.py", "--epochs", "8", "--count", "600", "--threads", "1")
     assert found["pixels"] > 0.95 and found["intersection over union"] > 0.7  # all background: 0.82 and 0.27
