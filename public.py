@@ -117,6 +117,7 @@ from .compiler.graph.ops.elementwise import (
     zeros,
 )
 from .compiler.graph.ops.elementwise import round_ as round
+from .compiler.graph.ops.gamma import digamma, lgamma, polygamma
 from .compiler.graph.ops.indexing import gather, one_hot, scatter_add
 from .compiler.graph.ops.movement import expand_dims, flatten, reshape, squeeze, transpose
 from .compiler.graph.ops.random import Generator

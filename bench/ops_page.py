@@ -86,6 +86,9 @@ SECTIONS: dict[str, str] = {
         kw.acosh(x) | arccosh | acosh
         kw.atanh(x) | arctanh | atanh
         kw.erf(x) | - | erf
+        kw.lgamma(x) | - | lgamma
+        kw.digamma(x) | - | digamma
+        kw.polygamma(1, x) | - | polygamma
         kw.sigmoid(x) | - | sigmoid
         kw.relu(x) | - | relu
         kw.softplus(x) | - | nn.functional.softplus

@@ -241,6 +241,7 @@ class Tensor(Node):
     log2, log10, exp2, square = (method("ops.elementary", name) for name in ("log2", "log10", "exp2", "square"))
     tan, sinh, cosh, trunc = (method("ops.elementary", name) for name in ("tan", "sinh", "cosh", "trunc"))
     asin, acos, atan = (method("ops.elementary", name) for name in ("asin", "acos", "atan"))
+    lgamma, digamma = method("ops.gamma", "lgamma"), method("ops.gamma", "digamma")
     isnan, isinf, isfinite = (method("predicates", name) for name in ("isnan", "isinf", "isfinite"))
     clamp, amax, amin = (method("aliases", name) for name in ("clamp", "amax", "amin"))
     detach = method("ops.elementwise", "detach", "stop_gradient")

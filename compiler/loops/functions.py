@@ -93,6 +93,18 @@ def _erf(x: Any) -> Any:
     return np.vectorize(math.erf, otypes=[x.dtype])(x) if x.size else x
 
 
+def _log_gamma(x: float) -> float:
+    try:
+        return math.lgamma(x)
+    except (ValueError, OverflowError):  # a pole; too large
+        return math.inf
+
+
+def _lgamma(x: Any) -> Any:
+    x = np.asarray(x)
+    return np.vectorize(_log_gamma, otypes=[np.float64])(x).astype(x.dtype) if x.size else x
+
+
 def _sigmoid(x: Any) -> Any:
     e = np.exp(-np.abs(x))
     return np.where(np.less(x, 0), e, np.ones_like(e)) / (1 + e)
@@ -192,6 +204,7 @@ FUNCTIONS: dict[str, Function] = {
     "tanh": _smooth("tanh", np.tanh, 14),
     "sigmoid": Function(1, _sigmoid, Own(), Text(_SIGMOID), flops=14, underflows=True),
     "erf": _smooth("erf", _erf, 20),
+    "lgamma": Function(1, _lgamma, LibraryCall("lgamma"), LibraryCall("lgamma"), flops=40),
     "sin": _smooth("sin", np.sin, 12),
     "cos": _smooth("cos", np.cos, 12),
     "pow": Function(2, np.power, Inline("power"), LibraryCall("pow"), flops=20, underflows=True),

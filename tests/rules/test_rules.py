@@ -162,8 +162,7 @@ for _op in OPS.values():
     if _op.name in WHOLE:
         _x, _y, _number = (_x * 9).astype("int32"), (_y * 9).astype("int32"), 2
     if _op.pointwise and len(_op.samples[0].shapes) == 1:
-        _attrs = {"dtype": "float32"} if _op.name == "cast" else {}
-        EXAMPLES[f"{_op.name} of reshape"] = apply(_op.name, (_x.reshape(12),), **_attrs)
+        EXAMPLES[f"{_op.name} of reshape"] = apply(_op.name, (_x.reshape(12),), **_op.samples[0].attrs)
     elif _op.pointwise:
         EXAMPLES[f"{_op.name} of reshape and number"] = elementwise(_op.name, _x.reshape(12), _number)
         EXAMPLES[f"{_op.name} of number and reshape"] = elementwise(_op.name, _number, _x.reshape(12))
@@ -194,8 +193,8 @@ def constants(name):
         x = number(bool(i % 2), dtype="bool") if boolean and what == "numbers" else x
         x = kw.as_tensor(np.arange(12).reshape(3, 4) % (i + 2) == 0) if boolean and what == "arrays" else x
         operands.append((x * 9).astype("int32") if op in WHOLE else x)
-    attrs = {"cast": {"dtype": "float32"}, "check_range": {"limit": 3, "what": "label"}}.get(op, {})
-    return apply(op, operands, **attrs)
+    attrs = {"cast": {"dtype": "float32"}, "check_range": {"limit": 3, "what": "label"}, "polygamma": {"order": 1}}
+    return apply(op, operands, **attrs.get(op, {}))
 
 
 @pytest.mark.parametrize("name", sorted(RULES))
