@@ -65,7 +65,8 @@ class Runner(Protocol):
 class Contender:
     """peer: what `--against` calls it (None: ours). `needs`: modules that must be installed, its own first.
 
-    `reads_graph`: does it make the network from `graph.json`? `narrow`: can it multiply in bfloat16?
+    `reads_graph`: does it make the network from `graph.json`? `narrow`: can it multiply in bfloat16? `convolves`: can
+    it run convolutional networks?
     """
 
     name: str
@@ -78,6 +79,7 @@ class Contender:
     trains: bool = True
     reads_graph: bool = False
     narrow: bool = False
+    convolves: bool = True
 
     def missing(self) -> str | None:
         """What to install before it can run."""
@@ -106,6 +108,8 @@ CONTENDERS = (
     Contender(
         "onnxruntime", "in_onnx", "onnxruntime", ("onnxruntime", "onnx", "torch"), trains=False, reads_graph=True
     ),
+    Contender("pytensor", "in_pytensor", "pytensor", ("pytensor", "torch"), reads_graph=True, convolves=False),
+    Contender("tinygrad", "in_tinygrad", "tinygrad", ("tinygrad", "torch"), reads_graph=True),
 )
 PEERS = tuple(dict.fromkeys(c.peer for c in CONTENDERS if c.peer is not None))
 

@@ -10,7 +10,18 @@ from typing import Any
 
 from ..compiler.targets.cpu.machine import target
 
-PACKAGES = ("kernelwright", "numba", "llvmlite", "numpy", "torch", "jax", "jaxlib", "onnxruntime")
+PACKAGES = (
+    "kernelwright",
+    "numba",
+    "llvmlite",
+    "numpy",
+    "torch",
+    "jax",
+    "jaxlib",
+    "onnxruntime",
+    "pytensor",
+    "tinygrad",
+)
 
 
 def describe() -> dict[str, Any]:

@@ -120,6 +120,8 @@ def _unfit(contender: Contender, race: Race) -> str | None:
     """Why a contender cannot take part."""
     if race.precision != FLOAT32 and not contender.narrow:
         return f"not raced in {race.precision}"
+    if case(race.network).convolutional and not contender.convolves:
+        return "dense networks only"
     return "inference only" if race.training and not contender.trains else contender.missing()
 
 

@@ -88,5 +88,9 @@ def _environment(cache: Path, threads: int) -> dict[str, str]:
         "JAX_COMPILATION_CACHE_DIR": str(cache),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PLATFORMS": "cpu",
+        "PYTENSOR_FLAGS": f"base_compiledir={cache},floatX=float32",
+        "CACHEDB": str(cache / "tinygrad.db"),
+        "DEV": "CPU",
+        "NUM_CPU_THREADS": str(threads),
         "OMP_NUM_THREADS": str(threads),
     }

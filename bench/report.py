@@ -26,6 +26,10 @@ the contenders take turns for some rounds, and the medians of a step are compare
 ratio above 1 says that Kernelwright, in its faster way of being called, is faster than the fastest mode of any peer.
 Only ratios within a race mean something where a machine is shared.
 
+`--against` names the peers, torch,jax,onnxruntime unless told otherwise; pytensor (Theano's successor, for networks
+without convolutions) and tinygrad (in its JIT; it compiles with clang, which must be on the path) race where they are
+named and installed.
+
 A training step is forward, backward and SGD with momentum, running averages included; dropout is off, so that all
 compute the same numbers. In a race in bfloat16 (`--precision bfloat16`), convolutions and matrix products are of that
 type on both sides, PyTorch's by autocast; the peak stays that of float32. GFLOP/s count the multiply-adds of dense

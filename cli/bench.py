@@ -17,7 +17,8 @@ from .options import Json, Threads, write_json
 def bench(
     networks: Annotated[list[str] | None, typer.Argument(help="Networks (default: all that are raced).")] = None,
     against: Annotated[
-        str, typer.Option(help="Peers with commas between: torch, jax, onnxruntime, or one mode as 'torch eager'.")
+        str,
+        typer.Option(help="Peers with commas between: torch, jax, onnxruntime, pytensor, tinygrad, or 'torch eager'."),
     ] = "torch,jax,onnxruntime",
     batch: Annotated[int | None, typer.Option(min=1, help="Batch size (default: the network's).")] = None,
     threads: Threads = None,

@@ -97,6 +97,12 @@ def test_channels_last_is_for_images_and_many_steps_for_small_networks():
     assert len(contenders.entered(contenders.PEERS, images=True, many=True)) == len(contenders.CONTENDERS)
 
 
+def test_a_peer_without_convolutions_races_dense_networks_only(monkeypatch):
+    monkeypatch.setattr(contenders, "find_spec", lambda name: True)
+    unfit = {name: race._unfit(contenders.named("pytensor"), race.Race(name, True, 4, 1)) for name in ("mlp", "lenet5")}
+    assert unfit == {"mlp": None, "lenet5": "dense networks only"}
+
+
 def test_a_worker_that_fails_says_why(tmp_path):
     with pytest.raises(racer.WorkerError, match=r"kernelwright failed.*nothing"):
         racer.Racer(Setup("kernelwright", "nothing", True, 1, 1, 0.1, str(tmp_path)), tmp_path / "cache")
@@ -128,6 +134,8 @@ def test_every_peer_agrees_with_us(name, training):
     found = race.run(race.Race(name, training, 4, 1, rounds=1), peak.measure(1), lambda line: None)
     assert found["best_peer"] in found["contenders"] and found["ratio"] > 0
     installed = [c for c in contenders.CONTENDERS if c.missing() is None]
-    expected = {c.name for c in installed if case(name).convolutional >= c.channels_last and c.trains >= training}
+    images = case(name).convolutional
+    fit = [c for c in installed if images >= c.channels_last and c.trains >= training and c.convolves >= images]
+    expected = {c.name for c in fit}
     assert set(found["contenders"]) == expected, found["skipped"]
     assert all(c["difference"] < 1e-5 for c in found["contenders"].values())
