@@ -1,6 +1,7 @@
-"""`python -m kernelwright.bench.ops_page` writes docs/ops.md: ops with NumPy's and PyTorch's names and gradients.
+"""`python -m kernelwright.bench.ops_page` writes docs/ops.md: ops with NumPy's and PyTorch's names, gradients, devices.
 
-A row is an example, which is built to see that it can be and whether a gradient flows. Leans on the public names.
+A row is an example, which is built to see that it can be and whether a gradient flows, and planned for CUDA. Leans on
+the public names.
 """
 
 from __future__ import annotations
@@ -9,13 +10,17 @@ from pathlib import Path
 
 import kernelwright as kw
 
+from ..compiler.errors import CompileError
+from ..compiler.graph.tensor import Tensor
+from ..compiler.targets.cuda.compiled import CudaListing
+
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "ops.md"
 
 HEAD = """# Ops, and what NumPy and PyTorch call them
 
 `x`, `y` are matrices of floats, `v` a vector, `m` a mask (bool), `i` integers, `images` (n, c, h, w), `w` weights. All
-of it runs on the CPU and on `device="reference"`, and its CUDA kernels are checked in lockstep without a GPU. NumPy's
-names are `np.`..., PyTorch's `torch.`... or a tensor's method; a dash says that it has none.
+of it runs on the CPU and on `device="reference"`; the CUDA kernels of what *all* devices have are checked in lockstep
+without a GPU. NumPy's names are `np.`..., PyTorch's `torch.`... or a tensor's method; a dash says that it has none.
 
 Functions of one tensor are methods of it, too: `x.exp()`, `x.argmax(1)`.
 Operators are functions, too; `kw.arcsin` to `kw.arctanh`, `absolute`, `clamp`, `cat`, `concatenate`, `permute` and
@@ -32,10 +37,12 @@ constant almost everywhere, *none* where the result is no float, a dash where no
 No shape depends on data: `x[mask]` and `kw.nonzero` raise, and say what to write instead. `sort`, `argsort`
 and `topk` compare all pairs along the axis, which suits some hundreds. There is no unique or median yet.
 
-`kw.scan` is a loop over turns, as JAX's `lax.scan`: `kw.scan(step, states, sequences)`. It is not for CUDA yet.
+`kw.scan` is a loop over turns, as JAX's `lax.scan`: `kw.scan(step, states, sequences)`.
 
 Written by `python -m kernelwright.bench.ops_page`.
 """
+
+COLUMNS = "| Kernelwright | NumPy | PyTorch | gradient | devices |\n| --- | --- | --- | --- | --- |\n"
 
 SECTIONS: dict[str, str] = {
     "Arithmetic": """
@@ -210,9 +217,11 @@ def page() -> str:
     """The text of docs/ops.md."""
     parts = [HEAD]
     for section in SECTIONS:
-        parts.append(f"\n## {section}\n\n| Kernelwright | NumPy | PyTorch | gradient |\n| --- | --- | --- | --- |\n")
+        parts.append(f"\n## {section}\n\n{COLUMNS}")
         for example, numpys, torchs in rows(section):
-            cells = [f"`{example}`", *(_quoted(name) for name in (numpys, torchs)), gradient(example)]
+            results = made(example)
+            names = (_quoted(name) for name in (numpys, torchs))
+            cells = [f"`{example}`", *names, gradient(results), devices(results)]
             parts.append(f"| {' | '.join(cells)} |\n".replace("`|`", "`\\|`"))
     return "".join(parts)
 
@@ -221,8 +230,8 @@ def _quoted(names: str) -> str:
     return "-" if names == "-" else ", ".join(f"`{name}`" for name in names.split(", "))
 
 
-def gradient(example: str) -> str:
-    """yes, 0 or none: what flows from the example to what it is made of; a dash where that is no float tensor."""
+def made(example: str) -> list[Tensor]:
+    """The tensors that an example makes."""
     operands = {
         **{name: kw.input(name, (4, 4)) for name in ("x", "y")},
         "v": kw.input("v", (4,)),
@@ -231,8 +240,12 @@ def gradient(example: str) -> str:
         "images": kw.input("images", (2, 3, 8, 8)),
         "w": kw.input("w", (3, 3, 3, 3)),
     }
-    made = eval(example, {"kw": kw, **operands})
-    results = list(made) if isinstance(made, (list, tuple)) else [made]
+    value = eval(example, {"kw": kw, **operands})
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def gradient(results: list[Tensor]) -> str:
+    """yes, 0 or none: what flows from the results to what they are made of; a dash where that is no float tensor."""
     if not results[0].dtype.startswith("float"):
         return "none"
     sources = [x for x in kw.toposort(results) if x.op.name == "input" and x.dtype == "float32"]
@@ -240,6 +253,15 @@ def gradient(example: str) -> str:
         return "-"
     found = [g for y in results if y.dtype.startswith("float") for g in kw.grad((y * y).sum(), sources)]
     return "0" if all(g.op.name == "full" for g in found) else "yes"
+
+
+def devices(results: list[Tensor]) -> str:
+    """all, or those that are not CUDA, which refuses to plan kernels for the results."""
+    try:
+        CudaListing([x for x in kw.toposort(results) if x.op.name == "input"], results, {}, "sm_90", {})
+    except CompileError:
+        return "CPU, reference"
+    return "all"
 
 
 def main() -> None:
