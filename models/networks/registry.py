@@ -12,6 +12,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from ...compiler.graph.node import user_location
 from ...runtime.errors import KernelwrightError
 from ..checks import SettingError
 from ..model import Model
@@ -35,6 +36,15 @@ def register(builder: Builder) -> Builder:
             usual = signature.parameters["input_shape"].default if "input_shape" in signature.parameters else None
             reason = too_small(builder, options.arguments, usual)
             raise error if reason is None else SettingError(reason) from None
+        except TypeError:
+            sides = signature.bind(*given, **named).arguments.get("input_shape") or ()
+            if None not in sides:
+                raise
+            raise SettingError(
+                f"{builder.__name__} counts with the sides of its images while it is built, and cannot take "
+                f"input_shape={tuple(sides)}: give numbers, or take a network that ends in a mean over pixels, such as "
+                f"resnet18 (at {user_location()})"
+            ) from None
         options = signature.bind(*given, **named)
         options.apply_defaults()
         model.built_by = (builder.__name__, dict(options.arguments))

@@ -45,6 +45,12 @@ def test_dense_layers_over_pixels_are_refused_with_the_way_out(name):
         kw.models.build(name, input_shape=(1, None, None))
 
 
+@pytest.mark.parametrize("name", ["maxout_conv", "maxout_cifar", "lecun1989", "lenet5_1998"])
+def test_networks_that_count_with_their_sides_say_so(name):
+    with pytest.raises(SettingError, match=rf"{name} counts with the sides of its images.*\(1, None, None\).*resnet18"):
+        kw.models.build(name, input_shape=(1, None, None))
+
+
 def test_same_padding_with_a_stride_needs_a_number():
     with pytest.raises(kw.KernelwrightError, match='pad="same" with stride 2 depends on the size height'):
         nn.Conv(4, 3, stride=2, pad="same")(kw.input("x", (None, 3, "height", "width")))
