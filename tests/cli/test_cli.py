@@ -49,7 +49,7 @@ def test_cuda_kernels_can_be_read_without_a_gpu():
     assert "sm_80" in run("kernels", "lenet5", "--device", "cuda", "--arch", "ninety", code=1).stderr
     run("kernels", "lenet5", "--device", "cuda", "--profile", code=2)
     run("kernels", "lenet5", "--resources", code=2)
-    assert "bfloat16_at" in run("kernels", "lenet5", "contract_tanh", "--precision", "bfloat16", "--infer").stdout
+    assert "bfloat16_at" in run("kernels", "lenet5", "conv1_contract_tanh", "--precision", "bfloat16", "--infer").stdout
     assert "tf32 is of the tensor cores" in run("kernels", "lenet5", "--precision", "tf32", code=1).stderr
     assert "tf32 tensor cores" in run("kernels", "lenet5", "--device", "cuda", "--precision", "tf32").stdout
     asm = ("kernels", "lenet5", "1", "--device", "cuda", "--arch", "sm_80", "--as", "asm")

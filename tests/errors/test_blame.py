@@ -61,8 +61,9 @@ def test_the_line_of_a_layer_of_the_users_is_the_one_in_its_forward():
 
 def test_an_error_without_a_line_gets_one():
     assert message(lambda: kw.nn.Sequential(kw.nn.Dense(2))(kw.input("x", (None, None)))) == (
-        "dense1 (Dense): dense: (..., features) with a known number of features is needed, not (batch, batch)\n"
-        "  at FILE:LINE"
+        "dense1 (Dense): dense: (..., features) with a known number of features is needed, not (batch, batch); of "
+        "images of any size, AdaptiveAvgPool(7) before Flatten() leaves 7x7 places, and GlobalAvgPool() one "
+        "(at FILE:LINE)"
     )
     assert message(lambda: kw.nn.Residual(kw.nn.Conv(4, 3), lambda x: x)(kw.input("x", (None, 3, 8, 8)))) == (
         "Residual: residual: the body gives (batch, 4, 6, 6), the shortcut (batch, 3, 8, 8); a 1x1 Conv with the "

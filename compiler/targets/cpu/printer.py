@@ -93,16 +93,17 @@ def _blocked(kernel: Kernel, schedule: Blocked, w: Writer) -> None:
         for name, of, x in (("i", "down", schedule.load), ("j", "along", schedule.store)):
             w.line(f"first_{name} = {of} * {BLOCK}")
             w.line(f"end_{name} = min(first_{name} + {BLOCK}, {w.names.size(x.extent)})")
-        dtypes = {s.value.dtype for s in kernel.stores}
-        if dtypes <= set(SHORT) and all(
-            isinstance(x.extent, int) and x.extent >= BLOCK for x in (schedule.load, schedule.store)
-        ):
+        sides = [x.extent for x in (schedule.load, schedule.store)]
+        known = [n for n in sides if isinstance(n, int) and n >= BLOCK]
+        if len(known) < len(sides) or not {s.value.dtype for s in kernel.stores} <= set(SHORT):
+            _element_by_element(kernel, schedule, w)
+        elif all(n % BLOCK == 0 for n in known):
+            _in_squares(kernel, schedule, w)
+        else:
             with w.nest(f"if end_i - first_i == {BLOCK} and end_j - first_j == {BLOCK}:", conditional=True):
                 _in_squares(kernel, schedule, w)
-            with w.nest("else:", conditional=True):
+            with w.nest(f"if end_i - first_i < {BLOCK} or end_j - first_j < {BLOCK}:", conditional=True):
                 _element_by_element(kernel, schedule, w)
-        else:
-            _element_by_element(kernel, schedule, w)
 
 
 def _element_by_element(kernel: Kernel, schedule: Blocked, w: Writer) -> None:
