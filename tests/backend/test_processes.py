@@ -39,8 +39,8 @@ def test_a_second_process_compiles_nothing(tmp_path):
 
 def test_two_processes_write_at_once(tmp_path):
     both = [run(tmp_path), run(tmp_path)]
-    for process in both:
-        assert finish(process)[0] == "True"
+    compiled = [finish(process)[0] for process in both]
+    assert "True" in compiled  # one of them may find what the other was faster to write
     assert finish(run(tmp_path))[0] == "False"
     assert not [p for p in tmp_path.rglob("*") if p.name.startswith(".") or p.suffix == ".tmp"]
 
