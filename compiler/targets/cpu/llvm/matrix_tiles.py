@@ -16,7 +16,6 @@ numbers as zero. Suffix `_add`: start from what acc holds.
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,10 +25,20 @@ from typing import Any
 
 from llvmlite import ir
 from numba.core import cgutils, types
-from numba.extending import intrinsic
 
 from ..machine import DEPTH, SIDE
-from .pointers import CACHE_LINE, I8, I16, I32, I64, SCRATCH_SCOPE, Pointer, element_address, note_access
+from .pointers import (
+    CACHE_LINE,
+    I8,
+    I16,
+    I32,
+    I64,
+    SCRATCH_SCOPE,
+    Pointer,
+    element_address,
+    named_intrinsic,
+    note_access,
+)
 from .transposed import shuffled, transposed
 
 REGISTERS = 8
@@ -97,12 +106,7 @@ def _intrinsic(code: MatrixCode) -> Any:
 
         return types.void(*wanted), generate
 
-    typed.__name__ = typed.__qualname__ = code.name
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    typed.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [inspect.Parameter(each, kind) for each in ("typingctx", *names)]
-    )
-    return intrinsic(typed)
+    return named_intrinsic(code.name, names, typed)
 
 
 class _Unit:

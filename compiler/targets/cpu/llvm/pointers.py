@@ -11,7 +11,9 @@ run-time checks. `float32_overlapping(table, 3, 1)` says that slot 3 may overlap
 
 from __future__ import annotations
 
+import inspect
 import operator
+from collections.abc import Callable, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -54,6 +56,16 @@ class PointerModel(models.PrimitiveModel):
 
     def __init__(self, manager: Any, pointer: Pointer) -> None:
         super().__init__(manager, pointer, pointer.stored.as_pointer())
+
+
+def named_intrinsic(name: str, arguments: Sequence[str], typed: Callable[..., Any]) -> Any:
+    """The intrinsic that generated source calls `name`, its parameters named: `typed` takes them by place."""
+    typed.__name__ = typed.__qualname__ = name
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    typed.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [inspect.Parameter(each, kind) for each in ("typingctx", *arguments)]
+    )
+    return intrinsic(typed)
 
 
 def note_access(builder: ir.IRBuilder, instruction: Any, scope: int) -> Any:

@@ -15,7 +15,6 @@ there, with `_add`). Leans on `memory.py` for pointers and alias scopes, on `tar
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,11 +23,10 @@ from typing import Any
 
 from llvmlite import ir
 from numba.core import cgutils, types
-from numba.extending import intrinsic
 
 from ..machine import target
 from .bfloat16 import widened
-from .pointers import I32, I64, Pointer, note_access
+from .pointers import I32, I64, Pointer, named_intrinsic, note_access
 
 DTYPES = {"f32": "float32", "f64": "float64"}
 KINDS: dict[str, ir.Type] = {"float32": ir.FloatType(), "float64": ir.DoubleType()}
@@ -115,12 +113,7 @@ def _intrinsic(tile: TileCode) -> Any:
 
         return types.void(*wanted), generate
 
-    typed.__name__ = typed.__qualname__ = tile.name
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    typed.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [inspect.Parameter(each, kind) for each in ("typingctx", *names)]
-    )
-    return intrinsic(typed)
+    return named_intrinsic(tile.name, names, typed)
 
 
 def _emitter(tile: TileCode, kinds: dict[str, Any]) -> Any:

@@ -6,7 +6,6 @@ has lanes, which exchange halves, quarters and so on. Leans on `tiles.py` for ve
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Callable
 from functools import cache
@@ -14,9 +13,8 @@ from typing import Any
 
 from llvmlite import ir
 from numba.core import types
-from numba.extending import intrinsic
 
-from .pointers import I32, I64, Pointer, note_access
+from .pointers import I32, I64, Pointer, named_intrinsic, note_access
 from .tiles import DTYPES, Emitter
 
 NAME = re.compile(r"transposed_(\d+)_(f32|f64)")
@@ -46,12 +44,7 @@ def named(name: str) -> Any:
 
         return types.void(x, types.int64), generate
 
-    typed.__name__ = typed.__qualname__ = name
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    typed.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [inspect.Parameter(each, kind) for each in ("typingctx", *ARGUMENTS)]
-    )
-    return intrinsic(typed)
+    return named_intrinsic(name, ARGUMENTS, typed)
 
 
 class _Square(Emitter):

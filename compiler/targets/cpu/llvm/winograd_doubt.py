@@ -15,16 +15,14 @@ taking RANGE from the exponent divides. Leans on `tiles.py` for vectors.
 
 from __future__ import annotations
 
-import inspect
 from functools import cache
 from typing import Any
 
 from llvmlite import ir
 from numba.core import types
-from numba.extending import intrinsic
 
 from ..winograd_matrices import MATRICES, STEPS
-from .pointers import I32, I64, Pointer
+from .pointers import I32, I64, Pointer, named_intrinsic
 from .tiles import Emitter
 
 RANGE = {"output": 10, "input": 7, "filter": 15}
@@ -67,12 +65,7 @@ def doubt(matrix: str) -> Any:
 
         return types.int64(kinds["acc"], *[types.int64] * (len(ARGUMENTS) - 1)), generate
 
-    typed.__name__ = typed.__qualname__ = f"transform_doubt_{matrix}"
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    typed.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [inspect.Parameter(name, kind) for name in ("typingctx", *ARGUMENTS)]
-    )
-    return intrinsic(typed)
+    return named_intrinsic(f"transform_doubt_{matrix}", ARGUMENTS, typed)
 
 
 class _Doubt(Emitter):

@@ -15,7 +15,6 @@ so that zeros and ones cost nothing. Leans on `tiles.py` for vectors.
 
 from __future__ import annotations
 
-import inspect
 import re
 from dataclasses import dataclass
 from functools import cache
@@ -24,10 +23,9 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba.core import types
-from numba.extending import intrinsic
 
 from ..winograd_matrices import MATRICES, STEPS
-from .pointers import I64, Pointer
+from .pointers import I64, Pointer, named_intrinsic
 from .tiles import Emitter
 from .winograd_doubt import doubt, greatest, magnitude
 
@@ -108,12 +106,7 @@ def _intrinsic(each: Map) -> Any:
 
         return types.void(*wanted), generate
 
-    typed.__name__ = typed.__qualname__ = each.name
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    typed.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [inspect.Parameter(name, kind) for name in ("typingctx", *names)]
-    )
-    return intrinsic(typed)
+    return named_intrinsic(each.name, names, typed)
 
 
 class _Emitter(Emitter):
