@@ -1,9 +1,10 @@
 """Layout: the physical order of every tensor's axes, chosen over the whole program by predicted cost.
 
-First the cheaper of two global styles (channels innermost, batch innermost), then single tensors changed where
-that lowers the cost of the kernels that touch them, then copies in another order where a contraction wins
-more by its operand's order than the copy costs. Inputs and outputs keep the user's order; variables keep the
-order that an earlier program fixed. What a kernel costs is the target's to say. Leans on `kernels` and `products`.
+First the cheapest of a few global styles (channels innermost, batch innermost, for stacks of matrices as written), then
+single tensors changed where that lowers the cost of the kernels that touch them, then copies in another order where a
+contraction wins more by its operand's order than the copy costs. Inputs and outputs keep the user's order; variables
+keep the order that an earlier program fixed. What a kernel costs is the target's to say. Leans on `kernels` and
+`products`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Callable, Sequence
 from ..loops import expressions as loops
 from ..loops.form import form
 from ..loops.kernels import Buffer, Kernel, Store, points
-from ..loops.products import operands
+from ..loops.products import contraction, operands
 from ..shapes import Shape, Size, nominal
 
 Order = tuple[int, ...]
@@ -146,7 +147,7 @@ def _free(b: Buffer) -> bool:
 
 def _set_style(kernels: Sequence[Kernel], free: Sequence[Buffer], costs: Costs) -> None:
     best: tuple[float, dict[Buffer, Order]] | None = None
-    for style in (_channels_last, _batch_last):
+    for style in _styles(kernels):
         for b in free:
             b.order = style(b)
         total = costs.total(kernels)
@@ -155,6 +156,25 @@ def _set_style(kernels: Sequence[Kernel], free: Sequence[Buffer], costs: Costs) 
     assert best is not None
     for b, order in best[1].items():
         b.order = order
+
+
+def _styles(kernels: Sequence[Kernel]) -> list[Callable[[Buffer], Order]]:
+    """What is tried for all buffers at once. Stacks of matrices as they are written, where such are multiplied."""
+    stacks = [_as_written] if any(k.fact(_batched) for k in kernels) else []
+    return [_channels_last, _batch_last, *stacks]
+
+
+def _batched(kernel: Kernel) -> bool:
+    """Is this one product of matrices for each place of a further axis, as for each head of an attention? An image in
+    groups has more axes."""
+    parts = kernel.fact(contraction)
+    if parts is None or any(len(b.shape) >= IMAGE_AXES for b in operands(kernel)):
+        return False
+    return bool(parts[1].axes & parts[2].axes & set(kernel.axes))
+
+
+def _as_written(b: Buffer) -> Order:
+    return tuple(range(len(b.shape)))
 
 
 def _channels_last(b: Buffer) -> Order:
