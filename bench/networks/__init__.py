@@ -36,6 +36,8 @@ CASES = {
     "resnet18": Case("resnet", 16, rate=0.001),
     "resnet50": Case("resnet", 8, rate=0.001),
     "vgg16": Case("plain", 8, rate=0.001),
+    "mobilenet": Case("mobilenet", 8, rate=0.001),
+    "densenet121": Case("densenet", 8, rate=0.001),
 }
 
 

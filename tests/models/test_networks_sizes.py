@@ -17,6 +17,9 @@ NAMES = [pytest.param(n, marks=pytest.mark.slow) if n in DEEP else n for n in kw
 LEAST = {
     "alexnet": 67,  # 67, 15, 7, 3, 1: windows of 11 at stride 4, then three poolings of 3 at stride 2
     "alexnet_torchvision": 63,  # 63, 15, 7, 3, 1: the first window is padded by 2
+    "densenet121": 29,  # 29, 15, 8, 4, 2, 1: the last transition takes the mean of 2x2
+    "densenet169": 29,
+    "densenet201": 29,
     "googlenet": 79,  # 79, 40, 20, 10, 5: the first head pools 5x5
     "googlenet_torchvision": 15,  # without heads: 15, 8, 4, 2, 1
     "inception_resnet_v1": 75,
