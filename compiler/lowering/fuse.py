@@ -1,8 +1,8 @@
 """Fusion: which nodes of the tensor graph share a kernel, each decision with its reason.
 
 One walk from the outputs to the inputs. A node is either *stored* (it starts or joins a group, one kernel
-each) or *inlined* into the groups that read it. Movement is inlined, since it is index arithmetic; only a
-concatenation that a contraction reads is stored. A group holds at most one heavy node (a contraction or a
+each) or *inlined* into the groups that read it. Movement is inlined, since it is index arithmetic; only
+concatenations that a contraction reads, or that join joins for several kernels, are stored. A group holds at most one heavy node (a contraction or a
 large reduction), to which its consumers are the epilogue. The results of one loop are a group of their own, and what
 they start from is stored. Groups are bounded in nodes and inputs, and in the length
 of the text that they become (`places`), so that a kernel neither spills nor takes long to compile. Leans on `graph`;
@@ -173,6 +173,10 @@ def _place(node: Tensor, use: _Use, must: bool) -> tuple[KernelGroup | None, str
         return _new(node), "result needed outside"
     if node.op.joins and use.operand:
         return _new(node), "parts of a contraction's operand: joined once, so that a register tile reads one array"
+    if node.op.joins and len(use.groups) > 1 and _joined_again(node):
+        return _new(
+            node
+        ), f"joins what is joined: copied once, for {len(use.groups)} kernels that would choose among all"
     if kind == "movement":
         return None, "movement is index arithmetic"
     if kind == "contract" or (kind == "reduce" and not _row(node)):
@@ -191,6 +195,18 @@ def _place(node: Tensor, use: _Use, must: bool) -> tuple[KernelGroup | None, str
     if _trivial(node):
         return None, "cheaper to compute again than to load"
     return _new(node), f"{len(use.groups)} readers" if only is None else "read more than once per element"
+
+
+def _joined_again(node: Tensor) -> bool:
+    """Is one of a join's parts a join, or parts of one moved?"""
+    parts = list(node.inputs)
+    while parts:
+        part = parts.pop()
+        if part.op.joins:
+            return True
+        if part.op.kind == "movement":
+            parts.extend(part.inputs)
+    return False
 
 
 def _absorb(node: Tensor, use: _Use, group: KernelGroup) -> bool:

@@ -76,3 +76,21 @@ def test_stacks_of_many_parts(parts):
     np.testing.assert_array_equal(got, array * np.arange(parts)[:, None, None])
     np.testing.assert_array_equal(gradient, np.full((4, 3), sum(range(parts))))
     assert longest(program) < 3 * LONG
+
+
+def test_joins_of_joins_that_several_kernels_read_are_copied():
+    """As in a DenseNet: every step reads all that were before it, twice, for their means and for what it makes."""
+    steps = 10
+    x = y = kw.input("x", (None, 4))
+    weights = np.random.default_rng(1).normal(size=(steps, 4 + 2 * steps, 2)).astype("float32") / 3
+    array = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
+    right = array.astype("float64")
+    for i in range(steps):
+        taken = kw.relu(y - y.mean(axis=0, keepdims=True))
+        y = kw.concat([y, taken @ weights[i, : 4 + 2 * i]], 1)
+        made = np.maximum(right - right.mean(axis=0), 0) @ weights[i, : 4 + 2 * i].astype("float64")
+        right = np.concatenate([right, made], 1)
+    program = kw.compile([x], [y])
+    np.testing.assert_allclose(program(array), right, rtol=1e-4, atol=1e-5)
+    joined = [sum(reason.startswith("concat: movement") for reason in k.reasons) for k in program.kernels]
+    assert max(joined) <= 1  # the innermost join, of what is not joined, is read where it is
