@@ -2,9 +2,9 @@
 
 One walk from the outputs to the inputs. A node is either *stored* (it starts or joins a group, one kernel
 each) or *inlined* into the groups that read it. Movement is inlined, since it is index arithmetic; only
-concatenations that a contraction reads, or that join joins for several kernels, are stored. A group holds at most one heavy node (a contraction or a
-large reduction), to which its consumers are the epilogue. The results of one loop are a group of their own, and what
-they start from is stored. Groups are bounded in nodes and inputs, and in the length
+concatenations that a contraction reads, or that join joins for several kernels, are stored. A group holds at
+most one heavy node (a contraction or a large reduction), to which its consumers are the epilogue. The results
+of one loop are a group of their own, and what they start from is stored. Groups are bounded in nodes and inputs, and in the length
 of the text that they become (`places`), so that a kernel neither spills nor takes long to compile. Leans on `graph`;
 nothing here knows of loops.
 """
@@ -176,7 +176,7 @@ def _place(node: Tensor, use: _Use, must: bool) -> tuple[KernelGroup | None, str
     if node.op.joins and len(use.groups) > 1 and _joined_again(node):
         return _new(
             node
-        ), f"joins what is joined: copied once, for {len(use.groups)} kernels that would choose among all"
+        ), f"joins what is joined: copied once for {len(use.groups)} kernels that would choose among all"
     if kind == "movement":
         return None, "movement is index arithmetic"
     if kind == "contract" or (kind == "reduce" and not _row(node)):
