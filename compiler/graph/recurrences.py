@@ -44,7 +44,7 @@ def scan(
     The compiled program runs one list of kernels over and over, in one native call; its size and the time to compile it
     do not depend on the length, which may be 0 or known in a run only. The gradient is a scan that runs the other way;
     it reads the states and the outputs of all turns and computes again what else it needs, so a value that is dear to
-    compute is given as an output. CPU and reference only.
+    compute is given as an output.
 
     Raises ShapeError for sequences of different lengths, and for new states of other shapes or dtypes than the states;
     TypeError for a step that gives no pair.

@@ -135,19 +135,25 @@ def plan_memory(kernels: Sequence[Kernel]) -> MemoryPlan:
         written |= writes
         read |= reads
         phases.append(phase)
-    lifetimes: dict[Buffer, tuple[int, int]] = {}
+    loops = stretches(kernels)
+    for _, last in loops.values():
+        barriers[last] = True
+    return MemoryPlan(list(kernels), barriers, lifetimes(kernels, phases), loops)
+
+
+def lifetimes(kernels: Sequence[Kernel], phases: Sequence[int]) -> dict[Buffer, tuple[int, int]]:
+    """The first and the last phase of each temp. phases: the one that each kernel is in."""
+    lives: dict[Buffer, tuple[int, int]] = {}
     for p, k in zip(phases, kernels):
         for b in [*k.reads(), *k.writes()]:
             if b.memory.kind in ("temp", "carry"):
-                lifetimes[b.memory] = (lifetimes.get(b.memory, (p, p))[0], p)
-    loops = _loops(kernels)
-    for first, last in loops.values():
-        _live_through(kernels[first : last + 1], (phases[first], phases[last]), lifetimes)
-        barriers[last] = True
-    return MemoryPlan(list(kernels), barriers, lifetimes, loops)
+                lives[b.memory] = (lives.get(b.memory, (p, p))[0], p)
+    for first, last in stretches(kernels).values():
+        _live_through(kernels[first : last + 1], (phases[first], phases[last]), lives)
+    return lives
 
 
-def _loops(kernels: Sequence[Kernel]) -> dict[Loop, tuple[int, int]]:
+def stretches(kernels: Sequence[Kernel]) -> dict[Loop, tuple[int, int]]:
     """The first and the last kernel of each loop, which are together."""
     loops: dict[Loop, tuple[int, int]] = {}
     for i, k in enumerate(kernels):

@@ -1,4 +1,4 @@
-"""A CUDA program ready to run: each step one replay of a CUDA graph.
+"""A CUDA program ready to run: each step one replay of a CUDA graph, in which the turns of a loop follow each other.
 
 For every set of input shapes, memory is laid out once in one arena on the device and the step's launches are captured
 once; a run then uploads inputs, replays, and downloads outputs. The device keeps copies of variables: one that was
@@ -24,6 +24,7 @@ from ..resolve import Resolved
 from ..runner import Runner
 from ..state import State
 from .driver import Gpu
+from .turns import turns
 
 ALIGN = 256
 LARGEST = 2**31 - 1
@@ -120,8 +121,9 @@ class CudaExecutable(Runner[CudaBinding]):
         """The graph of one step's launches; None where all of them are empty."""
         sizes = resolved.sizes
         launches = [
-            (function, blocks, kernel.threads, arguments(kernel.args, addresses, sizes))
-            for kernel, function in self._functions
+            (function, blocks, kernel.threads, arguments(kernel.args, at, sizes))
+            for i, at in turns(self.program, resolved, addresses)
+            for kernel, function in [self._functions[i]]
             if (blocks := kernel.grid(sizes))
         ]
         if not launches:

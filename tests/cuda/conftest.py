@@ -3,6 +3,9 @@
 import importlib.util
 
 import pytest
+from standin import Library, image
+
+from kernelwright.compiler.targets.cuda import compiled
 
 
 @pytest.fixture
@@ -10,3 +13,10 @@ def toolkit():
     """Skips where numba-cuda, with which kernels become PTX, is not installed."""
     if importlib.util.find_spec("numba_cuda") is None:
         pytest.skip("needs the extra cuda (numba-cuda)")
+
+
+@pytest.fixture
+def library(monkeypatch):
+    """The stand-in for the driver; kernels are handed to it as source in place of cubins."""
+    monkeypatch.setattr(compiled, "cubins", lambda kernels, arch: dict(image(k, arch) for k in kernels))
+    return Library()

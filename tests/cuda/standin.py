@@ -10,9 +10,23 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from kernelwright.compiler.targets.cuda import lockstep
+from kernelwright.compiler.targets.cuda import compiled, lockstep
+from kernelwright.runtime.cuda import Gpu
 
 INVALID_VALUE, OUT_OF_MEMORY, INVALID_IMAGE = 1, 2, 200
+
+
+def image(kernel, arch):
+    """(key, "cubin") of a kernel for the stand-in."""
+    key = compiled.kernel_key(kernel, arch)
+    source = {"text": kernel.source.text, "kinds": kernel.source.kinds, "symbol": f"kw_{key}"}
+    return key, json.dumps(source).encode()
+
+
+def on(library, inputs, outputs, updates=None):
+    """The program on a GPU whose driver is `library`."""
+    outputs = outputs if isinstance(outputs, list) else [outputs]
+    return compiled.CudaCompiled(inputs, outputs, updates or {}, device=Gpu(0, library))
 
 
 def put(reference, value):
@@ -122,17 +136,19 @@ class Library:
 
     def start(self, function, blocks, threads, values):
         module = self.modules[function]
-        given = [self.view(v, k[:-1]) if k.endswith("*") else v for v, k in zip(values, module.kinds)]
+        given = [self.view(v, k) if "*" in k else v for v, k in zip(values, module.kinds)]
         lockstep.run(module.text, threads, blocks, given)
         return 0
 
-    def view(self, address, dtype):
+    def view(self, address, kind):
         """The rest of the allocation that `address` lies in."""
+        dtype = np.dtype(kind.rstrip("*?"))
+        boundary = dtype.itemsize if kind.endswith("?") else 16
         for start, block in self.blocks.items():
-            if start <= address < start + len(block) and address % 16 == 0:
+            if start <= address < start + len(block) and address % boundary == 0:
                 rest = block[address - start :]
-                return rest[: rest.size // np.dtype(dtype).itemsize * np.dtype(dtype).itemsize].view(dtype)
-        raise AssertionError(f"address {address:#x} is not 16-byte aligned memory of the device")
+                return rest[: rest.size // dtype.itemsize * dtype.itemsize].view(dtype)
+        raise AssertionError(f"address {address:#x} is not memory of the device on a boundary of {boundary} bytes")
 
     def _cuStreamBeginCapture_v2(self, stream, mode):
         self.recording = []

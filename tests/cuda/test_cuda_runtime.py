@@ -1,10 +1,8 @@
 """The CUDA runtime on a stand-in for the driver: memory, graphs, steps, variables, and errors of one line."""
 
-import json
-
 import numpy as np
 import pytest
-from standin import Library
+from standin import Library, on
 
 import kernelwright as kw
 from kernelwright.compiler.targets.cuda import compiled, program
@@ -12,24 +10,6 @@ from kernelwright.compiler.targets.shared.workers import FEW
 from kernelwright.runtime import IndexLimitError, KernelCache
 from kernelwright.runtime.cuda import Gpu, absent
 from kernelwright.runtime.cuda import driver as driver_module
-
-
-@pytest.fixture
-def library(monkeypatch):
-    """The stand-in; kernels are handed to it as source in place of cubins."""
-    monkeypatch.setattr(compiled, "cubins", lambda kernels, arch: dict(image(k, arch) for k in kernels))
-    return Library()
-
-
-def image(kernel, arch):
-    key = compiled.kernel_key(kernel, arch)
-    source = {"text": kernel.source.text, "kinds": kernel.source.kinds, "symbol": f"kw_{key}"}
-    return key, json.dumps(source).encode()
-
-
-def on(library, inputs, outputs, updates=None):
-    outputs = outputs if isinstance(outputs, list) else [outputs]
-    return compiled.CudaCompiled(inputs, outputs, updates or {}, device=Gpu(0, library))
 
 
 def test_a_program_gives_what_the_reference_gives_for_any_batch(library):

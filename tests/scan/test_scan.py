@@ -9,7 +9,8 @@ import pytest
 
 import kernelwright as kw
 from kernelwright import ShapeError
-from kernelwright.compiler.pipeline import target
+from kernelwright.compiler.targets.base import Options
+from kernelwright.compiler.targets.cuda.target import Cuda
 from kernelwright.runtime import load_program
 
 
@@ -195,7 +196,11 @@ def test_mistakes_are_named() -> None:
     _refused(ShapeError, "before the scan", step=lambda s, p: (s + kw.gather(table, p), None), states=s, sequences=i)
 
 
-def test_a_gpu_is_told_off_in_one_line() -> None:
+def test_a_target_without_loops_refuses_in_one_line() -> None:
+    class Straight(Cuda):
+        name = "straight"
+        has_loops = False
+
     inputs, outputs = graph("float32", 3)
-    with pytest.raises(kw.CompileError, match=r"kw\.scan \(.*test_scan\.py:\d+\) is not for device 'cuda'"):
-        target("cuda").planned(inputs, outputs, {})
+    with pytest.raises(kw.CompileError, match=r"kw\.scan \(.*test_scan\.py:\d+\) is not for device 'straight'"):
+        Straight(Options()).planned(inputs, outputs, {})

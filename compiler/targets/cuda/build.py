@@ -33,7 +33,7 @@ Bounds = tuple[int, int]
 INSTALL = 'pip install "kernelwright[cuda]"'
 PARTS = {"numba_cuda": "numba-cuda", "cuda.core": "cuda-core", "cuda.bindings": "cuda-bindings"}
 NVJITLINK = ("nvidia-nvjitlink", "nvidia-nvjitlink-cu12")
-POINTER_ALIGN = 16  # every buffer starts on a boundary of at least this many bytes
+POINTER_ALIGN = 16  # buffers start on a boundary of at least this many bytes, but for places of sequences
 
 
 @dataclass(frozen=True)
@@ -113,9 +113,9 @@ def _numba_cuda() -> Any:
 def compile_kernel(text: str, arguments: Sequence[str], bounds: Bounds, arch: Arch = (9, 0), name: str = "") -> Code:
     """PTX and, where nvJitLink is installed, a cubin of `def kernel(...)`.
 
-    `arguments` are NumPy dtype names, `float32*` for a pointer; `bounds` the threads of a block, and how many
-    blocks a multiprocessor must have registers for. Raises CompileError where the extra is missing or the source is not
-    a kernel.
+    `arguments` are NumPy dtype names, `float32*` for a pointer to a boundary of 16 bytes, `float32*?` for one to any
+    element; `bounds` the threads of a block, and how many blocks a multiprocessor must have registers for. Raises
+    CompileError where the extra is missing or the source is not a kernel.
     """
     name = name or f"kw_{key(text, arguments, bounds, arch)}"
     with LLVM:
@@ -153,8 +153,9 @@ def _ptx(text: str, arguments: Sequence[str], bounds: Bounds, arch: Arch, name: 
         ) from error
     entry = library.get_function(library._entry_name)
     for argument, kind in zip(entry.args, arguments, strict=True):
-        if kind.endswith("*"):
+        if "*" in kind:
             argument.add_attribute("noalias")
+        if kind.endswith("*"):
             argument.attributes.align = POINTER_ALIGN
     ptx = "\n".join(library.get_asm_strs(cc=arch))
     return re.sub(rf"(?<![\w$]){re.escape(library._entry_name)}(?![\w$])", name, ptx)
@@ -164,8 +165,8 @@ def _signature(arguments: Sequence[str]) -> Any:
     types: Any = import_module("numba.cuda.types")
 
     def one(kind: str) -> Any:
-        plain = getattr(types, kind.rstrip("*"))
-        return types.CPointer(plain) if kind.endswith("*") else plain
+        plain = getattr(types, kind.rstrip("*?"))
+        return types.CPointer(plain) if "*" in kind else plain
 
     return types.void(*map(one, arguments))
 

@@ -19,10 +19,10 @@ from ....runtime.cuda import CudaExecutable, Gpu, absent
 from ....runtime.locks import once
 from ... import config, dtypes
 from ...errors import CompileError
+from ...graph.body import with_bodies
 from ...graph.node import toposort
 from ...graph.tensor import Tensor
-from ...loops.kernels import Buffer
-from ...lowering.kernel_order import MemoryPlan
+from ...lowering.kernel_order import MemoryPlan, lifetimes, stretches
 from ...shapes import poly
 from ...shapes import typical as typical_sizes
 from ..base import Compiled
@@ -125,7 +125,8 @@ class CudaCompiled(Compiled):
     ):
         check_precision(precision)
         super().__init__(inputs, outputs, updates)
-        if any(node.dtype == dtypes.BFLOAT16 for node in toposort([*inputs, *outputs, *updates.values()])):
+        nodes = with_bodies(toposort([*inputs, *outputs, *updates.values()]))
+        if any(node.dtype == dtypes.BFLOAT16 for node in nodes):
             raise CompileError("compile: device 'cuda' has no bfloat16 kernels; use 'cpu', or compute in float32")
         if device is None:
             require(index)
@@ -191,17 +192,9 @@ def assemble(built: program.CudaPlan, arch: Arch) -> tuple[runtime.Program, list
         specs.append(
             runtime.CudaKernelSpec(k.name, key, symbol(key), arguments(k.source, number), launch.threads, grid)
         )
-    order = MemoryPlan(built.planned.kernels, [], _lifetimes(built))
+    kernels = built.planned.kernels  # of a stream: each is a phase of its own
+    order = MemoryPlan(kernels, [], lifetimes(kernels, range(len(kernels))), stretches(kernels))
     return artefact.program("program", built.planned, order, specs, code)
-
-
-def _lifetimes(built: program.CudaPlan) -> dict[Buffer, tuple[int, int]]:
-    """The first and last kernel that use each buffer; kernels of a stream run one after another."""
-    lives: dict[Buffer, tuple[int, int]] = {}
-    for i, k in enumerate(built.kernels):
-        for b in (*k.kernel.reads(), *k.kernel.writes()):
-            lives[b] = (lives.get(b, (i, i))[0], i)
-    return lives
 
 
 def _infos(built: Sequence[program.CudaKernel], keys: Sequence[str]) -> list[CudaKernelInfo]:

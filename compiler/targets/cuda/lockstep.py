@@ -263,8 +263,9 @@ class Device:
         """Elements that arrive with their group; zeros where not `valid`, and then nothing is read."""
         threads, count = self.threads, nbytes // source.access.flat.itemsize
         place, index = threads.spread(place), threads.spread(index)
+        start = source.access.flat.ctypes.data // source.access.flat.itemsize
         wanted = threads.active() & threads.spread(valid)
-        if ((place % count != 0) & threads.active()).any() or ((index % count != 0) & wanted).any():
+        if ((place % count != 0) & threads.active()).any() or (((start + index) % count != 0) & wanted).any():
             raise LockstepError(f"a copy of {nbytes} bytes to or from a place that is no multiple of them")
         before = threads.mask
         for i in range(count):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,18 @@ def run_lockstep(kernel: CudaKernel, memory: Mapping[Buffer, np.ndarray], sizes:
     lockstep.run(kernel.source.text, launch.threads, blocks(launch, sizes), given)
 
 
+def _slices(
+    kernel: CudaKernel, memory: Mapping[Buffer, np.ndarray], place: int, sizes: Mapping[str, int]
+) -> dict[Buffer, np.ndarray]:
+    """The places of sequences that a kernel is given at one turn of its loop: views of their memory."""
+    found = {}
+    for b in kernel.source.names.buffers:
+        if b.whole is not None:
+            size = value(product(b.shape), sizes)
+            found[b] = memory[b.whole][place * size : (place + 1) * size]
+    return found
+
+
 def flat(buffer: Buffer, array: np.ndarray) -> np.ndarray:
     """A logical array as a buffer's memory."""
     return np.array(array.transpose(buffer.order), storage(buffer), order="C").reshape(-1)
@@ -111,7 +124,7 @@ def run_program(program: CudaPlan, arrays: Sequence[np.ndarray]) -> list[np.ndar
     sizes = bind({b.node: a for b, a in zip(program.planned.inputs, arrays)})
     given = dict(zip(program.planned.inputs, arrays))
     memory: dict[Buffer, np.ndarray] = {}
-    for b in program.buffers:
+    for b in dict.fromkeys(b.memory for b in program.buffers):
         if b in given:
             memory[b] = flat(b, given[b])
         elif b.kind == "state":
@@ -120,8 +133,11 @@ def run_program(program: CudaPlan, arrays: Sequence[np.ndarray]) -> list[np.ndar
             memory[b] = flat(b, b.node.attrs.value.array)
         else:
             memory[b] = np.zeros(value(product(b.shape), sizes), storage(b))
-    for kernel in program.kernels:
-        run_lockstep(kernel, memory, sizes)
+    for loop, together in groupby(program.kernels, lambda k: k.kernel.loop):
+        body, turns = list(together), range(1 if loop is None else value(loop.length, sizes))
+        for place in reversed(turns) if loop is not None and loop.reverse else turns:
+            for kernel in body:
+                run_lockstep(kernel, memory | _slices(kernel, memory, place, sizes), sizes)
     for b in program.buffers:
         if b.kind == "state":
             b.node.attrs.state.set(logical(b, memory[b], sizes))

@@ -17,12 +17,13 @@ from ...loops.expressions import Axis, Expr, Index
 from ...loops.kernels import Kernel, address
 from ...loops.one_run import bent, goes_on, steps
 from ...shapes import Dim, divide, nominal, product
+from .alignment import begins_aligned
+from .build import POINTER_ALIGN
 from .contraction import Tiled, matrices, plan_tile
 from .tensor_cores import TensorCoreTiled, plan_tensor_cores
 
 THREADS = 256
 WARP = 32
-VECTOR_BYTES = 16
 SERIAL = 32  # a reduction of fewer terms is summed by one thread
 MANY_SUMS = 32  # of these in a thread's registers, a second block's registers are too few for the rest
 LONG = 1024  # a reduction of more terms is shared by a block
@@ -214,10 +215,10 @@ def _vector(kernel: Kernel, runs: tuple[tuple[Axis, ...], ...]) -> int:
     last = runs[-1][-1]
     if any(p.coefficient(last) not in (0, 1) or last in bent(p) for p in places):
         return 1
-    dtypes = {b.dtype for b in [*kernel.reads(), *kernel.writes()]}
-    width = VECTOR_BYTES // max(ITEMSIZE[d] for d in dtypes)
+    buffers = [*kernel.reads(), *kernel.writes()]
+    width = POINTER_ALIGN // max(ITEMSIZE[b.dtype] for b in buffers)
     whole = divide(product(x.extent for x in runs[-1]), width) is not None
-    return width if whole and _aligned(places, runs, width) else 1
+    return width if whole and all(map(begins_aligned, buffers)) and _aligned(places, runs, width) else 1
 
 
 def _aligned(places: Sequence[Index], runs: tuple[tuple[Axis, ...], ...], width: int) -> bool:

@@ -33,6 +33,7 @@ class Cuda(Target):
 
     name = "cuda"
     accepts: ClassVar[frozenset[str]] = frozenset(["threads", "typical", "precision"])
+    has_loops = True
 
     def __init__(self, options: Options, index: int = 0) -> None:
         super().__init__(options, index)

@@ -18,6 +18,7 @@ from ...loops.expressions import Axis, Condition, Expr, Index
 from ...loops.kernels import address
 from ...loops.products import is_zero
 from ...shapes import divide, product
+from .alignment import begins_aligned
 from .contraction import MULTIPROCESSORS, Product, step
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
@@ -203,6 +204,8 @@ def _vector(operand: Expr, fast: Sequence[Axis]) -> int:
     if found is None:
         return 0
     conditions, load = found
+    if not begins_aligned(load.data[0]):
+        return 1
     place = address(load)
     stride = product(())
     for i in range(len(fast) - 1, -1, -1):

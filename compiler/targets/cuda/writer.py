@@ -23,6 +23,7 @@ from ..shared.literals import combine, initial
 from ..shared.names import Names
 from ..shared.summed_axes import memory_order
 from ..shared.writer import Writer
+from .alignment import begins_aligned
 from .schedule import WARP
 
 ALL_LANES = "0xffffffff"
@@ -43,7 +44,7 @@ class CudaNames(Names):
 
     def arguments(self) -> tuple[list[str], list[str]]:
         """(names, kinds) of the arguments. Truth values lie in memory as bytes."""
-        kinds = [f"{storage(b)}*" for b in self.buffers]
+        kinds = [f"{storage(b)}{'*' if begins_aligned(b) else '*?'}" for b in self.buffers]
         return [*self.sizes.values(), *self.buffers.values()], ["int64"] * len(self.sizes) + kinds
 
 
