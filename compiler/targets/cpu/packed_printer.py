@@ -1,8 +1,8 @@
 """Tasks of tiles from packed operands, printed: copies of rows and columns, the tiles, what is made of their sums.
 
 The copies lie as the tiles read them: of b, for each column of tiles, `room` rows of as many elements as a tile is
-wide; of a, for each row of tiles, either the same or its rows one after the other. Where a lies outside of its bounds,
-its copy holds zeros.
+wide; of a, for each row of tiles, either the same or its rows one after the other. Where an operand lies outside of its
+bounds, its copy holds zeros, unless that is so for the whole task: then the sum leaves it out.
 
 The matrix unit wants a's rows one after the other and b's in pairs, word by word, over a whole number of its steps:
 both are copied as they lie and then put in that order (`llvm/matrix_tiles.py`). Leans on `shares` for a thread's share.
@@ -23,8 +23,10 @@ from ..shared.writer import Writer
 from .machine import DEPTH, SIDE, lanes
 from .schedule import Packing, Tile
 from .shares import blocks, parallel, write_stores
+from .sum_conditions import Kept, kept
 
-Trips = Sequence[tuple[Axis, str]]
+Trips = Sequence[tuple[Axis, str, str]]
+"""Loops of the sum: an axis, where it begins, and how many of its places come."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class _Task:
     packing: Packing
     column: Axis
     width: int
+    kept: Kept
     w: Writer
 
     @property
@@ -115,10 +118,12 @@ def print_packed(kernel: Kernel, t: Tile, packing: Packing, w: Writer) -> None:
     assert t.column is not None
     dtype = t.reduction.dtype
     width = t.columns * lanes(dtype)
-    task = _Task(kernel, t, packing, t.column, width, w)
-    kept = packing.down * packing.across if t.block is not None else 1
+    where = kept(t.a, t.b, t.conditions, packing.rows, t.column, t.summed)
+    assert where is not None
+    task = _Task(kernel, t, packing, t.column, width, where, w)
+    slots = packing.down * packing.across if t.block is not None else 1
     w.scratch += [
-        f"acc = {dtype}_scratch({kept * task.sums})",
+        f"acc = {dtype}_scratch({slots * task.sums})",
         f"a_packed = {task.copied}_scratch({packing.down * task.strip})",
         f"b_packed = {task.copied}_scratch({packing.across * task.panel})",
     ]
@@ -153,11 +158,11 @@ def _sum(task: _Task) -> None:
     """A task's sums, part by part."""
     t, w, dtype = task.tile, task.w, task.tile.reduction.dtype
     if t.block is None:
-        _part(task, "0", [(x, w.names.size(x.extent)) for x in t.summed])
+        _part(task, [(x, "0", w.names.size(x.extent)) for x in t.summed])
     else:
-        kept = task.packing.down * task.packing.across
+        slots = task.packing.down * task.packing.across
         parts = blocks(w, t.block.axis.extent, t.block.size)
-        with w.nest(f"for z in range({kept * task.sums}):"):
+        with w.nest(f"for z in range({slots * task.sums}):"):
             w.line(f"acc[z] = {dtype}(0)")
         split, size = t.block.axis, t.block.size
         counts = [w.names.size(x.extent) for x in t.block.outside]
@@ -170,22 +175,23 @@ def _sum(task: _Task) -> None:
             w.line(f"start = block * {size}")
             w.line(f"count = min({w.names.size(split.extent)} - start, {size})")
             inside = t.summed[t.summed.index(split) + 1 :]
-            _part(task, "start", [(split, "count"), *((x, w.names.size(x.extent)) for x in inside)])
+            _part(task, [(split, "start", "count"), *((x, "0", w.names.size(x.extent)) for x in inside)])
 
 
-def _part(task: _Task, first: str, trips: Trips) -> None:
-    """One part of the sum: the copies, and what the tiles add up from them. first: where the first axis begins."""
+def _part(task: _Task, trips: Trips) -> None:
+    """One part of the sum: the copies, and what the tiles add up from them."""
     t, w = task.tile, task.w
-    w.line(f"steps = {' * '.join(count for _, count in trips)}")
+    trips = _cut(task, trips)
+    w.line(f"steps = {' * '.join(count for *_, count in trips)}")
     if task.matrix:
         w.line(f"whole = (steps + {DEPTH - 1}) // {DEPTH} * {DEPTH}")
-    _copy_b(task, first, trips)
+    _copy_b(task, trips)
     if task.packing.turned:
-        _turn_a(task, first, trips)
+        _turn_a(task, trips)
     elif task.packing.pitch:
-        _copy_rows_of_a(task, first, trips)
+        _copy_rows_of_a(task, trips)
     else:
-        _copy_a(task, first, trips)
+        _copy_a(task, trips)
     add = "_add" * (t.block is not None)
     short = {"float32": "f32", "float64": "f64"}[t.reduction.dtype]
     a_row, a_step = (task.packing.pitch, 1) if task.packing.pitch else (1, t.rows)
@@ -202,6 +208,28 @@ def _part(task: _Task, first: str, trips: Trips) -> None:
         else:  # while other tiles are still to come, so that results reach memory meanwhile
             with w.nest("if left == 0:", conditional=True):
                 _results(task, rows, columns, f"{slot} * {task.sums} + ")
+
+
+def _cut(task: _Task, trips: Trips) -> Trips:
+    """The loops without what the sum's conditions cut off; no step at all where one fails for the whole part."""
+    w, of_sum = task.w, task.kept.of_sum
+    out: list[tuple[Axis, str, str]] = []
+    whole = [w.condition(c) for c in of_sum if not any(x in c.index.axes for x, *_ in trips)]
+    for x, first, count in trips:
+        inside = [c for c in of_sum if x in c.index.axes]
+        if inside:
+            low, high, _ = w.bounds(x, inside)
+            if first != "0":
+                w.line(f"{low} = max({low}, {first})")
+                w.line(f"{high} = min({high}, {first} + {count})")
+            first, count = low, w.fresh("count")
+            w.line(f"{count} = max(0, {high} - {low})")
+        if whole and not out:
+            now = w.fresh("count")
+            w.line(f"{now} = {count} if {' and '.join(whole)} else 0")
+            count = now
+        out.append((x, first, count))
+    return out
 
 
 @contextmanager
@@ -229,15 +257,15 @@ def _results(task: _Task, rows: str, columns: str, first: str = "") -> None:
 
 
 @contextmanager
-def _steps(task: _Task, first: str, trips: Trips, conditions: Sequence[loops.Condition] = ()) -> Iterator[str]:
+def _steps(task: _Task, trips: Trips, conditions: Sequence[loops.Condition] = ()) -> Iterator[str]:
     """Loops over the part of the sum, each condition as far out as it can stand; yields the text of a step's number."""
     w, number, left = task.w, "", list(conditions)
-    inner = {x for x, _ in trips}
+    inner = {x for x, *_ in trips}
     with ExitStack() as nest:
-        for i, (x, count) in enumerate(trips):
+        for x, first, count in trips:
             left = _kept(w, nest, left, inner)
             k = w.fresh("k")
-            w.bind(x, f"(start + {k})" if i == 0 and first != "0" else k)
+            w.bind(x, f"({first} + {k})" if first != "0" else k)
             nest.enter_context(w.nest(f"for {k} in range({count}):", x, trips=x.extent))
             number = f"({number}) * {count} + {k}" if number else k
             inner.discard(x)
@@ -253,16 +281,26 @@ def _kept(w: Writer, nest: ExitStack, conditions: Sequence[loops.Condition], inn
     return [c for c in conditions if c not in now]
 
 
-def _copy_b(task: _Task, first: str, trips: Trips) -> None:
+def _copy_b(task: _Task, trips: Trips) -> None:
+    """For each place of the sum, the elements of a tile's columns, those that are not there as zeros."""
     w, t = task.w, task.tile
-    with _steps(task, first, trips) as step, w.nest("for column in range(first_column, last_column):"):
+    across = [c for c in task.kept.of_b if task.column in c.index.axes]
+    outside = [c for c in task.kept.of_b if c not in across]
+    if task.kept.of_b:
+        with w.nest("for column in range(first_column, last_column):"):
+            w.line(f"to = (column - first_column) * {task.panel}")
+            with w.nest(f"for z in range(steps * {task.width}):"):
+                w.line(f"b_packed[to + z] = {task.zero}")
+    with _steps(task, trips, outside) as step, w.nest("for column in range(first_column, last_column):"):
         columns = task.columns()
         w.line(f"to = (column - first_column) * {task.panel} + ({step}) * {task.width}")
         w.bind(task.column, "(n + z)")
         trip = task.width if task.whole_columns else task.column.extent
-        with w.nest(f"for z in range({columns}):", task.column, trips=trip):
+        with w.nest(f"for z in range({columns}):", task.column, trips=trip), ExitStack() as nest:
+            if across:
+                nest.enter_context(w.nest(f"if {' and '.join(map(w.condition, across))}:", conditional=True))
             w.line(f"b_packed[to + z] = {w.value(t.b)}")
-        if not task.whole_columns:
+        if not task.whole_columns and not task.kept.of_b:
             with w.nest(f"for z in range({columns}, {task.width}):"):
                 w.line(f"b_packed[to + z] = {task.zero}")
     if task.matrix:
@@ -279,16 +317,16 @@ def _in_pairs(task: _Task, copy: str, first: str, vectors: int) -> None:
     task.w.line(f"matrix_pairs_{vectors}({copy}, {first}, whole)")
 
 
-def _copy_a(task: _Task, first: str, trips: Trips) -> None:
+def _copy_a(task: _Task, trips: Trips) -> None:
     """For each place of the sum, the elements of a tile's rows."""
     w, t = task.w, task.tile
-    with _steps(task, first, trips) as step, w.nest("for row in range(first_row, last_row):"):
+    with _steps(task, trips) as step, w.nest("for row in range(first_row, last_row):"):
         rows = task.rows()
         w.line(f"to = (row - first_row) * {task.strip} + ({step}) * {t.rows}")
         _column_of_a(task, rows, "a_packed")
 
 
-def _turn_a(task: _Task, first: str, trips: Trips) -> None:
+def _turn_a(task: _Task, trips: Trips) -> None:
     """The same for one row of tiles after the other, from which its rows are made."""
     w, t = task.w, task.tile
     with w.nest("for row in range(first_row, last_row):", *task.packing.rows[:-1]):
@@ -297,7 +335,7 @@ def _turn_a(task: _Task, first: str, trips: Trips) -> None:
             last = task.packing.rows[-1]
             task.place_row("m")
             w.line(f"m = {w.axis_names[last]}")
-        with _steps(task, first, trips) as step:
+        with _steps(task, trips) as step:
             w.line(f"to = ({step}) * {t.rows}")
             _column_of_a(task, rows, "a_columns")
         _in_pairs(task, "a_columns", "0", t.rows // SIDE)
@@ -308,9 +346,9 @@ def _turn_a(task: _Task, first: str, trips: Trips) -> None:
 def _column_of_a(task: _Task, rows: str, copy: str) -> None:
     """The elements of a tile's rows at one place of the sum, which lie along the last axis of rows, from `to` on."""
     w, t, x = task.w, task.tile, task.packing.rows[-1]
-    outside = [c for c in t.conditions if x not in c.index.axes]
-    across = [c for c in t.conditions if x in c.index.axes]
-    if rows != str(t.rows) or t.conditions:
+    outside = [c for c in task.kept.of_a if x not in c.index.axes]
+    across = [c for c in task.kept.of_a if x in c.index.axes]
+    if rows != str(t.rows) or task.kept.of_a:
         with w.nest(f"for y in range({t.rows}):"):
             w.line(f"{copy}[to + y] = {task.zero}")
     with ExitStack() as nest:
@@ -323,7 +361,7 @@ def _column_of_a(task: _Task, rows: str, copy: str) -> None:
         w.line(f"{copy}[to + y] = {w.value(t.a)}")
 
 
-def _copy_rows_of_a(task: _Task, first: str, trips: Trips) -> None:
+def _copy_rows_of_a(task: _Task, trips: Trips) -> None:
     """The rows of each tile one after the other, those that are not there as zeros."""
     w, t, pitch = task.w, task.tile, task.packing.pitch
     with w.nest("for row in range(first_row, last_row):"):
@@ -331,13 +369,13 @@ def _copy_rows_of_a(task: _Task, first: str, trips: Trips) -> None:
         with w.nest(f"for y in range({rows}):", *task.packing.rows):
             task.place_row()
             w.line(f"to = (row - first_row) * {task.strip} + y * {pitch}")
-            if t.conditions:
+            if task.kept.of_a:
                 with w.nest(f"for z in range({task.steps}):"):
                     w.line(f"a_packed[to + z] = {task.zero}")
             elif task.matrix:
                 with w.nest("for z in range(steps, whole):"):
                     w.line(f"a_packed[to + z] = {task.zero}")
-            with _steps(task, first, trips, t.conditions) as step:
+            with _steps(task, trips, task.kept.of_a) as step:
                 w.line(f"a_packed[to + {step}] = {w.value(t.a)}")
         if rows != str(t.rows):
             with w.nest(f"for y in range({rows}, {t.rows}):"), w.nest(f"for z in range({task.steps}):"):

@@ -4,8 +4,9 @@ A task is a rectangle of tiles. For each part of the sum it copies the rows of o
 so that every tile of the task finds both in the second cache, one element after the other: no page and no cache set is
 met twice in a row, however far apart the operands' rows lie. A copy serves as many tiles as the task is wide or tall
 (Goto and van de Geijn 2008, "Anatomy of high-performance matrix multiplication"). As a copy takes elements from
-anywhere, rows may run over several axes, and padding becomes zeros: a convolution is a product of matrices of which the
-first is never made. Costs are in cycles of one core. Leans on `operand_cost` for what fetching costs.
+anywhere, rows may run over several axes, and padding becomes zeros or ends the sum (`sum_conditions`): a convolution is
+a product of matrices of which the first is never made. Costs are in cycles of one core. Leans on `operand_cost` for
+what fetching costs.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from ...shapes import nominal
 from .machine import DEPTH, SIDE, lanes, target
 from .operand_cost import FROM_L2, FROM_L3, FROM_MEMORY, L2, L3, LINE, Operands, overlapped
 from .schedule import Block, Packing, Tile
+from .sum_conditions import kept, protecting, terms_left
 from .tile_shapes import tile_shapes
 
 SMALL = 1 << 20
@@ -114,17 +116,15 @@ def packed_tiles(
         isinstance(atom, Dynamic) for w in (wa, wb) for atom, _ in w.terms
     ):
         return
-    padding = dict(zip(a.data[1], a.data[0].shape))
-    for c in conditions:  # zeros in place of what is outside of a
-        if not isinstance(c, loops.Within) or padding.get(c.index) != c.high or c.low != 0:
-            return
-    of_a = wa.axes.union(*(c.index.axes for c in conditions))
+    of_a = wa.axes.union(*(c.index.axes for c in protecting(a, conditions)))
     rows = tuple(x for x in kernel.axes if x in of_a and x not in wb.axes)
     points = math.prod(nominal(x.extent) for x in (*kernel.axes, *reduction.data[1]))
     if not rows or points < SMALL:
         return
     for lane in kernel.axes:
         if wb.coefficient(lane) == 1 and lane not in of_a and all(lane not in w.axes for w in _divisions(wb)):
+            if kept(a, b, conditions, rows, lane, reduction.data[1]) is None:
+                continue
             for form in forms_of(reduction, a, b):
                 yield from _cheapest(kernel, reduction, a, b, tuple(conditions), rows, lane, form)
 
@@ -154,11 +154,13 @@ def _cheapest(
     room, pitch = room_for(most, by_rows, form.size)
     width = lanes(reduction.dtype)
     outer = math.prod(nominal(x.extent) for x in kernel.axes if x is not lane and x not in rows)
-    depth = float(math.prod(nominal(x.extent) for x in summed))
+    where = kept(a, b, conditions, rows, lane, summed)
+    assert where is not None  # who calls has asked
+    depth = terms_left(summed, where.of_sum)
     m_all, n_all = math.prod(nominal(x.extent) for x in rows), nominal(lane.extent)
     run = min(nominal(summed[-1].extent), most) if along else 1
     parts = max(depth / most, 1.0)
-    of_b = _Operand(form.copy + form.pair, 0.0, _bytes(b))
+    of_b = _Operand(form.copy * (1 + bool(where.of_b)) + form.pair, 0.0, _bytes(b))  # zeros first
     best: tuple[float, int, int, int, int, bool] = (math.inf, 1, 1, 1, 1, False)
     for r, v in tile_shapes(form.kind):
         across_rows = _stride(wa, rows[-1]) == 1 and (len(rows) == 1 or form.follow_each_other(rows[-1], r))

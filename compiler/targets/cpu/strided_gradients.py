@@ -65,7 +65,8 @@ def _find(kernel: Kernel) -> tuple[Expr, _Split] | None:
 def _split(kernel: Kernel, summed: tuple[Axis, ...], c: Divides) -> _Split | None:
     """The split that makes `c` hold for all terms, or a condition on the phase alone where no tap is left to choose.
 
-    Axes whose factor the stride divides say nothing about the remainder. An axis with one place per phase is not split.
+    Axes whose factor the stride divides say nothing about the remainder: where the stride's places are an axis already,
+    they leave the condition, and bounds of what is divided become bounds of them.
     """
     by = c.by
     if not c.index.affine_in(c.index.axes):
@@ -79,7 +80,7 @@ def _split(kernel: Kernel, summed: tuple[Axis, ...], c: Divides) -> _Split | Non
     by_tap = c.index.coefficient(tap) if tap is not None else 0
     if not (isinstance(factor, int) and isinstance(const, int) and isinstance(by_tap, int)):
         return None
-    if not isinstance(place.extent, int) or place.extent % by or (place.extent == by and tap is None):
+    if not isinstance(place.extent, int) or place.extent % by:
         return None
     phase, table = place, dict[Axis, Index]()
     parts: tuple[Axis, ...] = (place,)
@@ -88,6 +89,8 @@ def _split(kernel: Kernel, summed: tuple[Axis, ...], c: Divides) -> _Split | Non
         parts, table = (quotient, phase), {place: loops.at(quotient) * by + loops.at(phase)}
     if tap is None:
         left = Divides(loops.at(phase) * factor + const, by)
+        if left == c:
+            return None  # all that can be said of the phase
         return _Split(place, parts, None, (), table, c, (left,))
     if not isinstance(tap.extent, int) or math.gcd(by_tap, by) != 1:
         return None

@@ -22,6 +22,7 @@ from .operand_cost import FROM_L2, FROM_L3, L1, L2, PAGE, OperandFeed, Operands,
 from .packing import packed_tiles
 from .panel import make_panel
 from .schedule import SLOTS, Block, Tile
+from .sum_conditions import terms_left
 from .tile_shapes import tile_shapes
 
 DOT_LOAD = 0.35
@@ -125,15 +126,7 @@ def _work(
 ) -> tuple[float, float]:
     """(tile positions over the outer axes, multiply-adds per lane and row: the mean over these)."""
     left = set(skip)
-    depth = float(math.prod(nominal(r.extent) for r in red))
-    for c in conditions:
-        if isinstance(c, loops.Divides):
-            depth /= c.by
-            continue
-        taps = [(x, k) for x, k in c.index.terms if isinstance(x, Axis) and x in red and isinstance(k, int) and k > 0]
-        if len(taps) == 1 and len(c.index.terms) == 2 and any(isinstance(x, loops.Mod) for x, _ in c.index.terms):
-            depth *= min(nominal(c.high) / (taps[0][1] * nominal(taps[0][0].extent)), 1.0)
-    return math.prod(nominal(x.extent) for x in kernel.axes if x not in left), depth
+    return math.prod(nominal(x.extent) for x in kernel.axes if x not in left), terms_left(red, conditions)
 
 
 def _outer(
