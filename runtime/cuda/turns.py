@@ -29,5 +29,5 @@ def _of_loop(loop: LoopSpec, resolved: Resolved, addresses: Addresses) -> Iterat
     places = range(evaluate(loop.length, resolved.sizes))
     for place in reversed(places) if loop.reverse else places:
         moved = {part: addresses[whole] + place * resolved.nbytes[part] for part, whole in loop.slices}
-        for i in range(loop.first, loop.last + 1):
-            yield i, {**addresses, **moved}
+        found = {**addresses, **moved}
+        yield from ((i, found) for i in range(loop.first, loop.last + 1))
