@@ -11,6 +11,7 @@ from standin import on
 
 import kernelwright as kw
 from kernelwright.compiler.targets.cuda import program
+from kernelwright.compiler.targets.cuda.compiled import CudaListing
 from kernelwright.compiler.targets.cuda.tensor_cores import TensorCoreTiled
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scan"))
@@ -147,3 +148,26 @@ def test_copies_to_tensor_cores_are_of_16_bytes_where_places_begin_there(size):
     xs, us = rng.integers(-9, 9, (3, size)).astype("float32"), rng.integers(-9, 9, (8, 24)).astype("float32")
     (got,) = program.run_program(built, [xs, us])
     np.testing.assert_array_equal(got, sum(row[:256].reshape(32, 8) @ us for row in xs))
+
+
+# ---------------------------------------------------------------- all kernels of a training step
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["float32", "tf32"])
+@pytest.mark.parametrize("arch", ["sm_80", "sm_90"])
+def test_every_kernel_of_an_lstms_training_step_compiles_without_spills(toolkit, arch, precision):
+    x, labels = kw.input("x", ("time", None, 32)), kw.input("labels", (None,), "int32")
+    layer, head = kw.nn.LSTM(64), kw.nn.Dense(10)
+    _, (last, _) = layer(x)
+    loss = kw.losses.cross_entropy(head(last[-1]), labels)
+    weights = [*layer.parameters(), *head.parameters()]
+    updates = kw.optim.SGD(0.1).updates(weights, kw.grad(loss, weights))
+    listing = CudaListing([x, labels], [loss], updates, arch, {"time": 100, "batch": 64}, precision)
+    assert {str(k.times) for k in listing.kernels} == {"None", "time"}
+    listing.compile(*listing.kernels)
+    for kernel in listing.kernels:
+        said = kernel.resources
+        assert "0 bytes spill stores, 0 bytes spill loads" in said or "nvJitLink is not installed" in said, (
+            kernel.source
+        )
