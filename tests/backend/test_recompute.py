@@ -86,3 +86,41 @@ def test_axes_of_size_one(shape):
     x = kw.input("x", (None, *shape[1:]))
     y = normalised(x)
     agree([x], [kw.relu(y), (y * y).sum()], f32(*shape), atol=1e-4)
+
+
+def test_softmax_of_long_rows_is_one_kernel():
+    x = kw.input("x", (None, 512))
+    data = f32(37, 512)
+    program = kw.compile([x], kw.softmax(x), threads=2, typical={"batch": 4096})
+    assert len(program.kernels) == 1  # the exponentials are not stored between their sum and the quotient
+    e = np.exp(data.astype("float64") - data.max(1, keepdims=True))
+    np.testing.assert_allclose(program(data), e / e.sum(1, keepdims=True), rtol=2e-6)
+
+
+def test_the_gradient_of_softmax_is_one_more_kernel():
+    x, g = kw.input("x", (None, 512)), kw.input("g", (None, 512))
+    y = kw.softmax(x)
+    (gradient,) = kw.grad((y * g).sum(), [x])
+    data, weights = f32(19, 512), f32(19, 512)
+    program = kw.compile([x, g], [y, gradient], threads=2, typical={"batch": 4096})
+    assert len(program.kernels) == 2
+    e = np.exp(data.astype("float64") - data.max(1, keepdims=True))
+    p = e / e.sum(1, keepdims=True)
+    got = program.run([data, weights])
+    np.testing.assert_allclose(got[0], p, rtol=2e-6)
+    np.testing.assert_allclose(got[1], p * (weights - (p * weights).sum(1, keepdims=True)), rtol=1e-5, atol=1e-7)
+
+
+def test_a_row_is_not_reduced_again_for_each_of_its_places():
+    x = kw.input("x", (None, 512))
+    e = kw.exp(x - x.max(1, keepdims=True))
+    down = kw.compile([x], e.sum(0), threads=2, typical={"batch": 4096})
+    assert len(down.kernels) > 1  # a sum down the rows would find each row's maximum for each column
+    data = f32(29, 512)
+    np.testing.assert_allclose(down(data), np.exp(data - data.max(1, keepdims=True)).sum(0), rtol=2e-5)
+    y = kw.input("y", (None, 512, 4))
+    across = kw.compile([y], kw.softmax(y, 1), threads=2, typical={"batch": 4096})
+    assert len(across.kernels) == 2  # rows that do not lie along the last axis
+    data = f32(3, 512, 4)
+    e = np.exp(data - data.max(1, keepdims=True))
+    np.testing.assert_allclose(across(data), e / e.sum(1, keepdims=True), rtol=2e-5)

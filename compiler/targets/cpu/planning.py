@@ -33,7 +33,7 @@ def plan_schedule(kernel: Kernel) -> tuple[Schedule, float]:
         return transform, transform.cost
     order = _loop_order(kernel)
     lane = _lane(kernel, order)
-    cost = _plain_cost(kernel, order[-1] if order else None, lane)
+    cost = _plain_cost(kernel, order, lane)
     if lane is not None:
         return _chunked(kernel, tuple(x for x in order if x is not lane), lane), cost
     across = _crossing(kernel, order)
@@ -108,8 +108,8 @@ def _uneven(reductions: Sequence[Expr]) -> set[Axis]:
     return {x for atom in atoms if isinstance(atom, Dynamic) for x in atom.value.axes}
 
 
-def _plain_cost(kernel: Kernel, innermost: Axis | None, lane: Axis | None) -> float:
-    fast = lane or innermost
+def _plain_cost(kernel: Kernel, order: Sequence[Axis], lane: Axis | None) -> float:
+    fast = lane or (order[-1] if order else None)
     total = 0.0
     inner_red = {x for e in kernel.expressions if e.kind == "reduce" for x in e.data[1]}
     for place, inside in _accesses(kernel):
@@ -117,10 +117,14 @@ def _plain_cost(kernel: Kernel, innermost: Axis | None, lane: Axis | None) -> fl
         along = place.coefficient(fast) if fast is not None else 0
         unit = along in (0, 1) or (inside and lane is None and any(place.coefficient(r) == 1 for r in inner_red))
         total += points * (NEAR if unit else FAR)
-    macs = sum(
-        math.prod(nominal(x.extent) for x in {*e.axes, *e.data[1]}) for e in kernel.expressions if e.kind == "reduce"
-    )
+    macs = sum(_terms(e, order if lane is None else ()) for e in kernel.expressions if e.kind == "reduce")
     return total + macs * (0.3 if lane is not None else 1.0) + 50.0
+
+
+def _terms(e: Expr, order: Sequence[Axis]) -> int:
+    """How many terms the reduction e adds up in loops of this order: it stands in the innermost that it depends on."""
+    inner = max((place for place, x in enumerate(order) if x in e.axes), default=-1)
+    return math.prod(nominal(x.extent) for x in {*order[: inner + 1], *e.axes, *e.data[1]})
 
 
 def _traffic(kernel: Kernel) -> float:

@@ -75,7 +75,7 @@ class Cpu(Target):
 
     def kernel_passes(self) -> Sequence[KernelPass]:
         return (
-            KernelPass("recompute", partial(recompute, memory=MEMORY)),
+            KernelPass("recompute", partial(recompute, memory=MEMORY, by_rows=True)),
             KernelPass("strided_gradients", each(_by_phases)),
             KernelPass("set_orders", partial(layout.set_orders, price=self.price, operands=_operands), needed=True),
             KernelPass("set_plane_gaps", set_plane_gaps),
