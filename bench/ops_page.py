@@ -35,7 +35,8 @@ Gradient: *yes* at every order (of `prod` beside a zero only the first; `cumprod
 constant almost everywhere, *none* where the result is no float, a dash where no operand is.
 
 No shape depends on data: `x[mask]` and `kw.nonzero` raise, and say what to write instead. `sort`, `argsort`
-and `topk` compare all pairs along the axis on every device, which suits some hundreds. There is no unique or median yet.
+and `topk` compare all pairs along the axis on every device, which suits some hundreds. There is no unique or median
+yet.
 
 `kw.scan` is a loop over turns, as JAX's `lax.scan`: `kw.scan(step, states, sequences)`.
 
