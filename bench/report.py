@@ -1,7 +1,7 @@
 """`benchmarks/README.md` and its charts, from the JSON files in `benchmarks/results/`.
 
-The newest result of each network, mode and number of threads counts. `python -m kernelwright.bench.report [FOLDER]`
-renders them again.
+The newest result of each network, mode, number of threads and precision counts, for each processor apart.
+`python -m kernelwright.bench.report [FOLDER]` renders them again.
 """
 
 from __future__ import annotations
@@ -77,16 +77,19 @@ MODES = {"train": "training step", "infer": "inference"}
 
 def write(folder: Path) -> Path:
     """`README.md` and the charts in `folder`, from the files in its `results`."""
-    found = newest(folder / "results")
     sections = [HEAD]
-    for mode, title in MODES.items():
-        chosen = [r for r in found if r["mode"] == mode and r["ratio"] is not None]
-        if chosen:
-            (folder / f"{mode}.svg").write_text(chart(title, chosen))
-            sections.append(f"![{title}: speed against the fastest mode of each peer]({mode}.svg)\n")
-    if found:
+    by_processor = newest(folder / "results")
+    for cpu, found in by_processor.items():
+        sections.append(f"## On {processor(found)}\n")
+        for mode, title in MODES.items():
+            chosen = [r for r in found if r["mode"] == mode and r["ratio"] is not None]
+            if chosen:
+                (folder / f"{mode}-{cpu}.svg").write_text(chart(title, chosen))
+                sections.append(f"![{title}: speed against the fastest mode of each peer]({mode}-{cpu}.svg)\n")
         sections.append(summary(found))
-    sections += [detail(result) for result in found]
+    if by_processor:
+        sections.append("## Every race\n")
+    sections += [detail(result) for found in by_processor.values() for result in found]
     depth = sorted((folder / "results").glob("*-depth.json"))
     if depth:
         sections.append(depths(json.loads(depth[-1].read_text())))
@@ -102,21 +105,30 @@ def write(folder: Path) -> Path:
     return path
 
 
-def newest(folder: Path) -> list[dict[str, Any]]:
-    """The newest race of each network, mode, number of threads and precision, with the run it was in."""
-    found: dict[tuple[str, str, int, str], dict[str, Any]] = {}
+def newest(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """By LLVM's name of the processor, that of the latest run first: the newest race of each network, mode, number of
+    threads and precision, with the run it was in."""
+    found: dict[str, dict[tuple[str, str, int, str], dict[str, Any]]] = {}
     for path in sorted(folder.glob("*-bench.json")):
         run = json.loads(path.read_text())
         about = {key: value for key, value in run.items() if key != "results"}
+        cpu = run["machine"]["cpu"]
+        here = found[cpu] = found.pop(cpu, {})
         for result in run["results"]:
             key = (result["network"], result["mode"], result["threads"], precision(result))
-            found[key] = {**result, "run": about, "file": path.name}
+            here[key] = {**result, "run": about, "file": path.name}
     order = list(CASES)
 
     def place(r: dict[str, Any]) -> tuple[Any, ...]:
         return order.index(r["network"]), r["mode"] == "infer", r["threads"], precision(r) != FLOAT32
 
-    return sorted(found.values(), key=place)
+    return {cpu: sorted(races.values(), key=place) for cpu, races in reversed(found.items())}
+
+
+def processor(races: Sequence[dict[str, Any]]) -> str:
+    """The machine of these races in words."""
+    machine = races[0]["run"]["machine"]
+    return f"{machine['processor']} ({machine['cpu']}), {machine['cores']} cores"
 
 
 def precision(result: dict[str, Any]) -> str:
@@ -194,9 +206,8 @@ def detail(result: dict[str, Any]) -> str:
         memory = f"{c['memory']['peak'] / 1e6:.0f} ({c['memory']['imported'] / 1e6:.0f})"
         speed = [f"{c['gflops']:.1f}", f"{c['of_peak']:.0%}"]
         rows.append([name, milliseconds(c), *speed, *(f"{s:.1f}" for s in start), memory, f"{c['difference']:.0e}"])
-    title = (
-        f"## {result['network']}, {MODES[result['mode']]}, batch {result['batch']}, {threads(result)}{_narrow(result)}"
-    )
+    what = f"{result['network']}, {MODES[result['mode']]}, batch {result['batch']}"
+    title = f"### {what}, {threads(result)}{_narrow(result)}, {run['machine']['cpu']}"
     peer = f"Ratio to {result['best_peer']}: **{ratio(result)}**." if result["best_peer"] else "No peer ran."
     versions = ", ".join(f"{k} {v}" for k, v in run["machine"]["versions"].items() if v != "not installed")
     peak = run["limits"][str(result["threads"])]

@@ -4,9 +4,9 @@ One walk from the outputs to the inputs. A node is either *stored* (it starts or
 each) or *inlined* into the groups that read it. Movement is inlined, since it is index arithmetic; only
 concatenations that a contraction reads, or that join joins for several kernels, are stored. A group holds at
 most one heavy node (a contraction or a large reduction), to which its consumers are the epilogue. The results
-of one loop are a group of their own, and what they start from is stored. Groups are bounded in nodes and inputs, and in the length
-of the text that they become (`places`), so that a kernel neither spills nor takes long to compile. Leans on `graph`;
-nothing here knows of loops.
+of one loop are a group of their own, and what they start from is stored. Groups are bounded in nodes and inputs,
+and in the length of the text that they become (`places`), so that a kernel neither spills nor takes long to compile.
+Leans on `graph`; nothing here knows of loops.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ def test_the_newest_race_of_each_kind_is_shown(tmp_path):
     assert text.count("## lenet5, training step") == 1 and text.count("## lenet5, inference") == 1
     assert "**2.00 (1.50 to 2.50)**" in text and "**1.00" not in text
     assert "- jax: absent" in text and "`kernelwright bench lenet5`" in text
-    for chart in ("train.svg", "infer.svg"):
+    for chart in ("train-znver4.svg", "infer-znver4.svg"):
         assert chart in text
         ElementTree.parse(tmp_path / chart)
 
@@ -63,10 +63,21 @@ def test_the_newest_race_of_each_kind_is_shown(tmp_path):
 def test_the_chart_has_each_frameworks_fastest_mode(tmp_path):
     others = {"torch eager": 0.004, "torch compiled": 0.003, "jax": 0.006}
     save(tmp_path, "2026-01-01-100000-bench.json", outcome(0.001, **others))
-    (result,) = report.newest(tmp_path / "results")
+    (result,) = report.newest(tmp_path / "results")["znver4"]
     assert report.fastest(result) == {"kernelwright": "kernelwright", "torch": "torch compiled", "jax": "jax"}
     titles = [e.text for e in ElementTree.fromstring(report.chart("t", [result])).iter() if e.tag.endswith("title")]
     assert [t.split(":")[1].split()[0] for t in titles] == ["3", "1", "0.5"]
+
+
+def test_processors_are_kept_apart_the_latest_first(tmp_path):
+    elsewhere = outcome(0.001)
+    elsewhere["machine"] = {**elsewhere["machine"], "processor": "Q", "cpu": "sapphirerapids"}
+    save(tmp_path, "2026-01-01-100000-bench.json", elsewhere)
+    save(tmp_path, "2026-01-02-100000-bench.json", outcome(0.002))
+    text = report.write(tmp_path).read_text()
+    assert text.index("## On P (znver4), 2 cores") < text.index("## On Q (sapphirerapids), 2 cores")
+    assert text.count("## lenet5, training step") == 2 and "**2.00" in text and "**4.00" in text
+    assert {path.name for path in tmp_path.glob("*.svg")} == {"train-znver4.svg", "train-sapphirerapids.svg"}
 
 
 def test_bars_are_as_long_as_their_values():
