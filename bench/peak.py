@@ -16,6 +16,7 @@ import llvmlite.binding as llvm
 import numpy as np
 
 from ..compiler.targets.cpu.machine import target
+from ..compiler.targets.cpu.operand_cost import L2
 from ..compiler.targets.shared.inspect import Roofline
 from ..runtime.loader import host_machine, link
 
@@ -38,7 +39,7 @@ def measure(threads: int, repeats: int = 20) -> Roofline:
     flops = multiply_adds(threads, repeats)
     moved = 3 * 4 * STREAM * threads / _best(stream, threads, repeats)
     cycle = 2 * target().lanes("float32") * threads / flops
-    return Roofline(threads, flops, moved, cycle)
+    return Roofline(threads, flops, moved, cycle, threads * L2)
 
 
 def multiply_adds(threads: int, repeats: int = 20) -> float:

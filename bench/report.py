@@ -96,6 +96,9 @@ def write(folder: Path) -> Path:
     starting = sorted((folder / "results").glob("*-starts.json"))
     if starting:
         sections.append(starts(json.loads(starting[-1].read_text())))
+    predicted = sorted((folder / "results").glob("*-predictions.json"))
+    if predicted:
+        sections.append(predictions(json.loads(predicted[-1].read_text())))
     photographs = sorted((folder / "results").glob("*-imagenet.json"))
     if photographs:
         sections.append(imagenet([json.loads(path.read_text()) for path in photographs]))
@@ -242,6 +245,27 @@ def starts(result: dict[str, Any]) -> str:
     title = "## New process to a compiled training step"
     about = f"{result['date']}, {result['machine']['cpu']}, {result['machine']['cores']} cores; `{result['command']}`"
     return "\n".join([title, "", table(head, rows), about, ""])
+
+
+def predictions(run: dict[str, Any]) -> str:
+    """Predicted beside measured seconds, by network and kind of kernel."""
+    rows = [
+        [
+            f"{r['network']}, {r['batch']}",
+            kind,
+            str(k["kernels"]),
+            _three(k["seconds"] * 1e3),
+            _three(k["predicted"] * 1e3),
+            f"{k['seconds'] / k['predicted']:.2f}",
+            f"{k['within']:.0%}",
+        ]
+        for r in run["rows"]
+        for kind, k in r["kinds"].items()
+    ]
+    head = ["network, batch", "kernels of a training step", "", "measured, ms", "predicted, ms", "ratio"]
+    head.append("of the time, within 1.3 (contractions) or 1.5 of what was predicted")
+    about = f"{run['date']}, {run['machine']['cpu']}, {threads(run)}; `{run['command']}`"
+    return "\n".join(["## Predicted and measured", "", table(head, rows), about, ""])
 
 
 def imagenet(runs: Sequence[dict[str, Any]]) -> str:

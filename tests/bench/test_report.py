@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from kernelwright.bench import report
+from kernelwright.bench import predictions, report
 from kernelwright.bench.contenders import BenchError
 from kernelwright.bench.svg import bars
 
@@ -90,3 +90,20 @@ def test_a_folder_without_results(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.argv", ["report", str(tmp_path)])
     with pytest.raises(BenchError, match="no folder of results"):
         report.main()
+
+
+def test_predictions_stand_beside_measurements(tmp_path):
+    rows = [
+        {"fused": ["contract", "relu"], "seconds": 0.010, "predicted": 0.008},  # within 1.3
+        {"fused": ["contract"], "seconds": 0.030, "predicted": 0.020},
+        {"fused": ["relu"], "seconds": 0.004, "predicted": 0.003},  # within 1.5
+        {"fused": ["add"], "seconds": 0.001, "predicted": 0.002},
+    ]
+    kinds = predictions.by_kind(rows)
+    run = outcome(0.001)
+    run["rows"] = [{"network": "lenet5", "batch": 128, "kinds": kinds}]
+    run["threads"] = 2
+    save(tmp_path, "2026-01-01-predictions.json", run)
+    text = report.write(tmp_path).read_text()
+    assert "| lenet5, 128 | contractions | 2 | 40 | 28 | 1.43 | 25% |" in text
+    assert "| lenet5, 128 | others | 2 | 5 | 5 | 1.00 | 80% |" in text

@@ -72,26 +72,30 @@ def _indented(row: dict[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Roofline:
-    """What the machine does at most on the threads a program uses: flops and bytes per second; `cycle` is the seconds
-    of the cost model's cycle, one vector multiply-add of one thread."""
+    """What the machine does at most on the threads a program uses: flops per second, and bytes per second from memory;
+    `cycle` is the seconds of the cost model's cycle, one vector multiply-add of one thread; so many bytes are `near`,
+    in caches that memory's speed does not bound."""
 
     threads: int
     flops: float
     bytes: float
     cycle: float
+    near: int = 0
 
 
 def profile_rows(program: Any, seconds: Sequence[float], limits: Roofline, **sizes: int) -> list[dict[str, Any]]:
-    """`rows` with each kernel's measured seconds, the cost model's prediction, GFLOP/s, GB/s and part of the roofline.
+    """`rows` with each kernel's measured seconds, predicted ones, GFLOP/s, GB/s and part of the roofline.
 
-    The roofline is the longer of flops at the peak and bytes from main memory; `roofline` is its part of the measured
-    seconds, above 1 where the data came from a cache.
+    Predicted are the cost model's cycles, and the time of bytes from memory where that is longer. The roofline is the
+    longer of flops at the peak and bytes from main memory; `roofline` is its part of the measured seconds, above 1
+    where the data came from a cache.
     """
     out = []
     for row, s in zip(rows(program, **sizes), seconds):
         bound = max(row["flops"] / limits.flops, row["bytes"] / limits.bytes)
         rates = {"gflops": row["flops"] / s / 1e9, "gbytes": row["bytes"] / s / 1e9, "roofline": bound / s} if s else {}
-        predicted = row["cycles"] * limits.cycle / limits.threads
+        fetched = row["bytes"] / limits.bytes if row["bytes"] > limits.near else 0.0
+        predicted = max(row["cycles"] * limits.cycle / limits.threads, fetched)
         nothing = {"gflops": 0.0, "gbytes": 0.0, "roofline": 0.0}
         out.append({**row, "seconds": s, "predicted": predicted, "bound": bound, **nothing, **rates})
     return out
