@@ -71,12 +71,11 @@ def by_hand(x, weight, g, stride, pad):
 
 
 def cut(kernel):
-    """Is the kernel packed, with conditions that its sum or its second operand keeps?"""
+    """Is the kernel packed, with conditions that its sum keeps?"""
     t = kernel.schedule
     if getattr(t, "packing", None) is None:
         return False
-    where = kept(t.a, t.b, t.conditions, t.packing.rows, t.column, t.summed)
-    return bool(where.of_sum or where.of_b)
+    return bool(kept(t.a, t.b, t.conditions, t.packing.rows, t.column, t.summed).of_sum)
 
 
 @pytest.mark.parametrize("dtype", TYPES)
@@ -95,13 +94,12 @@ def test_gradients_of_strided_convolutions(sizes, dtype):
             np.testing.assert_allclose(got, want, rtol=2e-5, atol=2e-6 * np.abs(want).max())
 
 
-@pytest.mark.parametrize("sizes", [SIZES[0], SIZES[3], SIZES[5]])
+@pytest.mark.parametrize("sizes", [SIZES[0], SIZES[3]])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_sums_that_a_stride_cuts_are_packed_and_nothing_is_read_outside(sizes, dtype, monkeypatch):
     monkeypatch.setattr(traced, "ACCESSES", 3_000_000)
-    few = (1, *sizes[1:])
     with targeting("sapphirerapids"):
-        inputs, outputs = gradients(few, dtype)
+        inputs, outputs = gradients(sizes, dtype)
         order = plan_memory(Cpu(Options(threads=1)).planned(inputs, outputs, {}).kernels)
         sources = [print_kernel(kernel) for kernel in order.kernels]
         assert any(map(cut, order.kernels))

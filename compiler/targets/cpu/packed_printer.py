@@ -1,8 +1,8 @@
 """Tasks of tiles from packed operands, printed: copies of rows and columns, the tiles, what is made of their sums.
 
 The copies lie as the tiles read them: of b, for each column of tiles, `room` rows of as many elements as a tile is
-wide; of a, for each row of tiles, either the same or its rows one after the other. Where an operand lies outside of its
-bounds, its copy holds zeros, unless that is so for the whole task: then the sum leaves it out.
+wide; of a, for each row of tiles, either the same or its rows one after the other. Where a lies outside of its bounds,
+its copy holds zeros, unless that is so for a whole task: then the sum leaves it out.
 
 The matrix unit wants a's rows one after the other and b's in pairs, word by word, over a whole number of its steps:
 both are copied as they lie and then put in that order (`llvm/matrix_tiles.py`). Leans on `shares` for a thread's share.
@@ -282,25 +282,15 @@ def _kept(w: Writer, nest: ExitStack, conditions: Sequence[loops.Condition], inn
 
 
 def _copy_b(task: _Task, trips: Trips) -> None:
-    """For each place of the sum, the elements of a tile's columns, those that are not there as zeros."""
     w, t = task.w, task.tile
-    across = [c for c in task.kept.of_b if task.column in c.index.axes]
-    outside = [c for c in task.kept.of_b if c not in across]
-    if task.kept.of_b:
-        with w.nest("for column in range(first_column, last_column):"):
-            w.line(f"to = (column - first_column) * {task.panel}")
-            with w.nest(f"for z in range(steps * {task.width}):"):
-                w.line(f"b_packed[to + z] = {task.zero}")
-    with _steps(task, trips, outside) as step, w.nest("for column in range(first_column, last_column):"):
+    with _steps(task, trips) as step, w.nest("for column in range(first_column, last_column):"):
         columns = task.columns()
         w.line(f"to = (column - first_column) * {task.panel} + ({step}) * {task.width}")
         w.bind(task.column, "(n + z)")
         trip = task.width if task.whole_columns else task.column.extent
-        with w.nest(f"for z in range({columns}):", task.column, trips=trip), ExitStack() as nest:
-            if across:
-                nest.enter_context(w.nest(f"if {' and '.join(map(w.condition, across))}:", conditional=True))
+        with w.nest(f"for z in range({columns}):", task.column, trips=trip):
             w.line(f"b_packed[to + z] = {w.value(t.b)}")
-        if not task.whole_columns and not task.kept.of_b:
+        if not task.whole_columns:
             with w.nest(f"for z in range({columns}, {task.width}):"):
                 w.line(f"b_packed[to + z] = {task.zero}")
     if task.matrix:

@@ -160,7 +160,7 @@ def _cheapest(
     m_all, n_all = math.prod(nominal(x.extent) for x in rows), nominal(lane.extent)
     run = min(nominal(summed[-1].extent), most) if along else 1
     parts = max(depth / most, 1.0)
-    of_b = _Operand(form.copy * (1 + bool(where.of_b)) + form.pair, 0.0, _bytes(b))  # zeros first
+    of_b = _Operand(form.copy + form.pair, 0.0, _bytes(b))
     best: tuple[float, int, int, int, int, bool] = (math.inf, 1, 1, 1, 1, False)
     for r, v in tile_shapes(form.kind):
         across_rows = _stride(wa, rows[-1]) == 1 and (len(rows) == 1 or form.follow_each_other(rows[-1], r))

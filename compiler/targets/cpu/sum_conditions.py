@@ -2,7 +2,7 @@
 
 A condition that speaks of neither the rows nor the columns of tiles is the same for a whole task, so the sum itself
 keeps it: its loops end where the condition does, and neither operand is copied there. The others are zeros in the copy
-of the operand that must not be read where they fail. Leans on `loops`.
+of a. Leans on `loops`.
 """
 
 from __future__ import annotations
@@ -15,30 +15,30 @@ from ...loops import expressions as loops
 from ...loops.expressions import Axis, Condition, Divides, Expr
 from ...shapes import nominal
 
+PLACES = 2
+"""Of the axes around the sum that a condition which cuts it may speak of, at most: every one of them has tasks of its
+own, so it should be the phases of a stride, not the taps of a window or the rows of an image."""
+
 
 @dataclass(frozen=True)
 class Kept:
-    """Which conditions cut the loops of the sum, and which make zeros in the copies of a and b."""
+    """Which conditions cut the loops of the sum, and which make zeros in the copy of a."""
 
     of_sum: tuple[Condition, ...] = ()
     of_a: tuple[Condition, ...] = ()
-    of_b: tuple[Condition, ...] = ()
 
 
 def kept(
     a: Expr, b: Expr, conditions: Sequence[Condition], rows: Sequence[Axis], lane: Axis, summed: Sequence[Axis]
 ) -> Kept | None:
-    """Where a contraction keeps its conditions whose tiles have these rows, and columns along `lane`; None where a copy
-    would have to, but does not run over all that the condition speaks of."""
+    """Where a contraction keeps its conditions whose tiles have these rows, and columns along `lane`; None where
+    neither its sum nor the copy of a can."""
     across = {lane, *rows}
     of_sum = tuple(c for c in conditions if not across & c.index.axes and _cuts(c, summed))
-    for_a, for_b = ([c for c in protecting(load, conditions) if c not in of_sum] for load in (a, b))
-    for c in conditions:
-        if c not in of_sum and c not in for_a and c not in for_b:  # either copy may hold the zeros
-            (for_b if lane in c.index.axes else for_a).append(c)
-    if any(lane in c.index.axes for c in for_a) or any(c.index.axes & set(rows) for c in for_b):
+    of_a = tuple(c for c in conditions if c not in of_sum)
+    if any(lane in c.index.axes for c in of_a) or not set(protecting(b, conditions)) <= set(of_sum):
         return None
-    return Kept(of_sum, tuple(for_a), tuple(for_b))
+    return Kept(of_sum, of_a)
 
 
 def protecting(load: Expr, conditions: Sequence[Condition]) -> list[Condition]:
@@ -68,8 +68,10 @@ def terms_left(summed: Iterable[Axis], conditions: Iterable[Condition]) -> float
 
 
 def _cuts(c: Condition, summed: Sequence[Axis]) -> bool:
-    """Is the condition a bound of at most one loop of the sum?"""
+    """Is the condition a bound of at most one loop of the sum, the same at all but a few places?"""
     inside = [x for x in summed if x in c.index.axes]
+    if math.prod(nominal(x.extent) for x in c.index.axes if x not in inside) > PLACES:
+        return False
     if not inside:
         return True
     if isinstance(c, Divides) or len(inside) > 1 or not c.index.affine_in(inside):
