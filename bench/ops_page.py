@@ -34,9 +34,12 @@ Type checkers know the names here only.
 Gradient: *yes* at every order (of `prod` beside a zero only the first; `cumprod` has them all), *0* for what is
 constant almost everywhere, *none* where the result is no float, a dash where no operand is.
 
-No shape depends on data: `x[mask]` and `kw.nonzero` raise, and say what to write instead. `sort`, `argsort`
-and `topk` compare all pairs along the axis on every device, which suits some hundreds. There is no unique or median
+No shape depends on data: `x[mask]` and `kw.nonzero` raise, and say what to write instead. There is no unique or median
 yet.
+
+`sort`, `argsort` and `topk` compare all pairs along axes of up to 1000. Longer ones of a known size go through a
+sorting network on every device: a loop of about log2(n)^2 / 2 turns. All pairs are compared along axes whose size is
+known in a run only, inside the step of a `kw.scan`, and in gradients.
 
 `kw.scan` is a loop over turns, as JAX's `lax.scan`: `kw.scan(step, states, sequences)`.
 

@@ -27,6 +27,7 @@ DSL = {
     "graph/predicates.py": {"eq", "le", "logical_and", "logical_not", "logical_or", "lt", "ne"},
     "graph/scans.py": {"add", "mul"},
     "graph/sorting.py": {"sum", "take_along"},
+    "graph/sorting_network.py": {"take_along"},
     "graph/tensor.py": {"array", "broadcast_to", "cast", "full", "input", "size", "stop_gradient"}
     | {name for name in OPS if hasattr(kernelwright.Tensor, name)}
     | {

@@ -7,6 +7,7 @@ The function is called once, on tensors that stand for one turn, and what it wri
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from itertools import count
 from typing import Any
 
@@ -19,6 +20,7 @@ from .ops.loop import result
 from .tensor import Like, Tensor, apply, as_tensor, checked_shape
 
 _NUMBER = count()
+_INSIDE: ContextVar[bool] = ContextVar("inside a step", default=False)
 
 Several = Any
 """A tensor, a list or tuple of tensors, or None."""
@@ -75,7 +77,11 @@ def looped(
     number = next(_NUMBER)
     marks = [_mark(f"scan{number} state{i}", x.shape, x.dtype) for i, x in enumerate(states)]
     places = [_mark(f"scan{number} place{i}", x.shape[1:], x.dtype) for i, x in enumerate(sequences)]
-    new_states, outputs = step(marks, places)
+    inside_before = _INSIDE.set(True)
+    try:
+        new_states, outputs = step(marks, places)
+    finally:
+        _INSIDE.reset(inside_before)
     results = [*new_states, *outputs]
     order = toposort(results)
     inside = _depending(order, {*marks, *places})
@@ -91,6 +97,11 @@ def looped(
     inputs = [*states, *(x for x, _ in used), *outer]
     finals = [result(inputs, body, length, reverse, "final", i) for i in range(len(states))]
     return finals, [result(inputs, body, length, reverse, "stacked", i) for i in range(len(outputs))]
+
+
+def inside_step() -> bool:
+    """Is the step of a scan being called, in which there can be no other scan?"""
+    return _INSIDE.get()
 
 
 def _mark(name: str, shape: Any, dtype: str) -> Tensor:
@@ -189,4 +200,4 @@ def _new_states(given: Several, states: Sequence[Tensor]) -> list[Tensor]:
     return new
 
 
-__all__ = ["looped", "scan"]
+__all__ = ["inside_step", "looped", "scan"]

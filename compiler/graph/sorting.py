@@ -1,10 +1,13 @@
 """Order along an axis: sort, argsort, topk, by counting for every element how many come before it.
 
 That is n^2 comparisons along an axis of n, in one kernel without branches, which suits axes of up to some hundreds,
-such as classes. There is no sort of n log n steps in the loop form. Leans on the op families.
+such as classes. Longer ones whose size is known go through a network (`sorting_network`), but for those inside the step
+of a scan, which cannot hold a loop. Leans on the op families.
 """
 
 from __future__ import annotations
+
+from functools import partial
 
 from .. import dtypes
 from ..errors import ShapeError
@@ -13,8 +16,13 @@ from .node import user_location
 from .ops.elementwise import equal, where
 from .ops.movement import expand_dims
 from .ops.source import iota
+from .recurrences import inside_step
+from .sorting_network import ordered
 from .synonyms import A_PAIR, also_named
 from .tensor import Like, Tensor, apply, as_tensor, normalize_axis
+
+LONG = 1000
+"""Elements along an axis beyond which a network is faster than counting."""
 
 
 @also_named()
@@ -56,8 +64,11 @@ def topk(x: Like, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor,
 
 def _positions(x: Tensor, a: int, count: Dim, descending: bool) -> Tensor:
     """The positions of the first `count` elements in order along an axis."""
-    rank = expand_dims(_rank(x, a, descending), a)
     size = x.shape[a]
+    if isinstance(size, int) and size > LONG and not inside_step():
+        order = ordered(x, a, size, partial(_goes_first, descending=descending))
+        return order[(*(slice(None),) * a, slice(0, count))]
+    rank = expand_dims(_rank(x, a, descending), a)
     place = iota(size, dtypes.INT32).reshape(1, size, *(1,) * (x.rank - a - 1))
     wanted = iota(count, dtypes.INT32).reshape(count, 1, *(1,) * (x.rank - a - 1))
     return apply("sum", (where(equal(rank, wanted), place, 0),), axes=(a + 1,))
@@ -73,6 +84,10 @@ def _rank(x: Tensor, a: int, descending: bool) -> Tensor:
     if descending:
         this_first, other_first = other_first, this_first
     return apply("sum", (where(earlier, ~this_first, other_first).astype(dtypes.INT32),), axes=(a + 1,))
+
+
+def _goes_first(x: Tensor, y: Tensor, descending: bool) -> Tensor:
+    return _less(y, x) if descending else _less(x, y)
 
 
 def _less(x: Tensor, y: Tensor) -> Tensor:

@@ -116,6 +116,13 @@ def test_variables_as_states_and_sequences_in_steps_of_one_call(library):
     np.testing.assert_allclose(kw.get_value(h), s, 1e-12)
 
 
+def test_long_axes_are_sorted_turn_by_turn():
+    x = kw.input("x", (2, 1030))
+    value = np.random.default_rng(0).integers(0, 300, (2, 1030)).astype("float32")
+    (got,) = program.run_program(program.build_kernels([x], [kw.argsort(x, 1)], {}), [value])
+    np.testing.assert_array_equal(got, np.argsort(value, 1, kind="stable"))
+
+
 # ---------------------------------------------------------------- places of sequences begin anywhere
 
 
