@@ -30,7 +30,9 @@ FEW_TILES = 4
 """Along an axis whose size may change from run to run, fewer tiles than this are likely to be part empty."""
 PHASED = 1.1
 """A panel whose loops stay cut: its copy holds rows of taps that some phases lack, and it is made for every phase."""
-TILE_CALL, EPILOGUE, HORIZONTAL = 30.0, 3.0, 5.0
+TILE_CALL, EPILOGUE, HORIZONTAL = 30.0, 3.0, 12.0
+"""Cycles to begin a tile, for each of its vectors of results, and to add a vector's lanes up (four halvings, each a
+shuffle and an addition that wait for each other)."""
 NEAR, FAR, APART = 0.12, 5.0, 0.4
 """Cycles for an access beside its neighbour, for one elsewhere, and what it costs more in rows that are cut short."""
 
