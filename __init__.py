@@ -30,7 +30,11 @@ def _get(name: str) -> Any:
     if name == "__all__":
         return list(found)
     if name not in found:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        if name.startswith("_"):
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from .models.elsewhere import FUNCTIONS, missing
+
+        raise missing(__name__, name, FUNCTIONS, list(found))
     return found[name]
 
 

@@ -56,12 +56,14 @@ from .compiler.graph.functions import (
     layer_norm,
     local_response_norm,
     log_softmax,
+    prelu,
+    scaled_dot_product_attention,
     softmax,
     softplus,
 )
 from .compiler.graph.makers import arange, eye, full, full_like, linspace, ones, ones_like, zeros_like
 from .compiler.graph.node import scope, to_networkx, toposort
-from .compiler.graph.ops.along import add_along_axis, take_along_axis
+from .compiler.graph.ops.along import add_along_axis, put_along_axis, take_along_axis
 from .compiler.graph.ops.contract import conv, conv_transpose, matmul
 from .compiler.graph.ops.defined import elementwise
 from .compiler.graph.ops.elementary import (
@@ -118,7 +120,7 @@ from .compiler.graph.ops.elementwise import (
 )
 from .compiler.graph.ops.elementwise import round_ as round
 from .compiler.graph.ops.gamma import digamma, lgamma, polygamma
-from .compiler.graph.ops.indexing import gather, one_hot, scatter_add
+from .compiler.graph.ops.indexing import gather, one_hot, scatter_add, take
 from .compiler.graph.ops.movement import expand_dims, flatten, reshape, squeeze, transpose
 from .compiler.graph.ops.random import Generator
 from .compiler.graph.ops.reduce import argmax, argmin, mean, prod
@@ -129,6 +131,7 @@ from .compiler.graph.ops.slicing import concat, flip, stack
 from .compiler.graph.ops.source import iota
 from .compiler.graph.ops.window import avg_pool, max_pool, sum_pool
 from .compiler.graph.padding import pad
+from .compiler.graph.patches import pixel_shuffle, pixel_unshuffle, unfold
 from .compiler.graph.predicates import (
     greater,
     greater_equal,
@@ -144,8 +147,9 @@ from .compiler.graph.predicates import (
     nan_to_num,
 )
 from .compiler.graph.recurrences import scan
+from .compiler.graph.resizing import adaptive_avg_pool, adaptive_max_pool, interpolate, resize
 from .compiler.graph.scans import cumprod, cumsum
-from .compiler.graph.sorting import argsort, sort, topk
+from .compiler.graph.sorting import argsort, median, sort, topk
 from .compiler.graph.statistics import all_ as all
 from .compiler.graph.statistics import any_ as any
 from .compiler.graph.statistics import count_nonzero, logsumexp, norm, ptp, std, var

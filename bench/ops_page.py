@@ -34,8 +34,8 @@ Type checkers know the names here only.
 Gradient: *yes* at every order (of `prod` beside a zero only the first; `cumprod` has them all), *0* for what is
 constant almost everywhere, *none* where the result is no float, a dash where no operand is.
 
-No shape depends on data: `x[mask]` and `kw.nonzero` raise, and say what to write instead. There is no unique or median
-yet.
+No shape depends on data: `x[mask]` and `kw.nonzero` raise, and say what to write instead. There is no unique,
+since its size depends on data.
 
 `sort`, `argsort` and `topk` compare all pairs along axes of up to 1000. Longer ones of a known size go through a
 sorting network on every device: a loop of about log2(n)^2 / 2 turns. All pairs are compared along axes whose size is
@@ -104,6 +104,7 @@ SECTIONS: dict[str, str] = {
         kw.relu(x) | - | relu
         kw.softplus(x) | - | nn.functional.softplus
         kw.gelu(x) | - | nn.functional.gelu
+        kw.prelu(images, v[:3]) | - | nn.functional.prelu
     """,
     "Questions and choices": """
         kw.equal(x, y) | equal | eq
@@ -150,11 +151,13 @@ SECTIONS: dict[str, str] = {
         kw.trace(x) | trace | trace
         kw.softmax(x, 1) | - | softmax
         kw.log_softmax(x, 1) | - | log_softmax
+        kw.scaled_dot_product_attention(x, x, y, is_causal=True) | - | nn.functional.scaled_dot_product_attention
         kw.cumsum(x, 1) | cumsum | cumsum
         kw.cumprod(x, 1) | cumprod | cumprod
         kw.scan(lambda state, place: (state + place, state * place), v, x) | - | -
         kw.sort(x, 1) | sort | sort
         kw.argsort(x, 1) | argsort | argsort
+        kw.median(x, 1) | median | -
         kw.topk(x, 2, 1) | - | topk
     """,
     "Shapes": """
@@ -184,6 +187,8 @@ SECTIONS: dict[str, str] = {
         kw.tril(x) | tril | tril
         kw.triu(x, 1) | triu | triu
         kw.gather(x, i[0], 1) | take | index_select
+        kw.take(x, i[0], 1) | take | -
+        kw.put_along_axis(x, i, y, 1) | - | scatter
         kw.scatter_add(x, i[0], 9) | - | index_add
         kw.take_along_axis(x, i, 1) | take_along_axis | gather
         kw.add_along_axis(x, i, y, 1) | - | scatter_add
@@ -207,6 +212,13 @@ SECTIONS: dict[str, str] = {
         kw.max_pool(images, 2) | - | nn.functional.max_pool2d
         kw.avg_pool(images, 2) | - | nn.functional.avg_pool2d
         kw.sum_pool(images, 2) | - | -
+        kw.adaptive_avg_pool(images, 3) | - | nn.functional.adaptive_avg_pool2d
+        kw.adaptive_max_pool(images, 3) | - | nn.functional.adaptive_max_pool2d
+        kw.unfold(images, 3, pad=1) | - | nn.functional.unfold
+        kw.pixel_unshuffle(images, 2) | - | nn.functional.pixel_unshuffle
+        kw.pixel_shuffle(images[:, :1].reshape(2, 4, 4, 4), 2) | - | nn.functional.pixel_shuffle
+        kw.resize(images, (5, 12), "bicubic") | - | -
+        kw.interpolate(images, scale_factor=2, mode="bilinear") | - | nn.functional.interpolate
     """,
 }
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from ..compiler.graph import functions
+from ..compiler.graph.functions import prelu
 from ..compiler.graph.node import user_location
 from ..compiler.graph.ops import elementwise
 from ..compiler.graph.tensor import Tensor
@@ -169,8 +170,7 @@ class PReLU(Layer):
         self.weight = self.parameter("weight", init.draw(self.weight_init, (channels,)))
 
     def forward(self, x: Tensor, training: bool) -> Tensor:
-        weight = self.weight if self.shared else self.weight.reshape(-1, *(1,) * (x.rank - 2))
-        return elementwise.where(x > 0, x, x * weight)
+        return prelu(x, self.weight)
 
 
 class ELU(Layer):

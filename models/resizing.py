@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from ..compiler.errors import ShapeError
-from ..compiler.graph.node import user_location
-from ..compiler.graph.ops.elementwise import where
-from ..compiler.graph.ops.movement import expand_dims, transpose
-from ..compiler.graph.ops.slicing import concat, stack
-from ..compiler.graph.ops.source import iota
-from ..compiler.graph.tensor import Tensor, as_tensor, broadcast_to
-from ..compiler.shapes import Dim, divide, show
+from ..compiler.graph.patches import pixel_shuffle
+from ..compiler.graph.resizing import adaptive_avg_pool, adaptive_max_pool, resize
+from ..compiler.graph.tensor import Tensor
+from ..compiler.shapes import show
 from .arguments import explained
 from .checks import choice, sizes, whole
 from .layer import Layer, LayerError
@@ -45,29 +41,8 @@ class Upsample(Layer):
     def forward(self, x: Tensor, training: bool) -> Tensor:
         if x.rank < 3:
             raise LayerError(f"upsample: (batch, channels, *spatial) is needed, not {show(x.shape)}")
-        for axis, times in enumerate(each(self.scale_factor, x.rank - 2), 2):
-            x = _repeated(x, axis, times) if self.mode == "nearest" else _interpolated(x, axis, times)
-        return x
-
-
-def _repeated(x: Tensor, axis: int, times: int) -> Tensor:
-    before, after = x.shape[: axis + 1], x.shape[axis + 1 :]
-    wide = broadcast_to(expand_dims(x, axis + 1), (*before, times, *after))
-    return wide.reshape(*before[:-1], before[-1] * times, *after)
-
-
-def _interpolated(x: Tensor, axis: int, times: int) -> Tensor:
-    """The `times` places that each element gives are weighted means of it and of the neighbour on their side."""
-    here = (slice(None),) * axis
-    lower = concat([x[(*here, slice(0, 1))], x[(*here, slice(0, -1))]], axis)
-    upper = concat([x[(*here, slice(1, None))], x[(*here, slice(-1, None))]], axis)
-    places = []
-    for k in range(times):
-        offset = (k + 0.5) / times - 0.5
-        neighbour = lower if offset < 0 else upper
-        places.append(x * (1 - abs(offset)) + neighbour * abs(offset) if offset else x)
-    before, after = x.shape[:axis], x.shape[axis + 1 :]
-    return stack(places, axis + 1).reshape(*before, x.shape[axis] * times, *after)
+        factors = each(self.scale_factor, x.rank - 2)
+        return resize(x, tuple(n * k for n, k in zip(x.shape[2:], factors)), self.mode)
 
 
 class PixelShuffle(Layer):
@@ -84,24 +59,13 @@ class PixelShuffle(Layer):
         self.upscale_factor = whole("PixelShuffle: upscale_factor", upscale_factor)
 
     def forward(self, x: Tensor, training: bool) -> Tensor:
-        r = self.upscale_factor
-        channels = x.shape[1] if x.rank == 4 else None
-        if not isinstance(channels, int) or channels % (r * r):
-            raise LayerError(
-                f"pixelshuffle: (batch, channels, height, width) with channels that {r}x{r} divides is needed, not "
-                f"{show(x.shape)} (at {user_location()})"
-            )
-        n, _, h, w = x.shape
-        split = x.reshape(n, channels // (r * r), r, r, h, w)
-        return transpose(split, (0, 1, 4, 2, 5, 3)).reshape(n, channels // (r * r), h * r, w * r)
+        return _as_layer(lambda: pixel_shuffle(x, self.upscale_factor))
 
 
 class AdaptiveAvgPool(Layer):
-    """Means over windows that give `output_size` places on each spatial axis: an int for all, or one for each.
-
-    Place i is the mean from floor(i n / size) up to ceil((i + 1) n / size) of an axis of n, as in PyTorch: windows
-    overlap where size does not divide n. (batch, channels, *spatial), of which spatial sizes may be those of a run;
-    LayerError for anything else.
+    """`kw.adaptive_avg_pool`: means over windows that give `output_size` places on each spatial axis: an int for all,
+    or one for each. (batch, channels, *spatial), of which spatial sizes may be those of a run; LayerError for anything
+    else.
     """
 
     kind = "adaptiveavgpool"
@@ -112,35 +76,29 @@ class AdaptiveAvgPool(Layer):
         self.output_size = sizes("AdaptiveAvgPool: output_size", output_size)
 
     def forward(self, x: Tensor, training: bool) -> Tensor:
-        if x.rank < 3 or 0 in x.shape[2:]:
-            raise LayerError(f"adaptiveavgpool: (batch, channels, *spatial) is needed, not {show(x.shape)}")
-        for axis, places in enumerate(each(self.output_size, x.rank - 2), 2):
-            x = _means(x, axis, places)
-        return x
+        return _as_layer(lambda: adaptive_avg_pool(x, self.output_size))
 
 
-def _means(x: Tensor, axis: int, places: int) -> Tensor:
-    n = x.shape[axis]
-    before, after = x.shape[:axis], x.shape[axis + 1 :]
-    length = divide(n, places)
-    if length is not None:
-        return x.reshape(*before, places, length, *after).mean(axis + 1)
-    order = [k for k in range(x.rank) if k != axis] + [axis]
-    return transpose(transpose(x, order) @ _shares(n, places, x.dtype), [order.index(k) for k in range(x.rank)])
+class AdaptiveMaxPool(Layer):
+    """`kw.adaptive_max_pool`: the greatest in each of those windows. LayerError where they are none."""
+
+    kind = "adaptivemaxpool"
+
+    @explained(error=LayerError)
+    def __init__(self, output_size: Any, *, name: str | None = None):
+        super().__init__(name)
+        self.output_size = sizes("AdaptiveMaxPool: output_size", output_size)
+
+    def forward(self, x: Tensor, training: bool) -> Tensor:
+        return _as_layer(lambda: adaptive_max_pool(x, self.output_size))
 
 
-def _shares(n: Dim, places: int, dtype: str) -> Tensor:
-    """(n, places): what each element counts in the mean of each place."""
-    if isinstance(n, int):
-        weights = np.zeros((n, places), dtype)
-        for i in range(places):
-            first, end = i * n // places, -(-(i + 1) * n // places)
-            weights[first:end, i] = 1 / (end - first)
-        return as_tensor(weights)
-    bounds = [(i * n // places, -(-((i + 1) * n) // places)) for i in range(places)]
-    element = iota(n, "int32")
-    columns = [where((element >= a) & (element < b), 1.0 / as_tensor(b - a).astype(dtype), 0.0) for a, b in bounds]
-    return stack(columns, 1)
+def _as_layer(value: Callable[[], Tensor]) -> Tensor:
+    """A function's value; its ShapeError is the layer's."""
+    try:
+        return value()
+    except ShapeError as error:
+        raise LayerError(str(error)) from None
 
 
 class GlobalMaxPool(Layer):
@@ -176,4 +134,4 @@ class Reshape(Layer):
             raise LayerError(f"reshape: {error}") from None
 
 
-__all__ = ["AdaptiveAvgPool", "GlobalMaxPool", "PixelShuffle", "Reshape", "Upsample"]
+__all__ = ["AdaptiveAvgPool", "AdaptiveMaxPool", "GlobalMaxPool", "PixelShuffle", "Reshape", "Upsample"]

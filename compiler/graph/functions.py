@@ -11,12 +11,14 @@ from typing import Any
 from .. import dtypes
 from ..errors import ShapeError
 from ..shapes import show
+from .arrangement import swapaxes
 from .node import user_location
 from .ops.elementwise import clip, erf, exp, log, log1p, maximum, rsqrt, stop_gradient, where
 from .ops.indexing import hits, one_hot
 from .ops.movement import expand_dims
 from .ops.reduce import mean, sum_
 from .ops.slicing import pad
+from .ops.source import iota
 from .ops.window import sum_pool
 from .synonyms import also_named
 from .tensor import Like, Tensor, as_tensor, normalize_axes
@@ -41,6 +43,45 @@ def log_softmax(x: Like, axis: int = -1) -> Tensor:
 def softplus(x: Tensor) -> Tensor:
     """log(1 + exp(x)) without overflow."""
     return maximum(x, 0) + log1p(exp(-abs(x)))
+
+
+def prelu(x: Like, weight: Like) -> Tensor:
+    """x above 0, weight x below (He et al. 2015b). weight: one number, or one for each channel (axis 1) of x."""
+    x, weight = as_tensor(x), as_tensor(weight)
+    by_channel = weight.rank == 1 and x.rank > 1 and weight.shape[0] != 1
+    return where(x > 0, x, x * (weight.reshape(-1, *(1,) * (x.rank - 2)) if by_channel else weight))
+
+
+def scaled_dot_product_attention(
+    query: Like,
+    key: Like,
+    value: Like,
+    attn_mask: Like | None = None,
+    is_causal: bool = False,
+    scale: float | None = None,
+) -> Tensor:
+    """softmax(query key^T scale) value (Vaswani et al. 2017, equation 1), for any axes before the last two.
+
+    query (..., time, size), key (..., other time, size), value (..., other time, features); scale: 1 / sqrt(size) where
+    it is None. attn_mask broadcasts to (..., time, other time): bool, True where a query sees a key, or floats that are
+    added, as in PyTorch's function of this name. is_causal: a place sees itself and those before it. A query that sees
+    nothing is NaN. Raises ShapeError for a size that is not known while compiling.
+    """
+    q, k, v = as_tensor(query), as_tensor(key), as_tensor(value)
+    size = q.shape[-1] if q.rank > 1 else None
+    if scale is None and not isinstance(size, int):
+        raise ShapeError(
+            f"scaled_dot_product_attention: (..., time, size) with a known size is needed, not {show(q.shape)}; "
+            f"or give scale= (at {user_location()})"
+        )
+    scores = (q * (1 / math.sqrt(size) if scale is None else scale)) @ swapaxes(k, -1, -2)  # type: ignore[arg-type]
+    if is_causal:
+        queries, others = (iota(n) for n in scores.shape[-2:])
+        scores = where(expand_dims(others, 0) > expand_dims(queries, 1), -math.inf, scores)
+    if attn_mask is not None:
+        mask = as_tensor(attn_mask)
+        scores = where(mask, scores, -math.inf) if mask.dtype == dtypes.BOOL else scores + mask
+    return softmax(scores) @ v
 
 
 def gelu(x: Tensor) -> Tensor:

@@ -10,11 +10,11 @@ from __future__ import annotations
 from functools import partial
 
 from .. import dtypes
-from ..errors import ShapeError
+from ..errors import DTypeError, ShapeError
 from ..shapes import Dim, as_index, show
 from .node import user_location
 from .ops.elementwise import equal, where
-from .ops.movement import expand_dims
+from .ops.movement import expand_dims, squeeze
 from .ops.source import iota
 from .recurrences import inside_step
 from .sorting_network import ordered
@@ -42,6 +42,28 @@ def sort(x: Like, axis: int = -1, descending: bool = False) -> Tensor:
     x = as_tensor(x)
     a = normalize_axis("sort", axis, x)
     return apply("take_along", (x, _positions(x, a, x.shape[a], descending)), axis=a)
+
+
+def median(x: Like, axis: int = -1, keepdims: bool = False) -> Tensor:
+    """The middle element along `axis`, or the mean of the two in the middle, as NumPy's; NaN where an element is NaN.
+
+    Floats; the size of the axis must be known while compiling. Raises ShapeError or DTypeError.
+    """
+    x = as_tensor(x)
+    a = normalize_axis("median", axis, x)
+    size = x.shape[a]
+    if not isinstance(size, int) or size < 1:
+        raise ShapeError(
+            f"median: axis {a} of {show(x.shape)} must have elements, and a size known while compiling "
+            f"(at {user_location()})"
+        )
+    if not dtypes.is_float(x.dtype):
+        raise DTypeError(f"median: floats are needed, not {x.dtype}; cast (at {user_location()})")
+    ordered_ = sort(x, a)
+    here = (slice(None),) * a
+    low, high, last = (ordered_[(*here, slice(k, k + 1))] for k in ((size - 1) // 2, size // 2, size - 1))
+    middle = where(equal(last, last), (low + high) / 2, last)
+    return middle if keepdims else squeeze(middle, a)
 
 
 @also_named()

@@ -16,9 +16,11 @@ from ...errors import DTypeError, ShapeError
 from ...loops import expressions as loops
 from ...shapes import Shape, show
 from ..synonyms import also_named
-from ..tensor import Like, Tensor, apply, as_tensor, cast, normalize_axis
-from .elementwise import check_range
+from ..tensor import Like, Tensor, apply, as_tensor, broadcast_to, cast, normalize_axis
+from .elementwise import check_range, equal, maximum, where
+from .movement import expand_dims
 from .registry import Bad, Op, Sample, register
+from .source import iota
 
 
 def _but(shape: Shape, axis: int) -> Shape:
@@ -148,6 +150,23 @@ def take_along_axis(x: Like, indices: Like, axis: int = -1) -> Tensor:
     x = as_tensor(x)
     at, a = _positions("take_along_axis", x, indices, axis)
     return apply("take_along", (x, at), axis=a)
+
+
+@also_named()
+def put_along_axis(x: Like, indices: Like, values: Like, axis: int = -1) -> Tensor:
+    """`x` with values in place of each row's elements along `axis` at the row's own positions, of equal ones the last;
+    PyTorch's `x.scatter(axis, indices, values)`. Shapes, dtypes and errors are those of `take_along_axis`.
+
+    Every place looks for itself among the positions: suits some hundreds.
+    """
+    x = as_tensor(x)
+    at, a = _positions("put_along_axis", x, indices, axis)
+    values = broadcast_to(cast(values, x.dtype), at.shape)
+    count, size = at.shape[a], x.shape[a]
+    order = iota(count, dtypes.INT64).reshape(count, *(1,) * (x.rank - 1 - a))
+    place = iota(size, dtypes.INT64).reshape(size, 1, *(1,) * (x.rank - 1 - a))
+    last = where(equal(expand_dims(at, a), place), order, -1).max(a + 1)
+    return where(last < 0, x, apply("take_along", (values, maximum(last, 0)), axis=a))
 
 
 @also_named()

@@ -18,7 +18,7 @@ from ...loops import expressions as loops
 from ...shapes import Dim, show
 from ..node import user_location
 from ..synonyms import also_named
-from ..tensor import Tensor, apply, as_tensor, checked_shape, normalize_axis
+from ..tensor import Like, Tensor, apply, as_tensor, checked_shape, normalize_axis
 from .elementwise import check_range, equal
 from .registry import Bad, Op, Sample, register
 from .source import iota
@@ -132,6 +132,12 @@ def gather(x: Tensor, positions: Tensor, axis: int = 0) -> Tensor:
     if positions.dtype in (dtypes.INT32, dtypes.INT64):
         positions = check_range(positions, x.shape[a], "position")
     return apply("gather", (x, positions), axis=a)
+
+
+def take(x: Like, indices: Like, axis: int | None = None) -> Tensor:
+    """NumPy's `take`: the elements of `x`, flattened where axis is None, at integer positions in [0, size)."""
+    x = as_tensor(x)
+    return gather(x.reshape(-1), as_tensor(indices), 0) if axis is None else gather(x, as_tensor(indices), axis)
 
 
 @also_named("stands for kw.add_along_axis(x, indices, values, axis) there")
