@@ -85,6 +85,7 @@ MADE = {
 
 REDUCTIONS = {
     "lowering/merge.py": {"argmax"},
+    "lowering/recompute.py": {"argmax", "size"},
     "lowering/normalize.py": {"argmax"},
     "lowering/split_reductions.py": {"argmax"},
     "targets/cpu/strided_gradients.py": {"sum"},
@@ -130,7 +131,7 @@ OTHER = {
     "targets/cpu/traced.py": {"input", "slice"},
     "lowering/turns.py": {"slice"},
     "targets/cuda/compiled.py": {"log"},
-    "lowering/recompute.py": {"size"},
+    "graph/patches.py": {"pad"},
 }
 """Words."""
 
