@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -24,10 +25,10 @@ PACKAGES = (
 )
 
 
-def describe() -> dict[str, Any]:
-    """The machine and the versions, as plain data."""
+def describe(more: Sequence[str] = ()) -> dict[str, Any]:
+    """The machine and the versions, of these packages too, as plain data."""
     versions = {}
-    for name in PACKAGES:
+    for name in (*PACKAGES, *more):
         try:
             versions[name] = version(name)
         except PackageNotFoundError:

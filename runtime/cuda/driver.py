@@ -63,6 +63,21 @@ class Gpu:
         self._stream = ctypes.c_void_p()
         self._call("cuStreamCreate", ctypes.byref(self._stream), NON_BLOCKING)
         self.arch = self._attribute(COMPUTE_CAPABILITY_MAJOR, device), self._attribute(COMPUTE_CAPABILITY_MINOR, device)
+        self._device = device
+
+    @property
+    def name(self) -> str:
+        """What NVIDIA calls the device."""
+        text = ctypes.create_string_buffer(256)
+        self._call("cuDeviceGetName", text, ctypes.c_int(len(text)), self._device)
+        return text.value.decode()
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """The newest CUDA that the driver takes."""
+        found = ctypes.c_int()
+        self._call("cuDriverGetVersion", ctypes.byref(found))
+        return found.value // 1000, found.value % 1000 // 10
 
     def use(self) -> None:
         """Make this device the calling thread's; every entry from Python starts with it."""
@@ -143,6 +158,23 @@ class Gpu:
     def synchronize(self) -> None:
         """Wait for the stream; an error of a kernel comes out here."""
         self._call("cuStreamSynchronize", self._stream)
+
+    def seconds(self, run: Callable[[], None]) -> float:
+        """What the device takes for all that `run` puts into the stream; waits for it."""
+        start, end = ctypes.c_void_p(), ctypes.c_void_p()
+        for event in (start, end):
+            self._call("cuEventCreate", ctypes.byref(event), ctypes.c_uint(0))
+        try:
+            self._call("cuEventRecord", start, self._stream)
+            run()
+            self._call("cuEventRecord", end, self._stream)
+            self._call("cuEventSynchronize", end)
+            elapsed = ctypes.c_float()
+            self._call("cuEventElapsedTime", ctypes.byref(elapsed), start, end)
+        finally:
+            for event in (start, end):
+                self._call("cuEventDestroy_v2", event)
+        return elapsed.value / 1e3  # it tells milliseconds
 
     def _attribute(self, which: int, device: ctypes.c_int) -> int:
         found = ctypes.c_int()

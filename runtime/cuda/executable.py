@@ -10,8 +10,10 @@ Leans on `driver`, and on the CPU's `runner` and `resolve` for all that does not
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from threading import Lock
 from typing import Any
 
@@ -21,13 +23,15 @@ from ..errors import DeviceMemoryError, ProgramError, RuntimeShapeError
 from ..kernels import CudaKernelSpec, arguments
 from ..program import BufferSpec, Program
 from ..resolve import Resolved
-from ..runner import Runner
+from ..runner import Runner, check_inputs
 from ..state import State
 from .driver import Gpu
 from .turns import turns
 
 ALIGN = 256
 LARGEST = 2**31 - 1
+Launch = tuple[Any, int, int, Sequence[int]]
+"""A function, blocks, threads of a block, and arguments."""
 
 
 @dataclass
@@ -61,15 +65,9 @@ class CudaExecutable(Runner[CudaBinding]):
         return self._turn
 
     def _execute(self, binding: CudaBinding, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-        program, driver, steps = self.program, self.driver, binding.resolved.steps
+        program, driver = self.program, self.driver
         driver.use()
-        kept = [np.ascontiguousarray(array) for array in inputs]
-        for index, (position, array) in enumerate(zip(program.inputs, kept)):
-            driver.upload((binding.stacked if index in steps.inputs else binding.places)[position], array)
-        stale = [(p, s) for p, s in zip(program.states, self.states) if self._seen.get(p) != s.stamp]
-        kept += [self._upload_whole(p, self._addresses[p], s.get()) for p, s in stale]
-        for p in program.written:  # until the new values have arrived on the host
-            self._seen.pop(p, None)
+        kept = self._give(binding, inputs)
         self._steps(binding)
         outputs = [self._download(binding, p) for p in dict.fromkeys(program.outputs)]
         values = {p: self._download_state(p) for p in program.written}
@@ -78,7 +76,21 @@ class CudaExecutable(Runner[CudaBinding]):
             if position in values:
                 state.set(_logical(program.buffers[position], values[position]))
             self._seen[position] = state.stamp
+        del kept
         return outputs
+
+    def _give(self, binding: CudaBinding, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Inputs and changed variables to the device; the arrays to keep until they are there."""
+        program, steps = self.program, binding.resolved.steps
+        kept = [np.ascontiguousarray(array) for array in inputs]
+        for index, (position, array) in enumerate(zip(program.inputs, kept)):
+            self.driver.upload((binding.stacked if index in steps.inputs else binding.places)[position], array)
+        stale = [(p, s) for p, s in zip(program.states, self.states) if self._seen.get(p) != s.stamp]
+        kept += [self._upload_whole(p, self._addresses[p], s.get()) for p, s in stale]
+        self._seen.update((p, s.stamp) for p, s in stale)
+        for p in program.written:  # until the new values have arrived on the host
+            self._seen.pop(p, None)
+        return kept
 
     def _steps(self, binding: CudaBinding) -> None:
         """Each step's inputs to their places, the kernels, its outputs away."""
@@ -92,6 +104,44 @@ class CudaExecutable(Runner[CudaBinding]):
                 self.driver.replay(binding.graph)
             for p in outgoing:
                 self.driver.copy(stacked[p] + step * size[p], places[p], size[p])
+
+    # ------------------------------------------------------------ timing
+    def step_seconds(self, inputs: Sequence[np.ndarray], rounds: int = 5, calls: int = 1) -> list[float]:
+        """The device's seconds for a step, in each of `rounds` of `calls` steps in a row: kernels alone, without what
+        goes to and from the host. Variables end as they began."""
+        with self._timing(inputs) as binding:
+
+            def replay() -> None:
+                for _ in range(calls):
+                    self.driver.replay(binding.graph)
+
+            return [self.driver.seconds(replay) / calls for _ in range(rounds)] if binding.graph is not None else []
+
+    def profile(self, inputs: Sequence[np.ndarray], repeats: int = 10) -> list[float]:
+        """The device's seconds per kernel for one step, from `repeats` launches in a row, so that small operands come
+        from the cache. Variables end as they began."""
+        with self._timing(inputs) as binding:
+            found = [0.0] * len(self._functions)
+            launches = self._launches(binding.resolved, binding.places)
+            for i in sorted({i for i, _ in launches}):  # in order, so that each finds what those before it have left
+                graph = self._graph([launch for n, launch in launches if n == i] * repeats)
+                self.driver.replay(graph)
+                found[i] = self.driver.seconds(partial(self.driver.replay, graph)) / repeats
+                self.driver.forget(graph)
+            return found
+
+    @contextmanager
+    def _timing(self, inputs: Sequence[np.ndarray]) -> Iterator[CudaBinding]:
+        """With inputs and variables on the device, after one step; the variables' copies there are worthless after."""
+        with self._lock:
+            binding = self._binding(inputs, 1, frozenset())
+            check_inputs(self.program, inputs)
+            self.driver.use()
+            kept = self._give(binding, inputs)
+            self._steps(binding)
+            self.driver.synchronize()
+            del kept
+            yield binding
 
     # ------------------------------------------------------------ binding
     def _bind(self, resolved: Resolved) -> CudaBinding:
@@ -119,21 +169,25 @@ class CudaExecutable(Runner[CudaBinding]):
 
     def _capture(self, resolved: Resolved, addresses: dict[int, int]) -> Any:
         """The graph of one step's launches; None where all of them are empty."""
-        sizes = resolved.sizes
-        launches = [
-            (function, blocks, kernel.threads, arguments(kernel.args, at, sizes))
-            for i, at in turns(self.program, resolved, addresses)
-            for kernel, function in [self._functions[i]]
-            if (blocks := kernel.grid(sizes))
-        ]
-        if not launches:
-            return None
+        launches = [launch for _, launch in self._launches(resolved, addresses)]
+        return self._graph(launches) if launches else None
 
+    def _graph(self, launches: Sequence[Launch]) -> Any:
         def record() -> None:
             for each in launches:
                 self.driver.launch(*each)
 
         return self.driver.capture(record)
+
+    def _launches(self, resolved: Resolved, addresses: dict[int, int]) -> list[tuple[int, Launch]]:
+        """The launches of one step in order, each with its kernel's number; empty ones are left out."""
+        sizes = resolved.sizes
+        return [
+            (i, (function, blocks, kernel.threads, arguments(kernel.args, at, sizes)))
+            for i, at in turns(self.program, resolved, addresses)
+            for kernel, function in [self._functions[i]]
+            if (blocks := kernel.grid(sizes))
+        ]
 
     def _drop(self, binding: CudaBinding) -> None:
         if binding.graph is not None:

@@ -41,6 +41,7 @@ class Library:
         self.log, self.room, self.devices = [], memory, devices
         self.blocks, self.modules, self.graphs = {}, {}, {}
         self.recording = None
+        self.launched, self.events = 0, {}
 
     def __getattr__(self, name):
         if name.startswith("__"):
@@ -76,6 +77,13 @@ class Library:
 
     def _cuGetErrorName(self, status, name):
         return put(name, {1: b"CUDA_ERROR_INVALID_VALUE", 200: b"CUDA_ERROR_INVALID_IMAGE"}.get(status, b"CUDA_ERROR"))
+
+    def _cuDeviceGetName(self, text, size, device):
+        text.value = b"Stand-in"
+        return 0
+
+    def _cuDriverGetVersion(self, version):
+        return put(version, 13000)
 
     def _cuMemAlloc_v2(self, address, size):
         if size.value > self.room - sum(map(len, self.blocks.values())):
@@ -136,6 +144,7 @@ class Library:
 
     def start(self, function, blocks, threads, values):
         module = self.modules[function]
+        self.launched += 1
         given = [self.view(v, k) if "*" in k else v for v, k in zip(values, module.kinds)]
         lockstep.run(module.text, threads, blocks, given)
         return 0
@@ -174,4 +183,25 @@ class Library:
         return 0
 
     def _cuStreamSynchronize(self, stream):
+        return 0
+
+    def _cuEventCreate(self, event, flags):
+        self.events[number := len(self.events) + 1] = None
+        return put(event, number)
+
+    def _cuEventRecord(self, event, stream):
+        if self.recording is not None:
+            return INVALID_VALUE
+        self.events[event.value] = self.launched
+        return 0
+
+    def _cuEventSynchronize(self, event):
+        return 0
+
+    def _cuEventElapsedTime(self, milliseconds, start, end):
+        """Every kernel takes a millisecond."""
+        return put(milliseconds, float(self.events[end.value] - self.events[start.value]))
+
+    def _cuEventDestroy_v2(self, event):
+        self.events[event.value] = None
         return 0

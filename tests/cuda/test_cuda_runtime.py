@@ -174,3 +174,31 @@ class _Modules(Library):
 
     def _cuModuleGetFunction(self, function, module, symbol):
         return 0
+
+
+def test_a_step_is_timed_on_the_device_and_variables_stay(library):
+    """The stand-in's kernels take a millisecond each."""
+    x, w = kw.input("x", (None, 300)), kw.variable("timed", np.ones(300, "float32"))
+    program = on(library, [x], [kw.exp(x).sum(), kw.tanh(x).sum(1)], {w: w + 1})
+    value = np.ones((3, 300), "float32")
+    kernels = len(program.kernels)
+    assert kernels > 1
+    np.testing.assert_allclose(program.step_seconds(value, rounds=3, calls=4), [kernels * 1e-3] * 3)
+    np.testing.assert_allclose(program.profile(value, repeats=5), [1e-3] * kernels)
+    np.testing.assert_array_equal(w.attrs.state.get(), np.ones(300))
+    program(value)
+    np.testing.assert_array_equal(w.attrs.state.get(), np.full(300, 2))
+    assert not any(library.events.values())
+
+
+def test_a_kernel_of_a_loop_is_timed_over_all_its_turns(library):
+    x = kw.input("x", (None, 4))
+    last, _ = kw.scan(lambda h, row: (h * 0.5 + row, None), kw.as_tensor(np.zeros(4, "float32")), x)
+    program = on(library, [x], last)
+    seconds = program.profile(np.ones((7, 4), "float32"), repeats=2)
+    assert [s for s, k in zip(seconds, program.kernels) if k.times is not None] == pytest.approx([7e-3])
+
+
+def test_a_device_tells_its_name_and_its_cuda(library):
+    gpu = Gpu(0, library)
+    assert (gpu.name, gpu.version) == ("Stand-in", (13, 0))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
@@ -34,7 +35,7 @@ from ..shared.store import kept, kernel_cache, symbol
 from ..shared.workers import build_all
 from . import build, program
 from .build import Arch
-from .tensor_cores import check_precision
+from .tensor_cores import TensorCoreTiled, check_precision
 
 
 def require(index: int = 0) -> None:
@@ -55,8 +56,12 @@ def driver(index: int) -> Gpu:
     return Gpu(index)
 
 
+@dataclass(frozen=True)
 class CudaKernelInfo(KernelInfo):
-    """One CUDA kernel, for reading."""
+    """One CUDA kernel, for reading. arithmetic: what its multiply-adds are done in: tf32 or bfloat16 on tensor cores,
+    else float32 (or float64)."""
+
+    arithmetic: str = "float32"
 
     @cached_property
     def asm(self) -> str:
@@ -72,6 +77,14 @@ class CudaKernelInfo(KernelInfo):
     def llvm(self) -> str:
         """Refused: numba-cuda's LLVM IR is not kept."""
         raise CompileError("a CUDA kernel has no LLVM IR to show; its assembly is PTX")
+
+
+def architecture(name: str) -> Arch:
+    """(9, 0) of "sm_90". Raises CompileError for a name that is none."""
+    found = re.fullmatch(r"sm_(\d+)(\d)", name)
+    if found is None:
+        raise CompileError(f"an architecture is written sm_80 or sm_90, not {name!r}")
+    return int(found[1]), int(found[2])
 
 
 def kernel_key(kernel: program.CudaKernel, arch: Arch) -> str:
@@ -141,6 +154,15 @@ class CudaCompiled(Compiled):
     def run(self, arrays: Sequence[Any], steps: int = 1, per_step: Sequence[int] = ()) -> list[np.ndarray]:
         return self.executable.run(self._check(arrays), steps, frozenset(per_step))
 
+    def profile(self, *arrays: Any, repeats: int = 10) -> list[float]:
+        """The device's seconds per kernel for one step, in the order of `kernels`; variables end as they began."""
+        return self.executable.profile(self._check(arrays), repeats)
+
+    def step_seconds(self, *arrays: Any, rounds: int = 5, calls: int = 1) -> list[float]:
+        """The device's seconds for a step in each of `rounds` of `calls` steps in a row, without what goes to and from
+        the host; variables end as they began."""
+        return self.executable.step_seconds(self._check(arrays), rounds, calls)
+
     def __str__(self) -> str:
         from ..shared.inspect import table
 
@@ -160,10 +182,7 @@ class CudaListing:
         typical: Mapping[str, int] = MappingProxyType({}),
         precision: str = "float32",
     ):
-        found = re.fullmatch(r"sm_(\d+)(\d)", arch)
-        if found is None:
-            raise CompileError(f"an architecture is written sm_80 or sm_90, not {arch!r}")
-        self.arch = int(found[1]), int(found[2])
+        self.arch = architecture(arch)
         with typical_sizes(typical):
             built = program.build_kernels(inputs, outputs, updates, precision)
         self.built, self.trace = built.kernels, built.planned.trace
@@ -199,4 +218,9 @@ def assemble(built: program.CudaPlan, arch: Arch) -> tuple[runtime.Program, list
 
 def _infos(built: Sequence[program.CudaKernel], keys: Sequence[str]) -> list[CudaKernelInfo]:
     read = needs([k.kernel for k in built])
-    return [kernel_info(k.kernel, key, k.source, CudaKernelInfo, needs=n) for k, key, n in zip(built, keys, read)]
+
+    def info(k: program.CudaKernel, key: str, needed: tuple[int, ...]) -> CudaKernelInfo:
+        arithmetic = k.schedule.precision if isinstance(k.schedule, TensorCoreTiled) else dtypes.FLOAT32
+        return kernel_info(k.kernel, key, k.source, CudaKernelInfo, needs=needed, arithmetic=arithmetic)
+
+    return [info(*each) for each in zip(built, keys, read)]

@@ -1,0 +1,53 @@
+"""Everything there is to know of a GPU, in one command for whoever has one for some minutes.
+
+    python -m kernelwright.bench.gpu [--only PART,...] [--minutes N] [--folder benchmarks]
+    python -m kernelwright.bench.gpu --render
+
+Writes `results/<date>-gpu.json` and `gpu.md` in the folder. Parts run in order of importance, each in a process of its
+own with a time limit, until the minutes are over. It needs the extra `cuda` and an NVIDIA GPU, and PyTorch to compare
+with where it is installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from ...runtime.errors import KernelwrightError
+from . import page, session
+from .parts import KINDS, planned
+
+TORCH = ("torch", "compiled")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command. Raises BenchError for parts that there are not, and where nothing can be measured."""
+    parser = argparse.ArgumentParser(
+        prog="python -m kernelwright.bench.gpu",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="parts:\n" + "\n".join(f"  {name}: {kind.what}" for name, kind in KINDS.items()),
+    )
+    parser.add_argument("--only", default="", metavar="PART,...", help="These parts; default: all.")
+    parser.add_argument("--minutes", type=float, default=15, help="For all parts together (default: 15).")
+    parser.add_argument("--folder", type=Path, default=Path("benchmarks"), help="Where results/ and gpu.md are.")
+    parser.add_argument("--render", action="store_true", help="Only write gpu.md again.")
+    given = parser.parse_args(arguments)
+    if given.render:
+        print(page.write(given.folder))
+        return
+    only = [name.strip() for name in given.only.split(",") if name.strip()]
+    parts = [part for part in planned(only) if part.kind not in TORCH or find_spec("torch") is not None]
+    command = " ".join(["python -m kernelwright.bench.gpu", *(sys.argv[1:] if arguments is None else arguments)])
+    print(session.hold(parts, given.minutes, command, given.folder))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (KernelwrightError, OSError) as error:
+        print(f"{' '.join(str(error).split())}", file=sys.stderr)
+        raise SystemExit(1) from None

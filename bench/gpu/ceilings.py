@@ -1,0 +1,57 @@
+"""The part `ceilings`: how fast the card copies and multiplies, by our kernels and by PyTorch where it is installed.
+
+A copy is x * 2 over 2^26 elements of float32, bytes read and written together. Leans on `work`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from ...compiler.graph.tensor import input
+from .parts import PRECISIONS
+from .work import Work, milliseconds
+
+ELEMENTS = 1 << 26
+SIDES = (4096, 1024)
+
+
+def programs(case: str) -> Iterator[Work]:
+    """What `run` compiles: a copy, and products of square matrices."""
+    x = input("x", (ELEMENTS,))
+    yield Work("copy", [x], [x * 2.0], {}, "float32", 1, lambda: [np.ones(ELEMENTS, "float32")])
+    for side in SIDES:
+        for precision in PRECISIONS:
+            yield _product(side, precision)
+
+
+def _product(side: int, precision: str) -> Work:
+    a, b = input("a", (side, side)), input("b", (side, side))
+
+    def arrays() -> list[np.ndarray]:
+        rng = np.random.default_rng(0)
+        return [rng.random((side, side), dtype="float32") - 0.5 for _ in range(2)]
+
+    return Work(f"product {side} {precision}", [a, b], [a @ b], {}, precision, side, arrays)
+
+
+def rate(name: str, ms: float) -> dict[str, Any]:
+    """What a program of that name reaches, in its unit."""
+    if name == "copy":
+        return {"what": "copy", "unit": "GB/s", "value": 2 * 4 * ELEMENTS / ms / 1e6}
+    side = int(name.split()[1])
+    return {"what": name, "unit": "TFLOP/s", "value": 2 * side**3 / ms / 1e9}
+
+
+def run(case: str, say: Callable[[dict[str, Any]], None]) -> None:
+    """A row for each program and framework."""
+    for work in programs(case):
+        say({**rate(work.name, milliseconds(work.compiled(), work.arrays())["ms"]), "by": "kernelwright"})
+    if find_spec("torch") is not None:
+        from .in_torch import ceilings
+
+        for name, ms in ceilings(ELEMENTS, SIDES, PRECISIONS):
+            say({**rate(name, ms), "by": "torch"})

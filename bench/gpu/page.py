@@ -1,0 +1,110 @@
+"""`benchmarks/gpu.md` from the newest `<date>-gpu.json`. Leans on `report` for tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..contenders import BenchError
+from ..report import MODES, table
+
+HEAD = """# On a GPU
+
+Written by `python -m kernelwright.bench.gpu` from the newest file `results/*-gpu.json`; do not edit by hand.
+
+Milliseconds are the median of some rounds of a step replayed as a CUDA graph, between events of the device; arrays lie
+on the device, on both sides. `predicted` is the longer of bytes and flops at the card's rates (`bench/gpu/cards.py`),
+kernel by kernel, summed: what the present kernels could take at best. PyTorch's row is its fastest measured mode:
+eager or compiled by inductor, both in a CUDA graph, convolutional networks with their channels last.
+"""
+
+
+def newest(folder: Path) -> dict[str, Any]:
+    """What the newest file holds. Raises BenchError where there is none."""
+    files = sorted((folder / "results").glob("*-gpu.json"))
+    if not files:
+        raise BenchError(f"{folder / 'results'} has no file that ends with -gpu.json; measure first")
+    found: dict[str, Any] = json.loads(files[-1].read_text())
+    return found
+
+
+def write(folder: Path) -> Path:
+    """Render the page. Raises BenchError where nothing was measured."""
+    path = folder / "gpu.md"
+    path.write_text(text(newest(folder)))
+    return path
+
+
+def text(run: dict[str, Any]) -> str:
+    """The page of one session."""
+    sections = [HEAD, about(run)]
+    for title, kinds, show in SECTIONS:
+        rows = [row for part in run["parts"] if part["kind"] in kinds for row in part["rows"]]
+        if rows:
+            sections.append(f"## {title}\n\n{show(rows)}")
+    sections.append(unfinished(run["parts"]))
+    return "\n".join(s for s in sections if s)
+
+
+def about(run: dict[str, Any]) -> str:
+    """The card, the versions, the day and the command."""
+    versions = ", ".join(f"{k} {v}" for k, v in run["machine"]["versions"].items() if v != "not installed")
+    note = f" {run['note']}" if "note" in run else ""
+    cores = run["machine"]["cores"]
+    return (
+        f"{run['card']} ({run['arch']}), driver of CUDA {run['cuda']}, {cores} CPU cores; {versions}. "
+        f"{run['date']}, `{run['command']}`.{note}\n"
+    )
+
+
+def ceilings(rows: Sequence[dict[str, Any]]) -> str:
+    """What each side reaches, and ours as a part of PyTorch's."""
+    sides: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        sides.setdefault(row["what"], {})[row["by"]] = row
+    cells = []
+    for what, by in sides.items():
+        ours, torch = (by.get(side, {}).get("value") for side in ("kernelwright", "torch"))
+        unit = next(iter(by.values()))["unit"]
+        part = f"{ours / torch:.0%}" if ours and torch else ""
+        cells.append([what, unit, number(ours), number(torch), part])
+    return table(["", "", "Kernelwright", "PyTorch", "of PyTorch's"], cells)
+
+
+def networks(rows: Sequence[dict[str, Any]]) -> str:
+    """One row for each network, batch, mode and precision: ours, PyTorch's fastest, the ratio."""
+    races: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        races.setdefault((row["network"], row["batch"], row["mode"], row["precision"]), []).append(row)
+    cells = []
+    for (network, batch, mode, precision), found in races.items():
+        ours = next((r for r in found if r["by"] == "kernelwright"), {})
+        peer = min((r for r in found if r["by"] != "kernelwright"), key=lambda r: r["ms"], default={})
+        ratio = f"{ours['ms'] / peer['ms']:.2f}" if ours and peer else ""
+        times = [number(ours.get("ms")), number(ours.get("predicted_ms")), number(peer.get("ms")), peer.get("by", "")]
+        wrong = "" if ours.get("finite", True) else "not finite"
+        cells.append([network, str(batch), MODES[mode], precision, *times, ratio, number(ours.get("call_ms")), wrong])
+    head = ["network", "batch", "", "precision", "Kernelwright, ms", "predicted", "PyTorch, ms", "mode"]
+    return table([*head, "times PyTorch's", "a call, ms", ""], cells)
+
+
+def unfinished(parts: Iterable[dict[str, Any]]) -> str:
+    """The parts that did not end well, and why."""
+    cells = [[f"{p['kind']} {p['case']}", p["outcome"]] for p in parts if p["outcome"] != "done"]
+    return "## Not measured to the end\n\n" + table(["part", "why"], cells) if cells else ""
+
+
+def number(value: float | None) -> str:
+    """Three digits that count; nothing for nothing."""
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+
+
+SECTIONS = (
+    ("Ceilings", ("ceilings",), ceilings),
+    ("Networks", ("networks", "torch", "compiled"), networks),
+)
+"""(title, kinds of parts, what shows their rows), in the page's order."""

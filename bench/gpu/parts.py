@@ -1,0 +1,85 @@
+"""The parts of a session as data, in order of importance: what each measures, on what, and how long it may take.
+
+A part runs in a process of its own, so that one that hangs or dies takes nothing with it. Leans on nothing that
+compiles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from ..contenders import BenchError
+
+NETWORKS = {
+    "resnet50": (64,),
+    "lenet5": (1024,),
+    "mlp": (4096, 128),
+    "vgg16": (64,),
+    "googlenet": (64,),
+}
+"""Batch sizes by network."""
+PRECISIONS = ("tf32", "bfloat16", "float32")
+MODES = ("train", "infer")
+
+
+@dataclass(frozen=True)
+class Part:
+    """kind: one of KINDS. case: on what, as its module reads it. limit: seconds."""
+
+    kind: str
+    case: str
+    limit: float
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.case}".strip()
+
+
+@dataclass(frozen=True)
+class Kind:
+    """module: of this package, whose `function(case, say)` calls `say` with each row that it finds. compiles: does it
+    have `programs(case)` too, which says what that compiles?"""
+
+    module: str
+    what: str
+    compiles: bool = False
+    function: str = "run"
+
+
+KINDS = {
+    "card": Kind("card", "the card, its driver, versions"),
+    "ceilings": Kind("ceilings", "copies and matrix products", compiles=True),
+    "networks": Kind("networks", "training steps and inference", compiles=True),
+    "torch": Kind("in_torch", "the same in PyTorch, eager in a CUDA graph"),
+    "compiled": Kind("in_torch", "the same in PyTorch, compiled by inductor, in a CUDA graph", function="run_compiled"),
+}
+
+
+def module(kind: str) -> Any:
+    """The module of a kind of part."""
+    return import_module(f".{KINDS[kind].module}", __package__)
+
+
+def cases() -> list[str]:
+    """`NETWORK BATCH PRECISION`, those first that matter most: the narrow precisions of all networks."""
+    first = [f"{n} {b} {p}" for n, batches in NETWORKS.items() for b in batches for p in PRECISIONS[:2]]
+    return first + [f"{n} {b} {PRECISIONS[2]}" for n, batches in NETWORKS.items() for b in batches]
+
+
+def read_case(case: str) -> tuple[str, int, str]:
+    """(network, batch, precision)."""
+    network, batch, precision = case.split()
+    return network, int(batch), precision
+
+
+def planned(only: Sequence[str] = ()) -> list[Part]:
+    """All parts in order of importance, or those of some kinds. Raises BenchError for a kind that there is not."""
+    for kind in only:
+        if kind not in KINDS:
+            raise BenchError(f"there is no part {kind!r}; there are {', '.join(KINDS)}")
+    parts = [Part("card", "", 60), Part("ceilings", "", 90)]
+    for kind, limit in (("networks", 120.0), ("torch", 90.0), ("compiled", 200.0)):
+        parts += [Part(kind, case, limit) for case in cases()]
+    return [part for part in parts if not only or part.kind in only]

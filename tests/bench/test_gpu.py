@@ -1,0 +1,93 @@
+"""The benchmark of GPUs, on a stand-in for the driver whose kernels take a millisecond each: parts in processes, what
+becomes of those that end badly, the file, the page."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from kernelwright.bench.contenders import BenchError
+from kernelwright.bench.gpu import __main__ as command
+from kernelwright.bench.gpu import cards, page, parts, session
+from kernelwright.bench.gpu.parts import Part
+
+WORKER = (sys.executable, str(Path(__file__).parent / "standin_worker.py"))
+RESULTS = Path(__file__).parents[2] / "benchmarks"
+
+
+def quiet(_):
+    pass
+
+
+def test_a_session_keeps_what_parts_find_and_how_they_end(tmp_path):
+    planned = [
+        Part("hangs", "", 2),
+        Part("dies", "", 30),
+        Part("networks", "nothing 2 tf32", 60),
+        Part("ceilings", "", 60),
+        Part("networks", "playground 2 tf32", 60),
+    ]
+    path = session.hold(planned, 5, "the command", tmp_path, WORKER, quiet)
+    run = json.loads(path.read_text())
+    assert (run["card"], run["arch"], run["cuda"], run["command"]) == ("Stand-in", "sm_90", "13.0", "the command")
+    hangs, dies, wrong, ceilings, network = run["parts"]
+    assert (hangs["outcome"], hangs["rows"]) == ("cut off after 2 s", [{"what": "before"}])
+    assert (dies["outcome"], dies["rows"]) == ("ended with status -9", [{"what": "before"}])
+    assert wrong["outcome"].startswith("BenchError: there is no network 'nothing'")
+    assert [part["outcome"] for part in (ceilings, network)] == ["done", "done"]
+    assert [row["what"] for row in ceilings["rows"]] == ["copy", *(f"product 8 {p}" for p in parts.PRECISIONS)]
+    assert ceilings["rows"][0]["value"] == pytest.approx(2 * 4 * 64 / 1e-3 / 1e9)
+    assert [row["mode"] for row in network["rows"]] == ["train", "infer"]
+    for row in network["rows"]:
+        assert row["ms"] == pytest.approx(row["kernels"]) and row["finite"]
+    shown = (tmp_path / "gpu.md").read_text()
+    assert "| hangs  | cut off after 2 s |" in shown and "| playground | 2 | training step | tf32 |" in shown
+
+
+def test_minutes_that_are_over_leave_parts_out(tmp_path):
+    path = session.hold([Part("hangs", "", 60), Part("dies", "", 60)], 0, "", tmp_path, WORKER, quiet)
+    assert {part["outcome"] for part in json.loads(path.read_text())["parts"]} == {"not begun, the minutes were over"}
+
+
+def test_without_a_gpu_one_line_says_what_is_missing(tmp_path, monkeypatch):
+    monkeypatch.setenv("STANDIN_ABSENT", "an NVIDIA driver (libcuda.so.1 was not found)")
+    with pytest.raises(BenchError, match=r"measuring needs an NVIDIA driver .* --render"):
+        session.hold([], 1, "", tmp_path, WORKER, quiet)
+    assert not list(tmp_path.iterdir())
+
+
+def test_parts_are_chosen_by_name():
+    assert {part.kind for part in parts.planned(["networks"])} == {"networks"}
+    assert parts.planned(["networks"])[0].case == "resnet50 64 tf32"
+    assert len(parts.planned(["networks"])) == 3 * 6
+    assert {part.kind for part in parts.planned()} == set(parts.KINDS)
+    with pytest.raises(BenchError, match="no part 'nets'; there are card, "):
+        parts.planned(["nets"])
+
+
+def test_a_kernel_takes_the_longer_of_its_bytes_and_its_flops():
+    card = cards.of_name("NVIDIA H100 80GB HBM3")
+    assert card.seconds(494.7e9, 1, "tf32") == pytest.approx(1e-3)
+    assert card.seconds(1, 3e9, "tf32") == pytest.approx(1e-3)
+    assert cards.of_arch((9, 0)) is card
+    assert cards.of_name("NVIDIA GeForce GT 710") is None
+    with pytest.raises(BenchError, match="no card of sm_12 is known; known are sm_80, sm_90"):
+        cards.of_arch((1, 2))
+
+
+def test_the_page_compares_with_the_fastest_mode_of_pytorch():
+    about = {"network": "mlp", "batch": 8, "mode": "train", "precision": "tf32"}
+    rows = [
+        {**about, "by": by, "ms": ms} for by, ms in (("kernelwright", 3.0), ("torch", 2.0), ("torch compiled", 1.5))
+    ]
+    assert "| mlp | 8 | training step | tf32 | 3 |  | 1.5 | torch compiled | 2.00 |" in page.networks(rows)
+
+
+def test_the_page_in_the_repository_is_that_of_the_newest_file():
+    assert (RESULTS / "gpu.md").read_text() == page.text(page.newest(RESULTS))
+
+
+def test_rendering_needs_a_file(tmp_path):
+    with pytest.raises(BenchError, match=r"no file that ends with -gpu\.json"):
+        command.main(["--render", "--folder", str(tmp_path)])
