@@ -1,11 +1,14 @@
 """Everything there is to know of a GPU, in one command for whoever has one for some minutes.
 
     python -m kernelwright.bench.gpu [--only PART,...] [--minutes N] [--folder benchmarks]
+    python -m kernelwright.bench.gpu --prepare sm_90
+    python -m kernelwright.bench.gpu --predict sm_90
     python -m kernelwright.bench.gpu --render
 
 Writes `results/<date>-gpu.json` and `gpu.md` in the folder. Parts run in order of importance, each in a process of its
 own with a time limit, until the minutes are over. It needs the extra `cuda` and an NVIDIA GPU, and PyTorch to compare
-with where it is installed.
+with where it is installed. --prepare needs the extra alone: it compiles all kernels into the kernel cache (the folder
+of KERNELWRIGHT_CACHE), which a session elsewhere then starts from.
 """
 
 from __future__ import annotations
@@ -17,8 +20,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ...runtime.errors import KernelwrightError
-from . import page, session
+from . import page, predict, session
 from .parts import KINDS, planned
+from .prepare import prepare
 
 TORCH = ("torch", "compiled")
 
@@ -34,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--only", default="", metavar="PART,...", help="These parts; default: all.")
     parser.add_argument("--minutes", type=float, default=15, help="For all parts together (default: 15).")
     parser.add_argument("--folder", type=Path, default=Path("benchmarks"), help="Where results/ and gpu.md are.")
+    parser.add_argument("--prepare", metavar="ARCH", help="Only compile all kernels for sm_80, sm_90, ...")
+    parser.add_argument("--predict", metavar="ARCH", help="Only say what networks should take on a card of this kind.")
     parser.add_argument("--render", action="store_true", help="Only write gpu.md again.")
     given = parser.parse_args(arguments)
     if given.render:
@@ -41,6 +47,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     only = [name.strip() for name in given.only.split(",") if name.strip()]
     parts = [part for part in planned(only) if part.kind not in TORCH or find_spec("torch") is not None]
+    if given.prepare:
+        prepare(parts, given.prepare)
+        return
+    if given.predict:
+        rows = predict.predictions(parts, given.predict)
+        print(predict.shown(rows, page.newest(given.folder)))
+        return
     command = " ".join(["python -m kernelwright.bench.gpu", *(sys.argv[1:] if arguments is None else arguments)])
     print(session.hold(parts, given.minutes, command, given.folder))
 

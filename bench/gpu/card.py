@@ -17,7 +17,7 @@ def run(case: str, say: Callable[[dict[str, Any]], None]) -> None:
     """One row: the card. Raises BenchError where there is none to use."""
     missing = absent(0)
     if missing:
-        raise BenchError(f"measuring needs {missing}; --render does without")
+        raise BenchError(f"measuring needs {missing}; --prepare, --predict and --render do without")
     gpu = compiled.driver(0)
     about = machine.describe(MORE)
     arch = "sm_{}{}".format(*gpu.arch)

@@ -7,7 +7,7 @@ Core GPU Architecture", data sheet of the H200). Bytes are nine tenths of the da
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,4 +62,16 @@ def with_bounds(card: Card | None, kernels: Iterable[Any], batch: int) -> list[d
         least = None if card is None else card.seconds(flops, moved, k.arithmetic) * 1e3
         work = {"flops": flops, "bytes": moved, "arithmetic": k.arithmetic}
         out.append({"name": k.name, "schedule": k.schedule, **work, "least_ms": least})
+    return out
+
+
+def measured(card: Card | None, kernels: Sequence[Any], seconds: Sequence[float], batch: int) -> list[dict[str, Any]]:
+    """`with_bounds`, each with its milliseconds, and the parts of the card's bytes and flops that it reaches."""
+    out = []
+    for row, s in zip(with_bounds(card, kernels, batch), seconds, strict=True):
+        reached: dict[str, float | None] = {"of_bytes": None, "of_flops": None}
+        if card is not None and s:
+            peak = card.flops[row["arithmetic"]]
+            reached = {"of_bytes": row["bytes"] / s / card.bytes, "of_flops": row["flops"] / s / peak}
+        out.append({**row, "ms": s * 1e3, **reached})
     return out

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..contenders import BenchError
 from ..report import MODES, table
+from .kernels import slowest
 
 HEAD = """# On a GPU
 
@@ -90,6 +91,33 @@ def networks(rows: Sequence[dict[str, Any]]) -> str:
     return table([*head, "times PyTorch's", "a call, ms", ""], cells)
 
 
+def launches(rows: Sequence[dict[str, Any]]) -> str:
+    """What starting kernels costs."""
+    return table(["", "microseconds"], [[r["what"], number(r["us"])] for r in rows])
+
+
+def kernels(rows: Sequence[dict[str, Any]]) -> str:
+    """Of each network, the kernels that take longest, alike ones taken together, with parts of the card's rates."""
+    tables = [
+        "Kernels repeated by themselves, so that small operands come from the cache. Parts are of the card's rates.\n"
+    ]
+    for row in rows:
+        cells = []
+        for k in slowest(row["kernels"]):
+            parts = [share(k["of_bytes"]), share(k["of_flops"])]
+            cells.append([str(k["alike"]), k["name"], number(k["ms"]), *parts, k["arithmetic"], k["schedule"]])
+        whole = number(sum(k["ms"] for k in row["kernels"]))
+        tables.append(f"### {row['network']}, batch {row['batch']}, {row['precision']}: {whole} ms\n")
+        head = ["alike", "kernel", "ms together", "of bytes", "of flops", "arithmetic", "schedule"]
+        tables.append(table(head, cells))
+    return "\n".join(tables)
+
+
+def share(part: float | None) -> str:
+    """Per cent; nothing where it is not known."""
+    return "" if part is None else f"{part:.0%}"
+
+
 def unfinished(parts: Iterable[dict[str, Any]]) -> str:
     """The parts that did not end well, and why."""
     cells = [[f"{p['kind']} {p['case']}", p["outcome"]] for p in parts if p["outcome"] != "done"]
@@ -106,5 +134,7 @@ def number(value: float | None) -> str:
 SECTIONS = (
     ("Ceilings", ("ceilings",), ceilings),
     ("Networks", ("networks", "torch", "compiled"), networks),
+    ("Launches", ("launches",), launches),
+    ("Kernels", ("kernels",), kernels),
 )
 """(title, kinds of parts, what shows their rows), in the page's order."""

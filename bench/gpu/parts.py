@@ -23,6 +23,8 @@ NETWORKS = {
 """Batch sizes by network."""
 PRECISIONS = ("tf32", "bfloat16", "float32")
 MODES = ("train", "infer")
+LIMITS = {"networks": 120.0, "torch": 90.0, "kernels": 120.0, "compiled": 200.0}
+"""Seconds for one network at one batch size in one precision."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,9 @@ KINDS = {
     "card": Kind("card", "the card, its driver, versions"),
     "ceilings": Kind("ceilings", "copies and matrix products", compiles=True),
     "networks": Kind("networks", "training steps and inference", compiles=True),
-    "torch": Kind("in_torch", "the same in PyTorch, eager in a CUDA graph"),
+    "launches": Kind("launches", "what starting kernels costs", compiles=True),
+    "kernels": Kind("kernels", "each kernel of a training step", compiles=True),
+    "torch": Kind("in_torch", "the same networks in PyTorch, eager in a CUDA graph"),
     "compiled": Kind("in_torch", "the same in PyTorch, compiled by inductor, in a CUDA graph", function="run_compiled"),
 }
 
@@ -80,6 +84,7 @@ def planned(only: Sequence[str] = ()) -> list[Part]:
         if kind not in KINDS:
             raise BenchError(f"there is no part {kind!r}; there are {', '.join(KINDS)}")
     parts = [Part("card", "", 60), Part("ceilings", "", 90)]
-    for kind, limit in (("networks", 120.0), ("torch", 90.0), ("compiled", 200.0)):
-        parts += [Part(kind, case, limit) for case in cases()]
+    found = {kind: [Part(kind, case, limit) for case in cases()] for kind, limit in LIMITS.items()}
+    parts += [*found["networks"], *found["torch"], Part("launches", "", 60)]
+    parts += [part for part in found["kernels"] if not part.case.endswith("float32")] + found["compiled"]
     return [part for part in parts if not only or part.kind in only]

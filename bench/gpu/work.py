@@ -14,6 +14,7 @@ import numpy as np
 from ...compiler.graph.tensor import Tensor
 from ...compiler.targets.cuda import compiled
 from ...compiler.targets.cuda.compiled import CudaCompiled, CudaListing
+from ...compiler.targets.shared.store import kernel_cache
 from .. import ours
 from ..networks import case
 
@@ -39,6 +40,13 @@ class Work:
         gpu = compiled.driver(0)
         sizes = {"batch": self.batch}
         return CudaCompiled(self.inputs, self.outputs, self.updates, 0, sizes, gpu, self.precision)
+
+    def prepared(self, arch: str) -> int:
+        """Have its kernels for an architecture in the cache; how many were compiled for that."""
+        listing = self.listing(arch)
+        fresh = [k for k in {k.key: k for k in listing.kernels}.values() if kernel_cache().get(k.key) is None]
+        listing.compile(*fresh)
+        return len(fresh)
 
     def listing(self, arch: str) -> CudaListing:
         """Its kernels for an architecture, without a GPU."""

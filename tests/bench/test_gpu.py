@@ -1,16 +1,22 @@
 """The benchmark of GPUs, on a stand-in for the driver whose kernels take a millisecond each: parts in processes, what
 becomes of those that end badly, the file, the page."""
 
+import importlib.util
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from kernelwright.bench.contenders import BenchError
 from kernelwright.bench.gpu import __main__ as command
-from kernelwright.bench.gpu import cards, page, parts, session
+from kernelwright.bench.gpu import cards, page, parts, session, work
 from kernelwright.bench.gpu.parts import Part
+from kernelwright.bench.gpu.prepare import prepare
+from kernelwright.compiler.targets.cuda import compiled
+from kernelwright.compiler.targets.shared import store
+from kernelwright.runtime import KernelCache
 
 WORKER = (sys.executable, str(Path(__file__).parent / "standin_worker.py"))
 RESULTS = Path(__file__).parents[2] / "benchmarks"
@@ -27,20 +33,25 @@ def test_a_session_keeps_what_parts_find_and_how_they_end(tmp_path):
         Part("networks", "nothing 2 tf32", 60),
         Part("ceilings", "", 60),
         Part("networks", "playground 2 tf32", 60),
+        Part("launches", "", 60),
+        Part("kernels", "playground 2 tf32", 60),
     ]
     path = session.hold(planned, 5, "the command", tmp_path, WORKER, quiet)
     run = json.loads(path.read_text())
     assert (run["card"], run["arch"], run["cuda"], run["command"]) == ("Stand-in", "sm_90", "13.0", "the command")
-    hangs, dies, wrong, ceilings, network = run["parts"]
+    hangs, dies, wrong, ceilings, network, launches, kernels = run["parts"]
     assert (hangs["outcome"], hangs["rows"]) == ("cut off after 2 s", [{"what": "before"}])
     assert (dies["outcome"], dies["rows"]) == ("ended with status -9", [{"what": "before"}])
     assert wrong["outcome"].startswith("BenchError: there is no network 'nothing'")
-    assert [part["outcome"] for part in (ceilings, network)] == ["done", "done"]
+    assert [part["outcome"] for part in run["parts"][3:]] == ["done"] * 4
     assert [row["what"] for row in ceilings["rows"]] == ["copy", *(f"product 8 {p}" for p in parts.PRECISIONS)]
     assert ceilings["rows"][0]["value"] == pytest.approx(2 * 4 * 64 / 1e-3 / 1e9)
     assert [row["mode"] for row in network["rows"]] == ["train", "infer"]
     for row in network["rows"]:
         assert row["ms"] == pytest.approx(row["kernels"]) and row["finite"]
+    assert [row["us"] for row in launches["rows"]][::2] == pytest.approx([1000, 1000], rel=0.1)
+    (row,) = kernels["rows"]
+    assert [k["ms"] for k in row["kernels"]] == pytest.approx([1.0] * network["rows"][0]["kernels"])
     shown = (tmp_path / "gpu.md").read_text()
     assert "| hangs  | cut off after 2 s |" in shown and "| playground | 2 | training step | tf32 |" in shown
 
@@ -52,7 +63,7 @@ def test_minutes_that_are_over_leave_parts_out(tmp_path):
 
 def test_without_a_gpu_one_line_says_what_is_missing(tmp_path, monkeypatch):
     monkeypatch.setenv("STANDIN_ABSENT", "an NVIDIA driver (libcuda.so.1 was not found)")
-    with pytest.raises(BenchError, match=r"measuring needs an NVIDIA driver .* --render"):
+    with pytest.raises(BenchError, match=r"measuring needs an NVIDIA driver .* --prepare"):
         session.hold([], 1, "", tmp_path, WORKER, quiet)
     assert not list(tmp_path.iterdir())
 
@@ -91,3 +102,34 @@ def test_the_page_in_the_repository_is_that_of_the_newest_file():
 def test_rendering_needs_a_file(tmp_path):
     with pytest.raises(BenchError, match=r"no file that ends with -gpu\.json"):
         command.main(["--render", "--folder", str(tmp_path)])
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """Small programs for the parts that compile."""
+    monkeypatch.setattr(parts, "NETWORKS", {"playground": (2,)})
+    monkeypatch.setattr(parts, "PRECISIONS", ("tf32",) * 2 + ("float32",))
+
+
+def test_what_is_prepared_is_not_compiled_again(few, tmp_path, monkeypatch):
+    if importlib.util.find_spec("numba_cuda") is None:
+        pytest.skip("needs the extra cuda (numba-cuda)")
+    monkeypatch.setattr(store, "kernel_cache", partial(KernelCache, tmp_path))
+    monkeypatch.setattr(compiled, "kernel_cache", partial(KernelCache, tmp_path))
+    monkeypatch.setattr(work, "kernel_cache", partial(KernelCache, tmp_path))
+    chosen = [Part("networks", "playground 2 tf32", 60), Part("torch", "playground 2 tf32", 60)]
+    assert prepare(chosen, "sm_90", quiet) > 5
+    assert prepare(chosen, "sm_90", quiet) == 0
+
+
+def test_predictions_stand_beside_what_was_measured(few, tmp_path, capsys):
+    rows = [
+        {"network": "playground", "batch": 2, "mode": "train", "precision": "tf32", "by": "kernelwright", "ms": 7.0}
+    ]
+    (tmp_path / "results").mkdir()
+    run = {"parts": [{"kind": "networks", "case": "", "outcome": "done", "rows": rows}]}
+    (tmp_path / "results" / "2000-01-01-gpu.json").write_text(json.dumps(run))
+    command.main(["--predict", "sm_90", "--only", "networks", "--folder", str(tmp_path)])
+    lines = [line.split("|") for line in capsys.readouterr().out.splitlines() if line.startswith("| playground")]
+    assert [line[-2].strip() for line in lines if line[4].strip() == "tf32" and "training" in line[3]] == ["7", "7"]
+    assert all(0 < float(line[6]) < 1 for line in lines)
