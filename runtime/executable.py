@@ -21,7 +21,7 @@ from .loader import load
 from .program import Program
 from .resolve import Resolved, Steps, resolve
 from .runner import Runner, check_inputs
-from .state import State, native_run, place
+from .state import State, Writer, bring_home, place
 from .threads import shared_pool
 
 
@@ -34,6 +34,7 @@ class Executable(Runner[Binding]):
     def __init__(self, program: Program, states: Sequence[State] = (), threads: int = 1) -> None:
         super().__init__(program, states)
         self.threads = threads
+        self._writer = Writer()
         self._pool = shared_pool(threads)
         self._held: list[np.ndarray] = []  # memory of constants
         self._addresses = self._fixed()
@@ -71,7 +72,8 @@ class Executable(Runner[Binding]):
         return self._pool.lock
 
     def _place_state(self, position: int, state: State) -> int:
-        return state.claim(self.program.buffers[position].order)
+        writer = self._writer if position in self.program.written else None
+        return state.claim(self.program.buffers[position].order, writer)
 
     def _place_constant(self, position: int, value: np.ndarray) -> int:
         array, address = place(value, self.program.buffers[position].order)
@@ -90,8 +92,10 @@ class Executable(Runner[Binding]):
     def _execute(self, binding: Binding, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         held = _give(binding, inputs)
         outputs = _take(binding)
+        bring_home(self.states)
+        self._writer.runs += 1  # before the run too: a copy made meanwhile is not the value after it
         self._run(binding)
-        native_run()
+        self._writer.runs += 1
         del held
         return outputs
 

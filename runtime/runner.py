@@ -83,9 +83,6 @@ class Runner(ABC, Generic[Binding]):
     def _bind(self, resolved: Resolved) -> Binding:
         """What runs at these shapes need."""
 
-    def _drop(self, binding: Binding) -> None:
-        """Free what a binding holds outside of Python."""
-
     @abstractmethod
     def _execute(self, binding: Binding, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Run it; each output once, in the order in which the program lists them first."""
@@ -109,14 +106,12 @@ class Runner(ABC, Generic[Binding]):
         binding = self._bind(resolve(self.program, *step_shapes(self.program, inputs, steps, per_step)))
         self._bindings[key] = binding
         if len(self._bindings) > KEPT_BINDINGS:
-            self._drop(self._bindings.popitem(last=False)[1])
+            self._bindings.popitem(last=False)
         return binding
 
     def _reserve(self, nbytes: int, parts: Sequence[int]) -> int:
         """The arena's address, after it has grown to `nbytes`; bindings made for a smaller one are dropped."""
         if nbytes > self._arena_bytes:
-            for binding in self._bindings.values():
-                self._drop(binding)
             self._bindings.clear()
             self._arena_bytes = 0
             self._arena = self._grow(nbytes, parts)

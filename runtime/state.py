@@ -1,13 +1,16 @@
 """Parameters and what else outlives a run: one array in the physical order its executables want.
 
 Leans on `arena` for aligned memory. Several executables share a state (a training step and a prediction); the first of
-them fixes its order, and from then on it stays where it is in memory.
+them fixes its order, and from then on it stays where it is in memory. The newest value may be away on another device:
+the first that looks at it here brings it home, once.
 """
 
 from __future__ import annotations
 
-import itertools
-from typing import Any
+import os
+from collections.abc import Iterable
+from typing import Any, Protocol
+from weakref import WeakSet, WeakValueDictionary
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,16 +19,45 @@ from .arena import allocate
 from .errors import LayoutError, RuntimeShapeError
 from .locks import fork_safe_lock
 
-_native_runs = itertools.count(1)
-_last_native_run = 0
 _moving = fork_safe_lock()
 """Held while a state's value is read, written or moved by Python: two programs may claim it at a time."""
 
+_away: WeakSet[State] = WeakSet()
+"""The states whose newest value is elsewhere."""
 
-def native_run() -> None:
-    """Note that native code ran, which may have written any state."""
-    global _last_native_run
-    _last_native_run = next(_native_runs)
+
+class Holder(Protocol):
+    """Who has a state's newest value; `stamp` is that value's."""
+
+    stamp: int
+
+    def fetch(self, physical: np.ndarray) -> None:
+        """Write the value into an array in the state's physical order."""
+
+
+class Writer:
+    """Native code that writes states: `runs` counts how often it may have done so."""
+
+    def __init__(self) -> None:
+        self.runs = 0
+
+
+def bring_home(states: Iterable[State]) -> None:
+    """Make the memory of these states hold their newest values, before native code uses it."""
+    if _away:
+        for state in states:
+            state.home()
+
+
+def leave(states: Iterable[tuple[State, Holder]]) -> None:
+    """Note that each holder has a new value of its state, which is fetched when somebody looks."""
+    with _moving:
+        for state, holder in states:
+            state._writes += 1
+            if state._holder is not holder:
+                state._holder = holder
+                _away.add(state)
+            holder.stamp = state.stamp
 
 
 class State:
@@ -37,9 +69,13 @@ class State:
         self.name = name
         self.shape = logical.shape
         self.dtype = logical.dtype
+        self.nbytes = logical.nbytes
         self.claimed = False
         self.chosen_by: str | None = None
+        self.copies: WeakValueDictionary[object, Any] = WeakValueDictionary()  # by whoever keeps them
+        self._holder: Holder | None = None
         self._writes = 0
+        self._writers: list[Writer] = []
         self._place(logical, tuple(range(logical.ndim)))
 
     def __repr__(self) -> str:
@@ -50,14 +86,21 @@ class State:
         return State, (self.name, self.get())
 
     @property
-    def stamp(self) -> tuple[int, int]:
+    def stamp(self) -> int:
         """Equal at two times only if the value did not change in between: copies elsewhere need no refresh."""
-        return self._writes, _last_native_run
+        return self._writes + sum(writer.runs for writer in self._writers)
 
     def get(self) -> np.ndarray:
         """A copy of the value in logical order."""
         with _moving:
+            self.home()
             return np.array(self._logical(), order="C")
+
+    def physical(self) -> tuple[np.ndarray, int]:
+        """A copy of the value in physical order, and its stamp."""
+        with _moving:
+            self.home()
+            return np.array(self._physical, order="C"), self.stamp
 
     def set(self, value: ArrayLike) -> None:
         """Write a new value in place."""
@@ -67,6 +110,16 @@ class State:
         with _moving:
             np.copyto(self._logical(), logical, casting="same_kind")
             self._writes += 1
+            self._holder = None
+            _away.discard(self)
+
+    def home(self) -> None:
+        """Fetch the value if it is elsewhere; it does not change by that."""
+        with _moving:
+            if self._holder is not None:
+                self._holder.fetch(self._physical)
+                self._holder = None
+                _away.discard(self)
 
     def reorder(self, order: tuple[int, ...]) -> None:
         """Move the axes to `order`, from outermost to innermost; the logical value stays."""
@@ -83,11 +136,13 @@ class State:
                 raise LayoutError(f"state {self.name!r}: {order} is not an order of its {len(self.shape)} axes")
             self._place(self._logical(), order)
 
-    def claim(self, order: tuple[int, ...]) -> int:
-        """Fix the order for good, and say where the value lies."""
+    def claim(self, order: tuple[int, ...], writer: Writer | None = None) -> int:
+        """Fix the order for good, and say where the value lies. writer: who will write there."""
         with _moving:
             self.reorder(order)
             self.claimed = True
+            if writer is not None:
+                self._writers.append(writer)
             return self.address
 
     def _place(self, logical: np.ndarray, order: tuple[int, ...]) -> None:
@@ -105,3 +160,17 @@ def place(logical: np.ndarray, order: tuple[int, ...]) -> tuple[np.ndarray, int]
     physical, address = allocate(view.shape, logical.dtype, logical.nbytes)
     physical[...] = view
     return physical, address
+
+
+def _before_fork() -> None:
+    bring_home(list(_away))
+
+
+def _in_child() -> None:
+    """A forked process cannot use its parent's device: what it found at home is its value."""
+    for state in list(_away):
+        state._holder = None
+    _away.clear()
+
+
+os.register_at_fork(before=_before_fork, after_in_child=_in_child)

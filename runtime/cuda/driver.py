@@ -1,19 +1,21 @@
 """NVIDIA's driver through ctypes: one device with its context and a stream; memory, modules, launches, graphs.
 
 Function names, their `_v2` suffixes and constants are those of the CUDA Driver API reference (CUDA 12 and 13). Every
-call's result is checked. Nothing here has run on a GPU yet; tests run it against a stand-in for the library. Leans on
-the standard library and NumPy.
+call's result is checked. What is freed waits for the next allocation or run: objects end at any moment, also while a
+graph is captured. Leans on the standard library and NumPy.
 """
 
 from __future__ import annotations
 
 import ctypes
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..errors import CudaError, DeviceMemoryError
+from ..locks import fork_safe_lock
 
 LIBRARY = "libcuda.so.1"
 SUCCESS, OUT_OF_MEMORY = 0, 2
@@ -49,10 +51,14 @@ def _describe(library: Any, status: int) -> str:
 
 
 class Gpu:
-    """GPU number `index`, with a context and a stream of its own. Raises CudaError where a call fails."""
+    """GPU number `index`, with a context and a stream of its own. `turn` is held during a run. Raises CudaError where a
+    call fails."""
 
     def __init__(self, index: int = 0, library: Any = None) -> None:
         self.index = index
+        self.turn = fork_safe_lock()
+        self._quiet = fork_safe_lock()  # no thread captures and another one waits for the stream
+        self._left: list[tuple[Callable[[Any], None], Any]] = []
         self._cuda = library or _library()
         self._call("cuInit", 0)
         device = ctypes.c_int()
@@ -85,6 +91,7 @@ class Gpu:
 
     def allocate(self, nbytes: int) -> int:
         """The address of new memory, on a boundary of at least 256 bytes. Raises DeviceMemoryError."""
+        self.tidy()
         address = ctypes.c_uint64()
         status = self._cuda.cuMemAlloc_v2(ctypes.byref(address), ctypes.c_size_t(max(nbytes, 1)))
         if status == OUT_OF_MEMORY:
@@ -99,6 +106,16 @@ class Gpu:
     def free(self, address: int) -> None:
         self._call("cuMemFree_v2", ctypes.c_uint64(address))
 
+    def with_end_of(self, owner: object, free: Callable[[Any], None], handle: Any) -> None:
+        """Call `free(handle)` at the first `tidy` after `owner` has ended."""
+        weakref.finalize(owner, self._left.append, (free, handle)).atexit = False
+
+    def tidy(self) -> None:
+        """Free what nothing uses any more."""
+        while self._left:
+            free, handle = self._left.pop()
+            free(handle)
+
     def upload(self, address: int, array: np.ndarray) -> None:
         """A contiguous array to the device, in the stream's order; keep it until `synchronize`."""
         if array.nbytes:
@@ -112,6 +129,13 @@ class Gpu:
             target = ctypes.c_void_p(array.ctypes.data)
             size = ctypes.c_size_t(array.nbytes)
             self._call("cuMemcpyDtoHAsync_v2", target, ctypes.c_uint64(address), size, self._stream)
+
+    def fetch(self, array: np.ndarray, address: int) -> None:
+        """As `download`, from any thread and complete when this returns."""
+        with self._quiet:
+            self.use()
+            self.download(array, address)
+            self.synchronize()
 
     def copy(self, target: int, source: int, nbytes: int) -> None:
         """From device to device, in the stream's order."""
@@ -137,11 +161,12 @@ class Gpu:
     def capture(self, record: Callable[[], None]) -> Any:
         """What `record` launches, as a graph to `replay`; nothing runs yet."""
         graph, runnable = ctypes.c_void_p(), ctypes.c_void_p()
-        self._call("cuStreamBeginCapture_v2", self._stream, CAPTURE_THREAD_LOCAL)
-        try:
-            record()
-        finally:
-            status = self._cuda.cuStreamEndCapture(self._stream, ctypes.byref(graph))
+        with self._quiet:
+            self._call("cuStreamBeginCapture_v2", self._stream, CAPTURE_THREAD_LOCAL)
+            try:
+                record()
+            finally:
+                status = self._cuda.cuStreamEndCapture(self._stream, ctypes.byref(graph))
         self._check("cuStreamEndCapture", status)
         self._call("cuGraphInstantiateWithFlags", ctypes.byref(runnable), graph, ctypes.c_uint64(0))
         self._call("cuGraphDestroy", graph)
@@ -187,3 +212,11 @@ class Gpu:
     def _check(self, name: str, status: int) -> None:
         if status != SUCCESS:
             raise CudaError(f"GPU {self.index}: {name.removesuffix('_v2')} failed: {_describe(self._cuda, status)}")
+
+
+class Memory:
+    """New memory on a GPU at `address`, freed once nothing holds this."""
+
+    def __init__(self, gpu: Gpu, nbytes: int) -> None:
+        self.address = gpu.allocate(nbytes)
+        gpu.with_end_of(self, gpu.free, self.address)

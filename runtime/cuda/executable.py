@@ -1,10 +1,10 @@
 """A CUDA program ready to run: each step one replay of a CUDA graph, in which the turns of a loop follow each other.
 
 For every set of input shapes, memory is laid out once in one arena on the device and the step's launches are captured
-once; a run then uploads inputs, replays, and downloads outputs. The device keeps copies of variables: one that was
-changed elsewhere is uploaded when a run begins, and those that the program changes are downloaded when it ends, so that
-the host's values are always the present ones; many steps per run share that price.
-Leans on `driver`, and on the CPU's `runner` and `resolve` for all that does not depend on where memory lies.
+once; a run then uploads inputs, replays, and downloads outputs. Variables live on the device: one that was changed
+elsewhere is uploaded when a run begins, and those that the program changes stay there until the host looks.
+Leans on `driver` and `variables`, and on the CPU's `runner` and `resolve` for all that does not depend on where memory
+lies.
 """
 
 from __future__ import annotations
@@ -14,19 +14,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from threading import Lock
+from threading import RLock
 from typing import Any
 
 import numpy as np
 
 from ..errors import DeviceMemoryError, ProgramError, RuntimeShapeError
 from ..kernels import CudaKernelSpec, arguments
-from ..program import BufferSpec, Program
+from ..program import Program
 from ..resolve import Resolved
 from ..runner import Runner, check_inputs
-from ..state import State
-from .driver import Gpu
+from ..state import State, bring_home, leave
+from .driver import Gpu, Memory
 from .turns import turns
+from .variables import Copy, copy_of
 
 ALIGN = 256
 LARGEST = 2**31 - 1
@@ -34,7 +35,7 @@ Launch = tuple[Any, int, int, Sequence[int]]
 """A function, blocks, threads of a block, and arguments."""
 
 
-@dataclass
+@dataclass(eq=False)
 class CudaBinding:
     """Memory and graph for one set of shapes. `stacked` are the places of arrays with a leading axis of steps."""
 
@@ -50,32 +51,34 @@ class CudaExecutable(Runner[CudaBinding]):
     def __init__(self, program: Program, states: Sequence[State], driver: Gpu) -> None:
         super().__init__(program, states)
         self.driver = driver
-        self._turn = Lock()
-        self._seen: dict[int, tuple[int, int]] = {}  # the stamp of each state's value on the device
+        self._copies: dict[int, Copy] = {}  # of states
+        self._constants: list[Memory] = []
         kernels = tuple(kernel for kernel in program.kernels if isinstance(kernel, CudaKernelSpec))
         if len(kernels) < len(program.kernels):
             raise ProgramError(f"{program.name} has kernels for a CPU, which a GPU cannot run")
-        driver.use()
-        self._addresses = self._fixed()
+        with driver.turn:
+            driver.use()
+            self._addresses = self._fixed()
+        self._written = [(s, self._copies[p]) for p, s in zip(program.states, self.states) if p in program.written]
         functions = {k.key: driver.function(program.objects[k.key], k.symbol) for k in kernels}
         self._functions = [(k, functions[k.key]) for k in kernels]
 
     @property
-    def _lock(self) -> Lock:
-        return self._turn
+    def _lock(self) -> RLock:
+        return self.driver.turn
 
     def _execute(self, binding: CudaBinding, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         program, driver = self.program, self.driver
         driver.use()
+        driver.tidy()
         kept = self._give(binding, inputs)
-        self._steps(binding)
-        outputs = [self._download(binding, p) for p in dict.fromkeys(program.outputs)]
-        values = {p: self._download_state(p) for p in program.written}
-        driver.synchronize()
-        for position, state in zip(program.states, self.states):
-            if position in values:
-                state.set(_logical(program.buffers[position], values[position]))
-            self._seen[position] = state.stamp
+        leave(self._written)
+        try:
+            self._steps(binding)
+            outputs = [self._download(binding, p) for p in dict.fromkeys(program.outputs)]
+            driver.synchronize()
+        finally:
+            leave(self._written)  # again: another thread may have fetched what was there in between
         del kept
         return outputs
 
@@ -85,11 +88,8 @@ class CudaExecutable(Runner[CudaBinding]):
         kept = [np.ascontiguousarray(array) for array in inputs]
         for index, (position, array) in enumerate(zip(program.inputs, kept)):
             self.driver.upload((binding.stacked if index in steps.inputs else binding.places)[position], array)
-        stale = [(p, s) for p, s in zip(program.states, self.states) if self._seen.get(p) != s.stamp]
-        kept += [self._upload_whole(p, self._addresses[p], s.get()) for p, s in stale]
-        self._seen.update((p, s.stamp) for p, s in stale)
-        for p in program.written:  # until the new values have arrived on the host
-            self._seen.pop(p, None)
+        for copy, state in zip(self._copies.values(), self.states):
+            kept += copy.refresh(state)
         return kept
 
     def _steps(self, binding: CudaBinding) -> None:
@@ -138,6 +138,9 @@ class CudaExecutable(Runner[CudaBinding]):
             check_inputs(self.program, inputs)
             self.driver.use()
             kept = self._give(binding, inputs)
+            bring_home(state for state, _ in self._written)
+            for _, copy in self._written:
+                copy.stamp = -1
             self._steps(binding)
             self.driver.synchronize()
             del kept
@@ -165,7 +168,10 @@ class CudaExecutable(Runner[CudaBinding]):
         base = self._arena
         addresses = self._addresses | {i: base + offset for i, offset in offsets.items()} | temps
         graph = self._capture(resolved, addresses)
-        return CudaBinding(resolved, addresses, {i: base + offset for i, offset in stack.items()}, graph)
+        binding = CudaBinding(resolved, addresses, {i: base + offset for i, offset in stack.items()}, graph)
+        if graph is not None:
+            self.driver.with_end_of(binding, self.driver.forget, graph)
+        return binding
 
     def _capture(self, resolved: Resolved, addresses: dict[int, int]) -> Any:
         """The graph of one step's launches; None where all of them are empty."""
@@ -189,57 +195,40 @@ class CudaExecutable(Runner[CudaBinding]):
             if (blocks := kernel.grid(sizes))
         ]
 
-    def _drop(self, binding: CudaBinding) -> None:
-        if binding.graph is not None:
-            self.driver.forget(binding.graph)
-
     # ------------------------------------------------------------ memory
     def _grow(self, nbytes: int, parts: Sequence[int]) -> int:
-        if self._arena:
-            self.driver.free(self._arena)
-            self._arena = 0
+        self._memory: Memory | None = None  # frees the old one
         largest = sorted(range(len(parts)), key=lambda i: -parts[i])[:3]
         names = ", ".join(f"{self.program.buffers[i].name} {parts[i]}" for i in largest)
-        return self._allocate(nbytes, f"a step's tensors, the largest of which are {names}")
+        self._memory = self._allocate(nbytes, f"a step's tensors, the largest of which are {names}")
+        return self._memory.address
 
-    def _allocate(self, nbytes: int, what: str) -> int:
+    def _allocate(self, nbytes: int, what: str) -> Memory:
         try:
-            return self.driver.allocate(nbytes)
+            return Memory(self.driver, nbytes)
         except DeviceMemoryError as error:
             raise DeviceMemoryError(f"{error}, for {what}; use a smaller batch") from None
 
     def _place_state(self, position: int, state: State) -> int:
-        return self._allocate(math.prod(state.shape) * state.dtype.itemsize, self.program.buffers[position].name)
+        spec = self.program.buffers[position]
+        state.claim(spec.order)
+        copy = self._copies[position] = copy_of(state, self.driver, lambda nbytes: self._allocate(nbytes, spec.name))
+        return copy.memory.address
 
     def _place_constant(self, position: int, value: np.ndarray) -> int:
-        address = self._allocate(value.nbytes, self.program.buffers[position].name)
-        kept = self._upload_whole(position, address, value)
-        self.driver.synchronize()
-        del kept
-        return address
-
-    def _upload_whole(self, position: int, address: int, logical: np.ndarray) -> np.ndarray:
-        """A state or constant, in its physical order, to its place; the array to keep until it is there."""
         spec = self.program.buffers[position]
-        array = np.array(np.asarray(logical, spec.dtype).transpose(spec.order), order="C")
-        self.driver.upload(address, array)
-        return array
+        memory = self._allocate(value.nbytes, spec.name)
+        physical = np.array(value.transpose(spec.order), order="C")
+        self.driver.upload(memory.address, physical)
+        self.driver.synchronize()
+        self._constants.append(memory)
+        return memory.address
 
     def _download(self, binding: CudaBinding, position: int) -> np.ndarray:
         resolved = binding.resolved
         array = np.empty(resolved.over_steps(resolved.shapes[position]), self.program.buffers[position].dtype)
         self.driver.download(array, (binding.stacked if resolved.steps.outputs else binding.places)[position])
         return array
-
-    def _download_state(self, position: int) -> np.ndarray:
-        spec, state = self.program.buffers[position], self.states[self.program.states.index(position)]
-        array = np.empty([state.shape[axis] for axis in spec.order], spec.dtype)
-        self.driver.download(array, self._addresses[position])
-        return array
-
-
-def _logical(spec: BufferSpec, physical: np.ndarray) -> np.ndarray:
-    return physical.transpose(np.argsort(spec.order)) if physical.ndim else physical
 
 
 def _whole(nbytes: int) -> int:

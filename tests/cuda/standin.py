@@ -6,6 +6,7 @@ graphs and steps of the runtime are tested. It is no evidence of how the real dr
 
 import ctypes
 import json
+from functools import cached_property
 from types import SimpleNamespace
 
 import numpy as np
@@ -26,7 +27,7 @@ def image(kernel, arch):
 def on(library, inputs, outputs, updates=None):
     """The program on a GPU whose driver is `library`."""
     outputs = outputs if isinstance(outputs, list) else [outputs]
-    return compiled.CudaCompiled(inputs, outputs, updates or {}, device=Gpu(0, library))
+    return compiled.CudaCompiled(inputs, outputs, updates or {}, device=library.gpu)
 
 
 def put(reference, value):
@@ -42,6 +43,11 @@ class Library:
         self.blocks, self.modules, self.graphs = {}, {}, {}
         self.recording = None
         self.launched, self.events = 0, {}
+
+    @cached_property
+    def gpu(self):
+        """The one handle of GPU 0, as a process has it."""
+        return Gpu(0, self)
 
     def __getattr__(self, name):
         if name.startswith("__"):
