@@ -63,6 +63,23 @@ def test_convolutions_and_both_gradients(stride, pad, dilation, groups, precisio
         np.testing.assert_array_equal(found, want)
 
 
+@pytest.mark.parametrize("size, window, pad", [((8, 6), 1, 0), ((9, 7), 1, 0), ((8, 8), 3, 1), ((20, 18), 7, 3)])
+def test_gradients_of_strided_convolutions_to_images_are_products(size, window, pad):
+    """A stride leaves at most half of the taps, rounded up, to a place of each remainder: no more terms are summed."""
+    x, w = kw.input("x", (2, 8, *size)), kw.input("w", (16, 8, window, window))
+    y = kw.conv(x, w, stride=2, pad=pad)
+    g = kw.input("g", y.shape)
+    (gx,) = kw.grad((y * g).sum(), [x])
+    rng = np.random.default_rng(0)
+    values = [rng.integers(-4, 5, size=i.shape).astype("float32") for i in (w, g)]
+    built, (got,) = run([w, g], [gx], values, "tf32")
+    (want,) = evaluate([gx], dict(zip([w, g], values)))
+    np.testing.assert_array_equal(got, want)
+    (product,) = (k.schedule for k in built.kernels if isinstance(k.schedule, TensorCoreTiled))
+    taps = (window + 1) // 2 if size[0] % 2 == 0 else window
+    assert product.sizes()[3] == 16 * taps * taps
+
+
 def test_rows_of_no_fixed_number():
     x, w = kw.input("x", (None, 20)), kw.input("w", (20, 24))
     built = program.build_kernels([x, w], [x @ w], {}, "tf32")

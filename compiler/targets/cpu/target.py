@@ -23,6 +23,7 @@ from ...lowering.merge import merged
 from ...lowering.normalize import normalize
 from ...lowering.recompute import recompute
 from ...lowering.sorted_sums import sorted_sums
+from ...lowering.strided_gradients import by_phases
 from ...passes import GraphPass, KernelPass, Trace, each
 from ...rewriting.rules import simplify
 from ...shapes import as_index
@@ -39,7 +40,6 @@ from .plane_padding import set_plane_gaps
 from .planning import plan_schedule
 from .printer import CpuSource
 from .schedule_text import overridden
-from .strided_gradients import by_phases
 from .winograd import fast_convolutions
 from .winograd_maps import mapped
 

@@ -130,17 +130,17 @@ def _sum_of_products(kernel: Kernel) -> tuple[Expr, Expr, Expr] | None:
 
 
 def _operands(reduction: Expr) -> tuple[Expr, Expr] | None:
-    """The two factors of the product, each under those conditions that speak of it alone."""
+    """The two factors of the product, each under all conditions that speak of it and of axes that neither has, such as
+    the remainder of a place by a stride. Where both have a condition's axes, neither may be read where it fails."""
     product = factors(reduction.args[0])
     if product is None:
         return None
     conditions, a, b = product
-    if {x for c in conditions for x in c.index.axes} - set(a.axes) - set(b.axes):
-        return None
+    free = {x for c in conditions for x in c.index.axes} - set(a.axes) - set(b.axes)
     zero = loops.const(0, reduction.dtype)
-    of_a = [c for c in conditions if c.index.axes <= a.axes]
-    of_b = [c for c in conditions if c not in of_a and c.index.axes <= b.axes]
-    if len(of_a) + len(of_b) < len(conditions):
+    of_a = [c for c in conditions if c.index.axes - free <= a.axes]
+    of_b = [c for c in conditions if c.index.axes - free <= b.axes]
+    if any(c not in of_a and c not in of_b for c in conditions):
         return None
     return loops.guard(of_a, a, zero), loops.guard(of_b, b, zero)
 

@@ -15,6 +15,7 @@ from ...loops.kernels import Kernel
 from ...lowering import kernel_order, layout
 from ...lowering.normalize import normalize
 from ...lowering.recompute import Memory, recompute
+from ...lowering.strided_gradients import by_phases
 from ...passes import KernelPass, each
 from ..base import Compiled, Options, Target
 from . import build
@@ -44,6 +45,7 @@ class Cuda(Target):
         return (
             KernelPass("recompute", partial(recompute, memory=MEMORY)),
             KernelPass("normalize", each(normalize)),
+            KernelPass("strided_gradients", each(_by_phases)),
             KernelPass("set_orders", partial(layout.set_orders, price=self.price), needed=True),
             KernelPass("long_sums", each(partial(divided, precision=self.options.precision))),
             KernelPass("order_kernels", kernel_order.order, needed=True),
@@ -72,3 +74,7 @@ class Cuda(Target):
 
         options = self.options
         return CudaCompiled(inputs, outputs, updates, self.index, options.typical, precision=options.precision)
+
+
+def _by_phases(kernel: Kernel) -> Kernel:
+    return normalize(by_phases(kernel))

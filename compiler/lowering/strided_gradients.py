@@ -13,10 +13,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ...loops import expressions as loops
-from ...loops.expressions import Axis, Divides, Expr, Index, Within
-from ...loops.kernels import Kernel, Store
-from ...shapes import Dim
+from ..loops import expressions as loops
+from ..loops.expressions import Axis, Divides, Expr, Index, Within
+from ..loops.kernels import Kernel, Store
+from ..shapes import Dim
 
 
 @dataclass(frozen=True)
