@@ -44,6 +44,7 @@ def sort(x: Like, axis: int = -1, descending: bool = False) -> Tensor:
     return apply("take_along", (x, _positions(x, a, x.shape[a], descending)), axis=a)
 
 
+@also_named("gives a pair there, with the lower of two in the middle; here median(x, axis) gives the values")
 def median(x: Like, axis: int = -1, keepdims: bool = False) -> Tensor:
     """The middle element along `axis`, or the mean of the two in the middle, as NumPy's; NaN where an element is NaN.
 

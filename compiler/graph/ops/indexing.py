@@ -134,6 +134,7 @@ def gather(x: Tensor, positions: Tensor, axis: int = 0) -> Tensor:
     return apply("gather", (x, positions), axis=a)
 
 
+@also_named()
 def take(x: Like, indices: Like, axis: int | None = None) -> Tensor:
     """NumPy's `take`: the elements of `x`, flattened where axis is None, at integer positions in [0, size)."""
     x = as_tensor(x)
