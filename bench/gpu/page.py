@@ -60,6 +60,13 @@ def about(run: dict[str, Any]) -> str:
     )
 
 
+def checks(rows: Sequence[dict[str, Any]]) -> str:
+    """How many were right, and those that were not."""
+    wrong = [[r["what"], number(r["error"])] for r in rows if not r["right"] or not r["same_again"]]
+    said = f"{len(rows) - len(wrong)} of {len(rows)} programs gave the right numbers, twice the same.\n"
+    return said + ("\n" + table(["wrong", "largest error"], wrong) if wrong else "")
+
+
 def ceilings(rows: Sequence[dict[str, Any]]) -> str:
     """What each side reaches, and ours as a part of PyTorch's."""
     sides: dict[str, dict[str, Any]] = {}
@@ -132,6 +139,7 @@ def number(value: float | None) -> str:
 
 
 SECTIONS = (
+    ("Checks", ("checks",), checks),
     ("Ceilings", ("ceilings",), ceilings),
     ("Networks", ("networks", "torch", "compiled"), networks),
     ("Launches", ("launches",), launches),

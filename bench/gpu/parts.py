@@ -52,6 +52,7 @@ class Kind:
 
 KINDS = {
     "card": Kind("card", "the card, its driver, versions"),
+    "checks": Kind("checks", "contractions in every precision, against NumPy", compiles=True),
     "ceilings": Kind("ceilings", "copies and matrix products", compiles=True),
     "networks": Kind("networks", "training steps and inference", compiles=True),
     "launches": Kind("launches", "what starting kernels costs", compiles=True),
@@ -83,7 +84,7 @@ def planned(only: Sequence[str] = ()) -> list[Part]:
     for kind in only:
         if kind not in KINDS:
             raise BenchError(f"there is no part {kind!r}; there are {', '.join(KINDS)}")
-    parts = [Part("card", "", 60), Part("ceilings", "", 90)]
+    parts = [Part("card", "", 60), Part("checks", "", 90), Part("ceilings", "", 90)]
     found = {kind: [Part(kind, case, limit) for case in cases()] for kind, limit in LIMITS.items()}
     parts += [*found["networks"], *found["torch"], Part("launches", "", 60)]
     parts += [part for part in found["kernels"] if not part.case.endswith("float32")] + found["compiled"]

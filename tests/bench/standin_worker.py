@@ -18,7 +18,7 @@ if kind in ("hangs", "dies"):
 
 from standin import Library, image  # noqa: E402
 
-from kernelwright.bench.gpu import card, ceilings, launches, worker  # noqa: E402
+from kernelwright.bench.gpu import card, ceilings, checks, launches, worker  # noqa: E402
 from kernelwright.compiler.targets.cuda import compiled  # noqa: E402
 from kernelwright.runtime.cuda import Gpu  # noqa: E402
 
@@ -27,5 +27,6 @@ compiled.driver = lambda index: gpu
 card.absent = lambda index: os.environ.get("STANDIN_ABSENT", "")
 compiled.cubins = lambda kernels, arch: dict(image(k, arch) for k in kernels)
 ceilings.ELEMENTS, ceilings.SIDES = 64, (8,)
+checks.PRODUCTS, checks.IMAGES = ((20, 17, 24), (33, 18, 16)), ((1, 16, 4, 5), 1)
 launches.TURNS, launches.CALLS = 20, 3
 worker.main()

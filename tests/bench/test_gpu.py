@@ -34,16 +34,17 @@ def test_a_session_keeps_what_parts_find_and_how_they_end(tmp_path):
         Part("ceilings", "", 60),
         Part("networks", "playground 2 tf32", 60),
         Part("launches", "", 60),
+        Part("checks", "", 90),
         Part("kernels", "playground 2 tf32", 60),
     ]
     path = session.hold(planned, 5, "the command", tmp_path, WORKER, quiet)
     run = json.loads(path.read_text())
     assert (run["card"], run["arch"], run["cuda"], run["command"]) == ("Stand-in", "sm_90", "13.0", "the command")
-    hangs, dies, wrong, ceilings, network, launches, kernels = run["parts"]
+    hangs, dies, wrong, ceilings, network, launches, checks, kernels = run["parts"]
     assert (hangs["outcome"], hangs["rows"]) == ("cut off after 2 s", [{"what": "before"}])
     assert (dies["outcome"], dies["rows"]) == ("ended with status -9", [{"what": "before"}])
     assert wrong["outcome"].startswith("BenchError: there is no network 'nothing'")
-    assert [part["outcome"] for part in run["parts"][3:]] == ["done"] * 4
+    assert [part["outcome"] for part in run["parts"][3:]] == ["done"] * 5
     assert [row["what"] for row in ceilings["rows"]] == ["copy", *(f"product 8 {p}" for p in parts.PRECISIONS)]
     assert ceilings["rows"][0]["value"] == pytest.approx(2 * 4 * 64 / 1e-3 / 1e9)
     assert [row["mode"] for row in network["rows"]] == ["train", "infer"]
@@ -52,6 +53,7 @@ def test_a_session_keeps_what_parts_find_and_how_they_end(tmp_path):
     assert [row["us"] for row in launches["rows"]][::2] == pytest.approx([1000, 1000], rel=0.1)
     (row,) = kernels["rows"]
     assert [k["ms"] for k in row["kernels"]] == pytest.approx([1.0] * network["rows"][0]["kernels"])
+    assert len(checks["rows"]) == 12 and all(row["right"] and row["same_again"] for row in checks["rows"])
     shown = (tmp_path / "gpu.md").read_text()
     assert "| hangs  | cut off after 2 s |" in shown and "| playground | 2 | training step | tf32 |" in shown
 
