@@ -40,6 +40,7 @@ NETWORKS = (
     *("alexnet", "zfnet", "vgg11", "vgg13", "vgg16", "vgg19", "googlenet", "bn_inception", "inception_v3"),
     *("inception_v4", "inception_resnet_v1", "inception_resnet_v2", "alexnet_torchvision", "googlenet_torchvision"),
     *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
+    *("mobilenet", "densenet121", "densenet169", "densenet201"),
 )
 LEAST, CROP, CROPS, MOST = 320, 300, 12, 8
 RATE, MOMENTUM = 0.005, 0.9
