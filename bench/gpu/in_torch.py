@@ -77,7 +77,8 @@ def step(name: str, batch: int, training: bool, precision: str, compiled: bool) 
 
     run_forward: Step = torch.compile(forward) if compiled else forward
     if not training:
-        return torch.no_grad()(run_forward)
+        without_gradients: Step = torch.no_grad()(run_forward)
+        return without_gradients
     optimizer = torch.optim.SGD(net.parameters(), raced(name).rate, momentum=MOMENTUM, fused=True)
 
     def whole() -> Any:
