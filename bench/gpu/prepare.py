@@ -1,6 +1,6 @@
 """Fills the kernel cache for an architecture with all kernels that the parts run, on a machine without a GPU.
 
-A session there that has this cache, and the same versions of packages, compiles nothing. Leans on the extra `cuda`.
+A session there that has this cache compiles nothing, whatever versions of packages it has. Leans on the extra `cuda`.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
+from ...compiler.targets.cuda import cubin_store
 from .parts import KINDS, Part, module
 from .session import SAY
 
@@ -16,6 +17,7 @@ def prepare(planned: Sequence[Part], arch: str, say: Callable[[str], None] = SAY
     """Compile what is not in the cache yet. Returns how many kernels were compiled; raises CompileError for an
     architecture that is none and without the extra."""
     compiled = 0
+    cubin_store.share(everywhere=True)
     chosen = [part for part in planned if KINDS[part.kind].compiles]
     for number, part in enumerate(chosen, 1):
         for work in module(part.kind).programs(part.case):

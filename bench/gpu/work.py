@@ -12,9 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...compiler.graph.tensor import Tensor
-from ...compiler.targets.cuda import compiled
+from ...compiler.targets.cuda import compiled, cubin_store
 from ...compiler.targets.cuda.compiled import CudaCompiled, CudaListing
-from ...compiler.targets.shared.store import kernel_cache
 from .. import ours
 from ..networks import case
 
@@ -43,8 +42,8 @@ class Work:
 
     def prepared(self, arch: str) -> int:
         """Have its kernels for an architecture in the cache; how many were compiled for that."""
-        listing = self.listing(arch)
-        fresh = [k for k in {k.key: k for k in listing.kernels}.values() if kernel_cache().get(k.key) is None]
+        listing, makers = self.listing(arch), cubin_store.makers()
+        fresh = [k for k in {k.key: k for k in listing.kernels}.values() if cubin_store.find(k.key, makers) is None]
         listing.compile(*fresh)
         return len(fresh)
 

@@ -11,11 +11,10 @@ import pytest
 
 from kernelwright.bench.contenders import BenchError
 from kernelwright.bench.gpu import __main__ as command
-from kernelwright.bench.gpu import cards, page, parts, session, work
+from kernelwright.bench.gpu import cards, page, parts, session
 from kernelwright.bench.gpu.parts import Part
 from kernelwright.bench.gpu.prepare import prepare
-from kernelwright.compiler.targets.cuda import compiled
-from kernelwright.compiler.targets.shared import store
+from kernelwright.compiler.targets.cuda import build, cubin_store
 from kernelwright.runtime import KernelCache
 
 WORKER = (sys.executable, str(Path(__file__).parent / "standin_worker.py"))
@@ -116,11 +115,11 @@ def few(monkeypatch):
 def test_what_is_prepared_is_not_compiled_again(few, tmp_path, monkeypatch):
     if importlib.util.find_spec("numba_cuda") is None:
         pytest.skip("needs the extra cuda (numba-cuda)")
-    monkeypatch.setattr(store, "kernel_cache", partial(KernelCache, tmp_path))
-    monkeypatch.setattr(compiled, "kernel_cache", partial(KernelCache, tmp_path))
-    monkeypatch.setattr(work, "kernel_cache", partial(KernelCache, tmp_path))
+    monkeypatch.setattr(cubin_store, "kernel_cache", partial(KernelCache, tmp_path))
     chosen = [Part("networks", "playground 2 tf32", 60), Part("torch", "playground 2 tf32", 60)]
     assert prepare(chosen, "sm_90", quiet) > 5
+    assert prepare(chosen, "sm_90", quiet) == 0
+    monkeypatch.setattr(build, "versions", lambda: "others")
     assert prepare(chosen, "sm_90", quiet) == 0
 
 

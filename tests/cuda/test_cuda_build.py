@@ -34,11 +34,12 @@ def test_every_function_of_the_executor_is_one_of_the_compiler(toolkit):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_every_scalar_function_compiles(toolkit, dtype):
-    skipped = {"quotient", "rest", "random_bits", "bits_to_uniform", *mma.TWINS}
+    skipped = {"quotient", "rest", "random_bits", "bits_to_uniform", "left_shift", "right_shift", *mma.TWINS}
     lines = []
     for i, name in enumerate(sorted(set(intrinsics.TWINS) - skipped)):
         args = ["x[0] < x[1]", "x[0]", "x[1]"] if name == "where" else ["x[0]", "x[1]"][: FUNCTIONS[name].arity]
         lines.append(f"    o[{i}] = {name}({', '.join(args)})")
+    lines.append("    s[0] = right_shift(left_shift(s[0], s[1]), s[1])")
     lines.append("    u[0] = random_bits(quotient(u[1], 3), 1, s[0], s[1])")
     lines.append(f"    o[rest(u[0], 7)] = {dtype}(bits_to_uniform(u[0]))")
     text = "\n".join(["def kernel(x, o, u, s):", *lines, ""])

@@ -5,7 +5,7 @@ import pytest
 from standin import Library, on
 
 import kernelwright as kw
-from kernelwright.compiler.targets.cuda import compiled, program
+from kernelwright.compiler.targets.cuda import compiled, cubin_store, program
 from kernelwright.compiler.targets.shared.workers import FEW
 from kernelwright.runtime import IndexLimitError, KernelCache
 from kernelwright.runtime.cuda import Gpu, absent
@@ -154,8 +154,7 @@ def test_kernels_can_be_read(toolkit):
 
 
 def test_kernels_are_compiled_on_all_cores_and_kept(toolkit, monkeypatch, tmp_path):
-    cache = KernelCache(tmp_path)
-    monkeypatch.setattr(compiled, "kernel_cache", lambda: cache)
+    monkeypatch.setattr(cubin_store, "kernel_cache", lambda: KernelCache(tmp_path))
     monkeypatch.setenv("KERNELWRIGHT_HELPERS", "1")
     x = kw.input("x", (None, 64))
     kernels = program.build_kernels(

@@ -67,7 +67,7 @@ def require() -> None:
 
 
 GENERATOR = (
-    *sorted(Path(__file__).parent.glob("*.py")),
+    *(Path(__file__).parent / f"{name}.py" for name in ("build", "intrinsics", "mma")),
     Path(__file__).parents[2] / "dtypes.py",
     *(Path(__file__).parents[2] / "loops" / name for name in ("definition.py", "functions.py", "philox.py")),
     *(Path(__file__).parents[1] / "shared" / name for name in ("saturate.py", "whole_numbers.py", "wrapping.py")),
@@ -76,13 +76,35 @@ GENERATOR = (
 
 
 @cache
-def environment() -> str:
-    """What decides a kernel's code besides its source and architecture: this code generator and its versions."""
+def generator() -> str:
+    """The hash of this code generator."""
     own = hashlib.sha256()
     for path in GENERATOR:
         own.update(path.read_bytes())
+    return own.hexdigest()
+
+
+@cache
+def versions() -> str:
+    """The packages that compile kernels here, "none" for what is not installed, and the toolkit's libNVVM where it
+    has no package."""
     packages = ("numba", "numba-cuda", "llvmlite", "nvidia-nvvm", *NVJITLINK)
-    return " ".join([own.hexdigest(), *(f"{p}={_version(p)}" for p in packages)])
+    found = {package: _version(package) for package in packages}
+    if found["nvidia-nvvm"] == "none":
+        found["libnvvm"] = _toolkit_nvvm()
+    return " ".join(f"{package}={which}" for package, which in found.items())
+
+
+def _toolkit_nvvm() -> str:
+    """Path and size of the libNVVM that numba-cuda would load: the library does not tell its toolkit's version."""
+    if not _present("cuda.pathfinder"):
+        return "none"
+    pathfinder = import_module("cuda.pathfinder")
+    try:
+        path = Path(pathfinder.load_nvidia_dynamic_lib("nvvm").abs_path).resolve()
+        return f"{path}:{path.stat().st_size}"
+    except (pathfinder.DynamicLibNotFoundError, OSError):
+        return "none"
 
 
 def _version(package: str) -> str:
@@ -93,8 +115,9 @@ def _version(package: str) -> str:
 
 
 def key(text: str, arguments: Sequence[str], bounds: Bounds, arch: Arch) -> str:
-    """The content hash of what goes in. What comes out differs in names from process to process."""
-    parts = [environment(), text, " ".join(arguments), str(bounds), f"sm_{arch[0]}{arch[1]}"]
+    """The content hash of what goes in. What comes out differs in names from process to process, and in instructions
+    where the packages have other `versions`."""
+    parts = [generator(), text, " ".join(arguments), str(bounds), f"sm_{arch[0]}{arch[1]}"]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:40]
 
 

@@ -31,22 +31,22 @@ from ..shared import artefact
 from ..shared.artefact import arguments
 from ..shared.flow import needs
 from ..shared.kernel_info import KernelInfo, kernel_info
-from ..shared.store import kept, kernel_cache, symbol
+from ..shared.store import symbol
 from ..shared.workers import build_all
-from . import build, program
+from . import build, cubin_store, program
 from .build import Arch
 from .tensor_cores import TensorCoreTiled, check_precision
 
 
 def require(index: int = 0) -> None:
-    """Raise CompileError, in one line, where GPU number `index` cannot be used or kernels cannot be compiled."""
-    missing = [absent(index)] if absent(index) else []
-    packages = build.missing_parts()
-    if packages:
-        missing.append(f"the packages {', '.join(packages)} ({build.INSTALL})")
+    """Raise CompileError, in one line, where GPU number `index` cannot be used. Where kernels have to be compiled, and
+    only there, `cubins` asks for the packages too."""
+    missing = absent(index)
     if missing:
+        packages = build.missing_parts()
+        more = f" and, to compile kernels, the packages {', '.join(packages)} ({build.INSTALL})" if packages else ""
         raise CompileError(
-            f"compile: device 'cuda' needs {' and '.join(missing)}; device 'cpu' runs the same program on this machine"
+            f"compile: device 'cuda' needs {missing}{more}; device 'cpu' runs the same program on this machine"
         )
 
 
@@ -66,12 +66,12 @@ class CudaKernelInfo(KernelInfo):
     @cached_property
     def asm(self) -> str:
         """The PTX."""
-        return str(kept(self.key)["ptx"])
+        return str(cubin_store.kept(self.key)["ptx"])
 
     @cached_property
     def resources(self) -> str:
         """What ptxas says of registers, shared memory and spills."""
-        return str(kept(self.key)["log"])
+        return str(cubin_store.kept(self.key)["log"])
 
     @cached_property
     def llvm(self) -> str:
@@ -96,15 +96,16 @@ def cubins(kernels: Sequence[program.CudaKernel], arch: Arch) -> dict[str, bytes
     """Cubins by key, from the cache, or compiled now on all cores and kept. Raises CompileError without the extra."""
     found: dict[str, bytes] = {}
     missing: dict[str, program.CudaKernel] = {}
+    makers = cubin_store.makers()
     for kernel in kernels:
         key = kernel_key(kernel, arch)
         if key in found or key in missing:
             continue
-        parts = kernel_cache().get(key)
+        parts = cubin_store.find(key, makers)
         if parts is None:
             missing[key] = kernel
         else:
-            found[key] = bytes(parts["cubin"])  # type: ignore[arg-type]
+            found[key] = cubin_store.cubin(parts)
     if not missing:
         return found
     build.require()
@@ -113,10 +114,10 @@ def cubins(kernels: Sequence[program.CudaKernel], arch: Arch) -> dict[str, bytes
         key = name.removeprefix(symbol(""))
         if built.cubin is not None:
             found[key] = built.cubin
-            source = missing[key].source.text
-            kernel_cache().put(key, {"cubin": built.cubin, "ptx": built.ptx, "log": built.log, "source": source})
+            cubin_store.keep(key, built.cubin, built, missing[key].source.text)
 
     jobs = {symbol(key): (k.source.text, k.source.kinds, k.bounds, arch) for key, k in missing.items()}
+    cubin_store.share()
     build_all(jobs, config.helpers(), keep, build.compile_job)
     if missing.keys() - found.keys():
         raise CompileError(f"CUDA kernels need nvJitLink to become machine code; run: {build.INSTALL}")

@@ -64,7 +64,7 @@ class Cuda(Target):
         return print_kernel(kernel, kernel.schedule)
 
     def environment(self) -> str:
-        return build.environment()
+        return f"{build.generator()} {build.versions()}"
 
     # ------------------------------------------------------------ the whole
     def compile(
