@@ -55,14 +55,7 @@ class Own:
     """Written out in the target's file, in its table of the same names."""
 
 
-@dataclass(frozen=True)
-class Refused:
-    """The target does not have it: why."""
-
-    why: str
-
-
-Form = Text | Inline | Instruction | LibraryCall | Own | Refused
+Form = Text | Inline | Instruction | LibraryCall | Own
 
 
 @dataclass(frozen=True)
@@ -159,7 +152,6 @@ def _saturating(dtype: str) -> Function:
 
 _WORDS = "uint32({0}), uint32({1}), uint32({2}), uint32({2} >> 32), uint32({3}), uint32({3} >> 32)"
 _SIGMOID = "({dtype}(1.0) / ({dtype}(1.0) + exp(-{0})))"
-_NO_BFLOAT16 = Refused("bfloat16 is for contractions on the CPU")
 
 FUNCTIONS: dict[str, Function] = {
     "add": _operator("+", np.add),
@@ -210,14 +202,12 @@ FUNCTIONS: dict[str, Function] = {
     "pow": Function(2, np.power, Inline("power"), LibraryCall("pow"), flops=20, underflows=True),
     "random_bits": Function(4, _random_bits, Text(f"philox({_WORDS})[0]"), Own(), flops=60, exact=True, once=True),
     "bits_to_uniform": _own(1, lambda bits: uniform_reference(np.asarray(bits))),
-    "round_bfloat16": Function(1, _round_bfloat16, Own(), _NO_BFLOAT16, underflows=True),
+    "round_bfloat16": Function(1, _round_bfloat16, Own(), Own(), underflows=True),
 }
 
 
 def printed(form: Form, name: str, arguments: list[str], dtype: str) -> str:
-    """A call as it stands in a kernel's source. Raises KeyError where the target has no such function."""
-    if isinstance(form, Refused):
-        raise KeyError(f"{name}: {form.why}")
+    """A call as it stands in a kernel's source."""
     if isinstance(form, Text):
         return form.text.format(*arguments, dtype=dtype)
     return f"{name}({', '.join(arguments)})"

@@ -8,12 +8,12 @@ from kernelwright.compiler.graph.ops import OPS
 from kernelwright.compiler.graph.tensor import apply
 from kernelwright.compiler.loops import expressions as loops
 from kernelwright.compiler.loops import formula
-from kernelwright.compiler.loops.functions import FUNCTIONS, Refused, Text, printed
+from kernelwright.compiler.loops.functions import FUNCTIONS, Text
 from kernelwright.compiler.targets.cpu.llvm import mathlib
 from kernelwright.compiler.targets.cuda import intrinsics
 
 CALLED = sorted(name for name, function in FUNCTIONS.items() if not isinstance(function.cpu, Text))
-CUDA = sorted(name for name, function in FUNCTIONS.items() if not isinstance(function.cuda, Text | Refused))
+CUDA = sorted(name for name, function in FUNCTIONS.items() if not isinstance(function.cuda, Text))
 
 
 def test_the_cpu_has_every_function():
@@ -23,12 +23,6 @@ def test_the_cpu_has_every_function():
 
 def test_the_executor_of_cuda_kernels_has_every_function():
     assert set(CUDA) <= set(intrinsics.TWINS)
-
-
-def test_only_rounding_to_bfloat16_is_refused_on_cuda():
-    assert [name for name, function in FUNCTIONS.items() if isinstance(function.cuda, Refused)] == ["round_bfloat16"]
-    with pytest.raises(KeyError, match="bfloat16"):
-        printed(FUNCTIONS["round_bfloat16"].cuda, "round_bfloat16", ["x"], "float32")
 
 
 @pytest.mark.parametrize("name", sorted(FUNCTIONS))

@@ -20,8 +20,6 @@ from ....runtime.cuda import CudaExecutable, Gpu, absent
 from ....runtime.locks import once
 from ... import config, dtypes
 from ...errors import CompileError
-from ...graph.body import with_bodies
-from ...graph.node import toposort
 from ...graph.tensor import Tensor
 from ...lowering.kernel_order import MemoryPlan, lifetimes, stretches
 from ...shapes import poly
@@ -139,9 +137,6 @@ class CudaCompiled(Compiled):
     ):
         check_precision(precision)
         super().__init__(inputs, outputs, updates)
-        nodes = with_bodies(toposort([*inputs, *outputs, *updates.values()]))
-        if any(node.dtype == dtypes.BFLOAT16 for node in nodes):
-            raise CompileError("compile: device 'cuda' has no bfloat16 kernels; use 'cpu', or compute in float32")
         if device is None:
             require(index)
             device = driver(index)

@@ -23,7 +23,7 @@ from ...loops.functions import FUNCTIONS, Function, LibraryCall, Own
 from ...loops.philox import PHILOX_MULTIPLIERS, PHILOX_ROUNDS, PHILOX_WEYL
 from ..shared import whole_numbers
 from ..shared.saturate import BITS, PREFIX, emit_saturated
-from . import mma
+from . import bfloat16, mma
 
 F32, F64 = ir.FloatType(), ir.DoubleType()
 I32, I64 = ir.IntType(32), ir.IntType(64)
@@ -37,6 +37,7 @@ TWINS: dict[str, Callable[..., Any]] = {
     **{name: f.numpy for name, f in FUNCTIONS.items() if isinstance(f.cuda, LibraryCall | Own)},
     "quotient": np.floor_divide,
     "rest": np.remainder,
+    **bfloat16.TWINS,
     **mma.TWINS,
 }
 
@@ -191,6 +192,7 @@ def namespace() -> dict[str, Any]:
         **{f"{PREFIX}{dtype}": saturating(dtype) for dtype in BITS},
         **{name: numeric(name, partial(emit, by_name), 2) for name, emit in whole_numbers.EMITTED.items()},
         "where": _named(intrinsic, "where", where, 3),
+        "round_bfloat16": fixed("round_bfloat16", "float32", ("float32",), bfloat16.emit_round),
     }
 
     def made(name: str, f: Function) -> Any:
@@ -207,6 +209,8 @@ def namespace() -> dict[str, Any]:
         "quotient": fixed("quotient", "int64", ("int64", "int64"), _divide("udiv")),
         LIKE: _named(intrinsic, LIKE, weak, 2),
         "rest": fixed("rest", "int64", ("int64", "int64"), _divide("urem")),
+        bfloat16.WIDENED: fixed(bfloat16.WIDENED, "float32", ("uint16",), bfloat16.emit_widened),
+        bfloat16.NARROWED: fixed(bfloat16.NARROWED, "uint16", ("float32",), bfloat16.emit_narrowed),
         **mma.namespace(partial(_named, intrinsic)),
     }
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from ....runtime import flags
 from ....runtime.sizes import evaluate
+from ... import dtypes
 from ...graph.reference import bind
 from ...graph.tensor import Tensor
 from ...loops.kernels import Buffer, Kernel
@@ -89,7 +90,7 @@ def logical(buffer: Buffer, memory: np.ndarray, sizes: Mapping[str, int]) -> np.
     """A buffer's memory as a logical array."""
     shape = [value(d, sizes) for d in buffer.shape]
     view = memory.reshape([shape[i] for i in buffer.order])
-    return np.array(view.transpose(np.argsort(buffer.order)) if shape else view, buffer.dtype, order="C")
+    return np.array(view.transpose(np.argsort(buffer.order)) if shape else view, dtypes.stored(buffer.dtype), order="C")
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,6 +26,7 @@ THREADS = 256
 WARP = 32
 SERIAL = 32  # a reduction of fewer terms is summed by one thread
 MANY_SUMS = 32  # of these in a thread's registers, a second block's registers are too few for the rest
+JOINED = 4  # NVVM joins so many neighbours at most in one access, whatever their width
 LONG = 1024  # a reduction of more terms is shared by a block
 
 
@@ -208,7 +209,8 @@ def _join(kernel: Kernel, order: tuple[Axis, ...]) -> tuple[tuple[Axis, ...], ..
 
 
 def _vector(kernel: Kernel, runs: tuple[tuple[Axis, ...], ...]) -> int:
-    """How many neighbouring points a thread takes, so that its accesses are of 16 bytes."""
+    """How many neighbouring points a thread takes, so that its widest accesses are of 16 bytes; of words of 16 bits
+    four, which are 8 bytes: a thread's second access beside the first would leave gaps between neighbouring threads."""
     if not runs or any(e.kind in ("reduce", "guard") for e in kernel.expressions):
         return 1
     places = [s.buffer.address(s.index) for s in kernel.stores] + [address(e) for e in kernel.loads]
@@ -216,7 +218,7 @@ def _vector(kernel: Kernel, runs: tuple[tuple[Axis, ...], ...]) -> int:
     if any(p.coefficient(last) not in (0, 1) or last in bent(p) for p in places):
         return 1
     buffers = [*kernel.reads(), *kernel.writes()]
-    width = POINTER_ALIGN // max(ITEMSIZE[b.dtype] for b in buffers)
+    width = min(JOINED, POINTER_ALIGN // max(ITEMSIZE[b.dtype] for b in buffers))
     whole = divide(product(x.extent for x in runs[-1]), width) is not None
     return width if whole and all(map(begins_aligned, buffers)) and _aligned(places, runs, width) else 1
 

@@ -24,10 +24,15 @@ from ..shared.names import Names
 from ..shared.summed_axes import memory_order
 from ..shared.writer import Writer
 from .alignment import begins_aligned
+from .bfloat16 import NARROWED, WIDENED
 from .schedule import WARP
 
 ALL_LANES = "0xffffffff"
 STEPS = (16, 8, 4, 2, 1)
+
+LOADED = {dtypes.BOOL: "({} != 0)", dtypes.BFLOAT16: f"{WIDENED}({{}})"}
+STORED = {dtypes.BOOL: "uint8({})", dtypes.BFLOAT16: f"{NARROWED}({{}})"}
+"""Of elements that lie in memory as another type: the value of a word, the word of a value."""
 
 
 class CudaNames(Names):
@@ -50,7 +55,7 @@ class CudaNames(Names):
 
 def storage(buffer: Buffer) -> str:
     """The dtype of a buffer's elements in memory."""
-    return dtypes.UINT8 if buffer.dtype == dtypes.BOOL else buffer.dtype
+    return dtypes.UINT8 if buffer.dtype == dtypes.BOOL else dtypes.stored(buffer.dtype)
 
 
 class CudaWriter(Writer):
@@ -103,7 +108,7 @@ class CudaWriter(Writer):
     # ------------------------------------------------------------ values
     def operation(self, e: Expr) -> Steps:
         text = yield from super().operation(e)
-        return f"({text} != 0)" if e.kind == "load" and e.data[0].dtype == dtypes.BOOL else text
+        return LOADED.get(e.data[0].dtype, "{}").format(text) if e.kind == "load" else text
 
     def form(self, function: Function) -> Form:
         return function.cuda
@@ -119,7 +124,7 @@ class CudaWriter(Writer):
                 self.levels[-1].values[s.value] = text = name
             texts.append(text)
         for s, text in zip(self.kernel.stores, texts):
-            value = f"uint8({text})" if s.buffer.dtype == dtypes.BOOL else text
+            value = STORED.get(s.buffer.dtype, "{}").format(text)
             self.line(f"{self.names.buffer(s.buffer)}[{self.index(s.buffer.address(s.index))}] = {value}")
 
     # ------------------------------------------------------------ reductions shared by a group
