@@ -19,6 +19,7 @@ from ... import models
 from ..contenders import HEAD_WEIGHT, MOMENTUM
 from ..networks import case as raced
 from ..networks import definition
+from . import turn
 from .parts import MODES, read_case
 from .work import MOST_CALLS, ROUND_SECONDS, ROUNDS
 
@@ -36,12 +37,17 @@ def run(case: str, say: Callable[[dict[str, Any]], None], compiled: bool = False
     name, batch, precision = read_case(case)
     for mode in MODES:
         started = time.perf_counter()
-        replay = captured(step(name, batch, mode == "train", precision, compiled))
+        run_step = step(name, batch, mode == "train", precision, compiled)
+        if compiled:
+            with turn.beside():
+                warm(run_step)
         ready = time.perf_counter() - started
+        with turn.alone():
+            found = milliseconds(captured(run_step))
         last = ", channels last" if raced(name).convolutional else ""
         about = {"network": name, "batch": batch, "mode": mode, "precision": precision}
         by = f"torch{' compiled' if compiled else ''}{last}"
-        say({**about, "by": by, **milliseconds(replay), "build_seconds": ready})
+        say({**about, "by": by, **found, "build_seconds": ready})
 
 
 def set_precision(precision: str) -> None:
@@ -91,8 +97,8 @@ def step(name: str, batch: int, training: bool, precision: str, compiled: bool) 
     return whole
 
 
-def captured(run_step: Step) -> Step:
-    """The step as a CUDA graph to replay, after some steps beside it, as PyTorch's documentation asks."""
+def warm(run_step: Step) -> None:
+    """Some steps on a stream of their own, as PyTorch's documentation asks before a capture."""
     stream: Any = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
@@ -100,6 +106,11 @@ def captured(run_step: Step) -> Step:
             run_step()
     torch.cuda.current_stream().wait_stream(stream)
     torch.cuda.synchronize()
+
+
+def captured(run_step: Step) -> Step:
+    """The step as a CUDA graph to replay, after some steps beside it."""
+    warm(run_step)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         held = run_step()
@@ -134,10 +145,15 @@ def ceilings(elements: int, sides: Sequence[int], precisions: Sequence[str]) -> 
     """(name, milliseconds) of the programs of the part `ceilings`."""
     x = torch.rand(elements, device="cuda")
     copy = torch.empty_like(x)
-    yield "copy", milliseconds(captured(lambda: torch.mul(x, 2.0, out=copy)))["ms"]
+    yield "copy", _alone(lambda: torch.mul(x, 2.0, out=copy))
     for side in sides:
         for precision in precisions:
             set_precision(precision)
             kind = torch.bfloat16 if precision == "bfloat16" else torch.float32
             a, b = (torch.rand(side, side, device="cuda").sub(0.5).to(kind) for _ in range(2))
-            yield f"product {side} {precision}", milliseconds(captured(partial(torch.matmul, a, b)))["ms"]
+            yield f"product {side} {precision}", _alone(partial(torch.matmul, a, b))
+
+
+def _alone(run_step: Step) -> float:
+    with turn.alone():
+        return milliseconds(captured(run_step))["ms"]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ...compiler.targets.cuda import compiled
-from . import cards
+from . import cards, turn
 from .parts import read_case
 from .work import Work, network
 
@@ -24,13 +24,10 @@ def run(case: str, say: Callable[[dict[str, Any]], None]) -> None:
     """One row: all kernels, in order."""
     name, batch, precision = read_case(case)
     (work,) = programs(case)
-    program = work.compiled()
-    found = cards.measured(
-        cards.of_name(compiled.driver(0).name),
-        program.kernels,
-        program.profile(*work.arrays(), repeats=REPEATS),
-        batch,
-    )
+    program, arrays = work.compiled(), work.arrays()
+    with turn.alone():
+        seconds = program.profile(*arrays, repeats=REPEATS)
+    found = cards.measured(cards.of_name(compiled.driver(0).name), program.kernels, seconds, batch)
     say({"network": name, "batch": batch, "precision": precision, "kernels": found})
 
 

@@ -49,6 +49,12 @@ def text(run: dict[str, Any]) -> str:
     return "\n".join(s for s in sections if s)
 
 
+def short(run: dict[str, Any]) -> str:
+    """What fits on a screen: checks, ceilings, networks, launches, and what failed."""
+    parts = [part for part in run["parts"] if part["kind"] != "kernels" or part["outcome"] != "done"]
+    return text({**run, "parts": parts}).removeprefix(HEAD)
+
+
 def about(run: dict[str, Any]) -> str:
     """The card, the versions, the day and the command."""
     versions = ", ".join(f"{k} {v}" for k, v in run["machine"]["versions"].items() if v != "not installed")

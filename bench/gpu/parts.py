@@ -23,8 +23,10 @@ NETWORKS = {
 """Batch sizes by network."""
 PRECISIONS = ("tf32", "bfloat16", "float32")
 MODES = ("train", "infer")
-LIMITS = {"networks": 120.0, "torch": 90.0, "kernels": 120.0, "compiled": 200.0}
-"""Seconds for one network at one batch size in one precision."""
+CHECKS = ("contractions",)
+"""What is checked."""
+LIMITS = {"networks": 120.0, "torch": 90.0, "kernels": 120.0, "compiled": 300.0}
+"""Seconds for one network at one batch size in one precision, waiting for others included."""
 
 
 @dataclass(frozen=True)
@@ -80,12 +82,23 @@ def read_case(case: str) -> tuple[str, int, str]:
 
 
 def planned(only: Sequence[str] = ()) -> list[Part]:
-    """All parts in order of importance, or those of some kinds. Raises BenchError for a kind that there is not."""
-    for kind in only:
-        if kind not in KINDS:
-            raise BenchError(f"there is no part {kind!r}; there are {', '.join(KINDS)}")
-    parts = [Part("card", "", 60), Part("checks", "", 90), Part("ceilings", "", 90)]
+    """All parts in order of importance, or those that are asked for, in that order: `KIND`, or `KIND:WORD:...` for the
+    cases with all these words, such as `networks:resnet50:tf32`. Raises BenchError for what there is not."""
     found = {kind: [Part(kind, case, limit) for case in cases()] for kind, limit in LIMITS.items()}
+    parts = [Part("card", "", 60), *(Part("checks", case, 120) for case in CHECKS), Part("ceilings", "", 90)]
     parts += [*found["networks"], *found["torch"], Part("launches", "", 60)]
     parts += [part for part in found["kernels"] if not part.case.endswith("float32")] + found["compiled"]
-    return [part for part in parts if not only or part.kind in only]
+    if not only:
+        return parts
+    return list(dict.fromkeys(part for each in only for part in _those(parts, each)))
+
+
+def _those(parts: Sequence[Part], asked: str) -> list[Part]:
+    kind, *words = asked.split(":")
+    of_kind = [part for part in parts if part.kind == kind]
+    if not of_kind:
+        raise BenchError(f"there is no part {kind!r}; there are {', '.join(KINDS)}")
+    found = [part for part in of_kind if set(words) <= set(part.case.split())]
+    if not found:
+        raise BenchError(f"there is no part {asked!r}; {kind} has {', '.join(part.case for part in of_kind)}")
+    return found

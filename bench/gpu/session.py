@@ -1,7 +1,8 @@
-"""Runs the parts one after the other, each in a process of its own with a time limit, and keeps what they find.
+"""Runs the parts, some at once, each in a process of its own with a time limit, and keeps what they find.
 
-A part that fails, dies or hangs is recorded as such, with the rows that it had found, and the rest goes on. One JSON
-file is written after each part. Leans on `parts`.
+Parts build beside each other and take turns on the GPU (`turn`). One that fails, dies or hangs is recorded as such,
+with the rows that it had found and the end of its log, and the rest goes on. One JSON file is written after each part.
+Leans on `parts`.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from threading import Thread
@@ -24,10 +26,14 @@ from typing import IO, Any
 from ..contenders import BenchError
 from . import page
 from .parts import Part
+from .turn import FOLDER
 
 WORKER = (sys.executable, "-m", "kernelwright.bench.gpu.worker")
 DONE = "done"
 SAY = partial(print, flush=True)
+MOST_AT_ONCE = 8
+LOG = 2000
+"""Characters of a log that are kept."""
 
 
 def hold(
@@ -37,48 +43,97 @@ def hold(
     folder: Path,
     worker: Sequence[str] = WORKER,
     say: Callable[[str], None] = SAY,
+    at_once: int | None = None,
 ) -> Path:
-    """Run these parts, the card's first, within so many minutes. Returns `<date>-gpu.json` in the folder's `results`;
-    the page is rendered from it. Raises BenchError where there is no GPU to use."""
+    """Run these parts, the card's first, within so many minutes, `at_once` beside each other (default: one for every
+    two cores). Returns `<date>-<time>-gpu.json` in the folder's `results`; the page is rendered from it. Raises
+    BenchError where there is no GPU to use."""
     until = time.monotonic() + 60 * minutes
-    card = one(Part("card", "", 60), 60, worker)
-    if card["outcome"] != DONE:
-        raise BenchError(card["outcome"])
-    now = datetime.datetime.now(datetime.UTC)
-    about = {"date": now.date().isoformat(), "command": command, **card["rows"][0]}
-    path = folder / "results" / f"{about['date']}-gpu.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    found: list[dict[str, Any]] = []
-    for part in [part for part in planned if part.kind != "card"]:
-        limit = min(part.limit, until - time.monotonic())
-        result = one(part, limit, worker) if limit > 0 else _record(part, "not begun, the minutes were over", 0.0, [])
-        found.append(result)
-        path.write_text(json.dumps({**about, "parts": found}, indent=1) + "\n")
-        say(f"{part}: {result['outcome']}, {len(result['rows'])} rows, {result['seconds']:.0f} s")
+    cores = os.cpu_count() or 1
+    at_once = at_once or min(max(cores // 2, 1), MOST_AT_ONCE)
+    with _workers(worker, max(cores // at_once, 1)) as workers:
+        card = workers.run(Part("card", "", 60), time.monotonic() + 60)
+        if card["outcome"] != DONE:
+            raise BenchError(card["outcome"])
+        now = datetime.datetime.now(datetime.UTC)
+        about = {"date": now.date().isoformat(), "command": command, **card["rows"][0]}
+        path = folder / "results" / f"{now:%Y-%m-%d-%H%M%S}-gpu.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rest = [part for part in planned if part.kind != "card"]
+        found: dict[int, dict[str, Any]] = {}
+        with ThreadPoolExecutor(at_once) as pool:
+            waiting = {pool.submit(workers.run, part, until): i for i, part in enumerate(rest)}
+            try:
+                for done in as_completed(waiting):
+                    i, result = waiting[done], done.result()
+                    found[i] = result
+                    path.write_text(json.dumps({**about, "parts": [found[i] for i in sorted(found)]}, indent=1) + "\n")
+                    say(_shown(rest[i], result))
+            except BaseException:
+                workers.end()
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
     page.write(folder)
+    say(page.short(page.newest(folder)))
     return path
 
 
-def one(part: Part, limit: float, worker: Sequence[str] = WORKER) -> dict[str, Any]:
-    """What a part found, and how it ended: "done", or why not."""
-    started = time.monotonic()
-    rows: list[dict[str, Any]] = []
-    with tempfile.TemporaryFile("w+") as log:
-        line = [*worker, part.kind, *part.case.split()]
-        process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True)
-        reader = Thread(target=_read, args=(process.stdout, rows), daemon=True)
-        reader.start()
+def _shown(part: Part, result: dict[str, Any]) -> str:
+    line = f"{part}: {result['outcome']}, {len(result['rows'])} rows, {result['seconds']:.0f} s"
+    return line + "".join(f"\n    {each}" for each in result["log"].splitlines()[-5:])
+
+
+@contextmanager
+def _workers(command: Sequence[str], helpers: int) -> Iterator[_Workers]:
+    with tempfile.TemporaryDirectory() as turns:
+        workers = _Workers(command, {**os.environ, FOLDER: turns, "KERNELWRIGHT_HELPERS": str(helpers - 1)})
+        workers.environment.setdefault("TORCHINDUCTOR_COMPILE_THREADS", str(helpers))
         try:
-            status = process.wait(limit)
-        except subprocess.TimeoutExpired:
-            outcome = f"cut off after {limit:.0f} s"
-        else:
-            log.seek(0)
-            outcome = DONE if status == 0 else _last_line(log, status)
+            yield workers
         finally:
+            workers.end()
+
+
+class _Workers:
+    """The processes, by the line that starts them and their environment."""
+
+    def __init__(self, command: Sequence[str], environment: dict[str, str]) -> None:
+        self.command, self.environment = command, environment
+        self._running: set[subprocess.Popen[str]] = set()
+
+    def run(self, part: Part, until: float) -> dict[str, Any]:
+        """What a part found, and how it ended: "done", or why not."""
+        started = time.monotonic()
+        limit = min(part.limit, until - started)
+        rows: list[dict[str, Any]] = []
+        if limit <= 0:
+            return _record(part, "not begun, the minutes were over", 0.0, rows, "")
+        with tempfile.TemporaryFile("w+") as log:
+            line = [*self.command, part.kind, *part.case.split()]
+            piped = {"stdout": subprocess.PIPE, "stderr": log, "text": True}
+            process = subprocess.Popen(line, **piped, start_new_session=True, env=self.environment)  # type: ignore[call-overload]
+            self._running.add(process)
+            reader = Thread(target=_read, args=(process.stdout, rows), daemon=True)
+            reader.start()
+            try:
+                status = process.wait(limit)
+                outcome = DONE
+            except subprocess.TimeoutExpired:
+                outcome = f"cut off after {limit:.0f} s"
+            finally:
+                _end(process)
+                self._running.discard(process)
+            reader.join(5)
+            log.seek(0)
+            said = log.read()
+            if outcome == DONE and status:
+                outcome = _last_line(said, status)
+        return _record(part, outcome, time.monotonic() - started, rows, said[-LOG:].strip())
+
+    def end(self) -> None:
+        """End those that still run."""
+        for process in list(self._running):
             _end(process)
-        reader.join(5)
-    return _record(part, outcome, time.monotonic() - started, rows)
 
 
 def _read(lines: IO[str], rows: list[dict[str, Any]]) -> None:
@@ -88,9 +143,9 @@ def _read(lines: IO[str], rows: list[dict[str, Any]]) -> None:
             rows.append(json.loads(line))
 
 
-def _last_line(log: IO[str], status: int) -> str:
+def _last_line(log: str, status: int) -> str:
     """Why the process ended, in one line."""
-    lines = [line for line in log.read().splitlines() if line.strip()]
+    lines = [line for line in log.splitlines() if line.strip()]
     return lines[-1].strip() if lines else f"ended with status {status}"
 
 
@@ -101,5 +156,5 @@ def _end(process: subprocess.Popen[str]) -> None:
     process.wait()
 
 
-def _record(part: Part, outcome: str, seconds: float, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    return {"kind": part.kind, "case": part.case, "outcome": outcome, "seconds": seconds, "rows": rows}
+def _record(part: Part, outcome: str, seconds: float, rows: list[dict[str, Any]], log: str) -> dict[str, Any]:
+    return {"kind": part.kind, "case": part.case, "outcome": outcome, "seconds": seconds, "rows": rows, "log": log}

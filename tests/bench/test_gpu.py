@@ -6,12 +6,13 @@ import json
 import sys
 from functools import partial
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from kernelwright.bench.contenders import BenchError
 from kernelwright.bench.gpu import __main__ as command
-from kernelwright.bench.gpu import cards, page, parts, session
+from kernelwright.bench.gpu import cards, page, parts, session, turn, worker
 from kernelwright.bench.gpu.parts import Part
 from kernelwright.bench.gpu.prepare import prepare
 from kernelwright.compiler.targets.cuda import build, cubin_store
@@ -33,7 +34,7 @@ def test_a_session_keeps_what_parts_find_and_how_they_end(tmp_path):
         Part("ceilings", "", 60),
         Part("networks", "playground 2 tf32", 60),
         Part("launches", "", 60),
-        Part("checks", "", 90),
+        Part("checks", "contractions", 90),
         Part("kernels", "playground 2 tf32", 60),
     ]
     path = session.hold(planned, 5, "the command", tmp_path, WORKER, quiet)
@@ -43,6 +44,7 @@ def test_a_session_keeps_what_parts_find_and_how_they_end(tmp_path):
     assert (hangs["outcome"], hangs["rows"]) == ("cut off after 2 s", [{"what": "before"}])
     assert (dies["outcome"], dies["rows"]) == ("ended with status -9", [{"what": "before"}])
     assert wrong["outcome"].startswith("BenchError: there is no network 'nothing'")
+    assert "Traceback" in wrong["log"] and (tmp_path / "results" / path.name).exists()
     assert [part["outcome"] for part in run["parts"][3:]] == ["done"] * 5
     assert [row["what"] for row in ceilings["rows"]] == ["copy", *(f"product 8 {p}" for p in parts.PRECISIONS)]
     assert ceilings["rows"][0]["value"] == pytest.approx(2 * 4 * 64 / 1e-3 / 1e9)
@@ -76,6 +78,13 @@ def test_parts_are_chosen_by_name():
     assert {part.kind for part in parts.planned()} == set(parts.KINDS)
     with pytest.raises(BenchError, match="no part 'nets'; there are card, "):
         parts.planned(["nets"])
+    aimed = parts.planned(["torch:resnet50:tf32", "networks:resnet50", "networks:64:resnet50:tf32"])
+    assert [(part.kind, part.case) for part in aimed] == [
+        ("torch", "resnet50 64 tf32"),
+        *(("networks", f"resnet50 64 {p}") for p in parts.PRECISIONS),
+    ]
+    with pytest.raises(BenchError, match=r"no part 'kernels:float32'; kernels has resnet50 64 tf32, "):
+        parts.planned(["kernels:float32"])
 
 
 def test_a_kernel_takes_the_longer_of_its_bytes_and_its_flops():
@@ -132,5 +141,37 @@ def test_predictions_stand_beside_what_was_measured(few, tmp_path, capsys):
     (tmp_path / "results" / "2000-01-01-gpu.json").write_text(json.dumps(run))
     command.main(["--predict", "sm_90", "--only", "networks", "--folder", str(tmp_path)])
     lines = [line.split("|") for line in capsys.readouterr().out.splitlines() if line.startswith("| playground")]
-    assert [line[-2].strip() for line in lines if line[4].strip() == "tf32" and "training" in line[3]] == ["7", "7"]
+    assert [line[-2].strip() for line in lines if line[4].strip() == "tf32" and "training" in line[3]] == ["7"]
     assert all(0 < float(line[6]) < 1 for line in lines)
+
+
+def test_parts_run_at_once_and_stay_in_order(tmp_path):
+    planned = [Part("hangs", "", 2), Part("dies", "", 30), Part("launches", "", 60)]
+    path = session.hold(planned, 5, "", tmp_path, WORKER, quiet, at_once=3)
+    assert [part["kind"] for part in json.loads(path.read_text())["parts"]] == ["hangs", "dies", "launches"]
+
+
+def test_one_measures_while_the_others_wait(tmp_path, monkeypatch):
+    monkeypatch.setenv(turn.FOLDER, str(tmp_path))
+    said = []
+
+    def other():
+        with turn.beside():
+            said.append("beside")
+
+    thread = Thread(target=other)
+    with turn.alone():
+        thread.start()
+        thread.join(0.2)
+        said.append("alone")
+    thread.join()
+    assert said == ["alone", "beside"]
+    with turn.beside(), turn.beside():
+        said.append("two beside")
+
+
+def test_numbers_that_json_has_not_become_none():
+    assert worker._plain({"a": [float("nan"), 1.5, {"b": float("-inf")}], "c": "x"}) == {
+        "a": [None, 1.5, {"b": None}],
+        "c": "x",
+    }
