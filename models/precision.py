@@ -37,14 +37,14 @@ def check(precision: Any) -> None:
 def of_device(device: str, precision: Any) -> tuple[Any, str]:
     """(precision of the graph, precision of the device's contractions).
 
-    On a GPU, "tf32" and "bfloat16" are what tensor cores round the operands of contractions to: everything in memory
-    stays float32, and the graph as it is. Raises ValueError for tf32 elsewhere.
+    "bfloat16" lowers the graph on every device, and has tensor cores multiply on a GPU. "tf32" is what they round the
+    operands of contractions to: the graph and everything in memory stay float32. Raises ValueError for tf32 elsewhere.
     """
-    if device.partition(":")[0] == "cuda" and precision in TENSOR_CORES:
-        return None, precision
-    if precision == "tf32":
+    on_gpu = device.partition(":")[0] == "cuda"
+    if precision == "tf32" and not on_gpu:
         raise SettingError(f"precision: tf32 is of the tensor cores of 'cuda'; {device!r} has {', '.join(NARROW)}")
-    return precision, dtypes.FLOAT32
+    of_contractions = precision if on_gpu and precision in TENSOR_CORES else dtypes.FLOAT32
+    return None if precision == "tf32" else precision, of_contractions
 
 
 def lowered(outputs: Sequence[Tensor], precision: str | None, before: Sequence[Tensor] = ()) -> list[Tensor]:
@@ -65,7 +65,7 @@ def lowered(outputs: Sequence[Tensor], precision: str | None, before: Sequence[T
             narrow = [_placed(cast(i, precision), node) for i in inputs]
             done[node] = _placed(cast(_placed(rebuild(node, narrow), node), node.dtype), node)
         else:
-            done[node] = rebuild(node, inputs)
+            done[node] = _placed(rebuild(node, inputs), node)
     return [done[y] for y in outputs]
 
 

@@ -57,7 +57,7 @@ class Trainer:
     clip_norm, clip_value: limits of the gradients' global norm and of their elements. ema: the decay of a moving
     average of the parameters, which then serves evaluation and prediction. accumulate: batches whose gradients make
     one update, as one batch of that many times the size would. precision: "bfloat16" for convolutions and matrix
-    products, over float32 weights; on a GPU, "tf32" or "bfloat16" of its tensor cores. loss_scale: the first factor of
+    products, over float32 weights; on a GPU also "tf32", of its tensor cores. loss_scale: the first factor of
     the loss. tune: measure the step's tiles first (`kw.compile`). adversarial: half of the loss is of images whose
     numbers move so far to raise it (Goodfellow et al. 2014).
 

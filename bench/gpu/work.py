@@ -14,7 +14,9 @@ import numpy as np
 from ...compiler.graph.tensor import Tensor
 from ...compiler.targets.cuda import compiled, cubin_store
 from ...compiler.targets.cuda.compiled import CudaCompiled, CudaListing
+from ...models.precision import lowered, of_device
 from .. import ours
+from ..contenders import FLOAT32
 from ..networks import case
 
 ROUNDS = 5
@@ -53,13 +55,15 @@ class Work:
 
 
 def network(name: str, batch: int, precision: str, training: bool) -> Work:
-    """A network's training step (forward, backward, SGD with momentum) or its logits; dropout is off."""
+    """A network's training step (forward, backward, SGD with momentum) or its logits; dropout is off. In bfloat16 that
+    is what lies between contractions too."""
     model = ours.network(name)
+    in_graph, _ = of_device("cuda", precision)
     if training:
-        inputs, outputs, updates = ours.training_step(model, case(name).rate)
+        inputs, outputs, updates = ours.training_step(model, case(name).rate, in_graph or FLOAT32)
     else:
         inputs, updates = [model.images()], {}
-        outputs = [model(inputs[0])]
+        outputs = lowered([model(inputs[0])], in_graph)
 
     def arrays() -> list[np.ndarray]:
         rng = np.random.default_rng(0)

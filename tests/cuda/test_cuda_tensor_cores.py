@@ -208,8 +208,9 @@ def test_precisions_are_of_the_gpu():
         kw.compile([x], [x @ x], device="cuda", precision="half")
 
 
-def test_the_trainer_leaves_the_graph_in_float32_on_a_gpu():
-    trainer = kw.Trainer(kw.models.lenet5(), device="cuda", precision="bfloat16")
+def test_the_trainer_lowers_the_graph_for_bfloat16_and_not_for_tf32():
+    assert kw.Trainer(kw.models.lenet5(), device="cuda", precision="bfloat16").updating.precision == "bfloat16"
+    trainer = kw.Trainer(kw.models.lenet5(), device="cuda", precision="tf32")
     assert trainer.updating.precision is None
     with pytest.raises(kw.CompileError, match="device 'cuda' needs"):
         trainer.predict(np.zeros((1, 1, 28, 28), "float32"))
