@@ -19,7 +19,7 @@ from .errors import (
     RuntimeShapeError,
 )
 from .executable import Executable
-from .kernels import Arg, BufferArg, Call, CudaKernelSpec, Kernel, KernelSpec, SizeArg
+from .kernels import Arg, BufferArg, Call, CudaBatchSpec, CudaKernelSpec, Kernel, KernelSpec, SizeArg
 from .loaded import LoadedProgram, load_program
 from .loader import host_machine, load
 from .packing import plan
@@ -38,6 +38,7 @@ __all__ = [
     "CacheWarning",
     "Call",
     "ComputedCheck",
+    "CudaBatchSpec",
     "CudaKernelSpec",
     "Executable",
     "IndexCheck",

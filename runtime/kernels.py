@@ -70,6 +70,35 @@ class CudaKernelSpec:
         return math.prod(-(-evaluate(extent, sizes) // size) for extent, size in self.blocks)
 
 
+@dataclass(frozen=True)
+class CudaBatchSpec:
+    """Kernels for a GPU of one code and with nothing to do with each other, in one launch of `symbol`.
+
+    `args` are those of all of them, equally many each; `grids` has the `blocks` of each, as in `CudaKernelSpec`. The
+    launch is given one address: that of its table.
+    """
+
+    name: str
+    key: str
+    symbol: str
+    args: tuple[Arg, ...]
+    threads: int
+    grids: tuple[tuple[tuple[Poly, int], ...], ...]
+
+    def table(self, addresses: Mapping[int, int], sizes: Mapping[str, int]) -> tuple[int, list[int]]:
+        """(how many blocks a run starts, its table of 64-bit numbers: for each block the place of its kernel's row;
+        then each kernel's row, its first block and its arguments)."""
+        each = len(self.args) // len(self.grids)
+        counts = [math.prod(-(-evaluate(extent, sizes) // size) for extent, size in grid) for grid in self.grids]
+        given, blocks = arguments(self.args, addresses, sizes), sum(counts)
+        places: list[int] = []
+        rows: list[int] = []
+        for i, count in enumerate(counts):
+            rows += [len(places), *given[i * each : (i + 1) * each]]
+            places += [blocks + i * (each + 1)] * count
+        return blocks, places + rows
+
+
 ROUTINES: Mapping[str, tuple[str, ...]] = MappingProxyType({"copy": ("bytes", "source", "target")})
 """The runtime's own routines (`routines.py`) and what each is given. `copy`: bytes of one buffer to another, which do
 not overlap."""
@@ -92,7 +121,7 @@ class Call:
         return self.routine
 
 
-Kernel = KernelSpec | CudaKernelSpec | Call
+Kernel = KernelSpec | CudaKernelSpec | CudaBatchSpec | Call
 
 
 def arguments(args: Sequence[Arg], addresses: Mapping[int, int], sizes: Mapping[str, int]) -> list[int]:

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from .kernels import Arg, BufferArg, Call, CudaKernelSpec, Kernel, KernelSpec, SizeArg
+from .kernels import Arg, BufferArg, Call, CudaBatchSpec, CudaKernelSpec, Kernel, KernelSpec, SizeArg
 from .program import BufferSpec, ComputedCheck, IndexCheck, LoopSpec, Program, SizeCheck
 from .sizes import evaluate
 
-KINDS: dict[str, Any] = {"generated": KernelSpec, "launch": CudaKernelSpec, "call": Call}
+KINDS: dict[str, Any] = {"generated": KernelSpec, "launch": CudaKernelSpec, "batch": CudaBatchSpec, "call": Call}
 POSITIONS = ("inputs", "outputs", "states")
 LISTED: dict[str, Any] = {
     "checks": IndexCheck,

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from .errors import ProgramError
-from .kernels import ROUTINES, BufferArg, Call, CudaKernelSpec, Kernel, KernelSpec
+from .kernels import ROUTINES, BufferArg, Call, CudaBatchSpec, CudaKernelSpec, Kernel, KernelSpec
 from .sizes import Poly, describe, single_symbol, symbols
 
 Kind = Literal["input", "output", "state", "constant", "temp", "slice"]
@@ -129,9 +129,9 @@ class Program:
         return "\n".join([head, *(f"{i} {self._line(kernel)}" for i, kernel in enumerate(self.kernels))])
 
     def _line(self, kernel: Kernel) -> str:
-        kind = {KernelSpec: "generated", CudaKernelSpec: "launch", Call: "call"}[type(kernel)]
+        kinds = {KernelSpec: "generated", CudaKernelSpec: "launch", CudaBatchSpec: "batch", Call: "call"}
         given = [self.buffers[a.buffer].name if isinstance(a, BufferArg) else describe(a.poly) for a in kernel.args]
-        return f"{kind} {kernel.name}({', '.join(given)})"
+        return f"{kinds[type(kernel)]} {kernel.name}({', '.join(given)})"
 
     def verify(self) -> None:
         """Raise `ProgramError` where the program contradicts itself."""
@@ -209,8 +209,11 @@ def _verify_kernel(kernel: Kernel, buffers: int, bound: set[str | None]) -> None
             _require(0 <= arg.buffer < buffers, f"kernel {kernel.name} uses an unknown buffer")
         else:
             _require(symbols(arg.poly) <= bound, f"kernel {kernel.name} uses a size that no input binds")
-    if isinstance(kernel, CudaKernelSpec):
-        unknown = {name for extent, _ in kernel.blocks for name in symbols(extent)} - bound
+    if isinstance(kernel, CudaBatchSpec):
+        _require(len(kernel.args) % len(kernel.grids) == 0, f"kernels of {kernel.name} differ in their arguments")
+    if isinstance(kernel, CudaKernelSpec | CudaBatchSpec):
+        grids = [kernel.blocks] if isinstance(kernel, CudaKernelSpec) else kernel.grids
+        unknown = {name for grid in grids for extent, _ in grid for name in symbols(extent)} - bound
         _require(not unknown, f"kernel {kernel.name} has a grid of a size that no input binds")
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DeviceMemoryError, ProgramError, RuntimeShapeError
-from ..kernels import CudaKernelSpec, arguments
+from ..kernels import CudaBatchSpec, CudaKernelSpec, arguments
 from ..program import Program
 from ..resolve import Resolved
 from ..runner import Runner, check_inputs
@@ -37,11 +37,15 @@ Launch = tuple[Any, int, int, Sequence[int]]
 
 @dataclass(eq=False)
 class CudaBinding:
-    """Memory and graph for one set of shapes. `stacked` are the places of arrays with a leading axis of steps."""
+    """Memory and graph for one set of shapes. `stacked` are the places of arrays with a leading axis of steps;
+    `launches` those of one step in order, each with its kernel's number; `tables` what launches of many kernels read.
+    """
 
     resolved: Resolved
     places: dict[int, int]
     stacked: dict[int, int]
+    launches: list[tuple[int, Launch]]
+    tables: list[Memory]
     graph: Any
 
 
@@ -53,7 +57,7 @@ class CudaExecutable(Runner[CudaBinding]):
         self.driver = driver
         self._copies: dict[int, Copy] = {}  # of states
         self._constants: list[Memory] = []
-        kernels = tuple(kernel for kernel in program.kernels if isinstance(kernel, CudaKernelSpec))
+        kernels = tuple(k for k in program.kernels if isinstance(k, CudaKernelSpec | CudaBatchSpec))
         if len(kernels) < len(program.kernels):
             raise ProgramError(f"{program.name} has kernels for a CPU, which a GPU cannot run")
         with driver.turn:
@@ -122,9 +126,8 @@ class CudaExecutable(Runner[CudaBinding]):
         from the cache. Variables end as they began."""
         with self._timing(inputs) as binding:
             found = [0.0] * len(self._functions)
-            launches = self._launches(binding.resolved, binding.places)
-            for i in sorted({i for i, _ in launches}):  # in order, so that each finds what those before it have left
-                graph = self._graph([launch for n, launch in launches if n == i] * repeats)
+            for i in sorted({i for i, _ in binding.launches}):  # in order: each finds what those before it have left
+                graph = self._graph([launch for n, launch in binding.launches if n == i] * repeats)
                 self.driver.replay(graph)
                 found[i] = self.driver.seconds(partial(self.driver.replay, graph)) / repeats
                 self.driver.forget(graph)
@@ -167,16 +170,14 @@ class CudaExecutable(Runner[CudaBinding]):
         temps = self._place_temps(nbytes, lambda room: self._reserve(total + room, nbytes) + total)
         base = self._arena
         addresses = self._addresses | {i: base + offset for i, offset in offsets.items()} | temps
-        graph = self._capture(resolved, addresses)
-        binding = CudaBinding(resolved, addresses, {i: base + offset for i, offset in stack.items()}, graph)
+        tables: list[Memory] = []
+        launches = list(self._launches(resolved, addresses, tables))
+        graph = self._graph([launch for _, launch in launches]) if launches else None
+        stacked = {i: base + offset for i, offset in stack.items()}
+        binding = CudaBinding(resolved, addresses, stacked, launches, tables, graph)
         if graph is not None:
             self.driver.with_end_of(binding, self.driver.forget, graph)
         return binding
-
-    def _capture(self, resolved: Resolved, addresses: dict[int, int]) -> Any:
-        """The graph of one step's launches; None where all of them are empty."""
-        launches = [launch for _, launch in self._launches(resolved, addresses)]
-        return self._graph(launches) if launches else None
 
     def _graph(self, launches: Sequence[Launch]) -> Any:
         def record() -> None:
@@ -185,15 +186,28 @@ class CudaExecutable(Runner[CudaBinding]):
 
         return self.driver.capture(record)
 
-    def _launches(self, resolved: Resolved, addresses: dict[int, int]) -> list[tuple[int, Launch]]:
-        """The launches of one step in order, each with its kernel's number; empty ones are left out."""
-        sizes = resolved.sizes
-        return [
-            (i, (function, blocks, kernel.threads, arguments(kernel.args, at, sizes)))
-            for i, at in turns(self.program, resolved, addresses)
-            for kernel, function in [self._functions[i]]
-            if (blocks := kernel.grid(sizes))
-        ]
+    def _launches(
+        self, resolved: Resolved, addresses: dict[int, int], tables: list[Memory]
+    ) -> Iterator[tuple[int, Launch]]:
+        """The launches of one step in order, each with its kernel's number; empty ones are left out. Tables of batches
+        are put on the device and added to `tables`."""
+        for i, at in turns(self.program, resolved, addresses):
+            kernel, function = self._functions[i]
+            if isinstance(kernel, CudaKernelSpec):
+                blocks, given = kernel.grid(resolved.sizes), arguments(kernel.args, at, resolved.sizes)
+            else:
+                blocks, numbers = kernel.table(at, resolved.sizes)
+                given = [self._table(numbers, tables)] if blocks else []
+            if blocks:
+                yield i, (function, blocks, kernel.threads, given)
+
+    def _table(self, numbers: Sequence[int], tables: list[Memory]) -> int:
+        """The address on the device of these numbers."""
+        array = np.array(numbers, np.int64)
+        tables.append(self._allocate(array.nbytes, "a table of kernels"))
+        self.driver.upload(tables[-1].address, array)
+        self.driver.synchronize()
+        return tables[-1].address
 
     # ------------------------------------------------------------ memory
     def _grow(self, nbytes: int, parts: Sequence[int]) -> int:

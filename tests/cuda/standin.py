@@ -152,7 +152,7 @@ class Library:
         module = self.modules[function]
         self.launched += 1
         given = [self.view(v, k) if "*" in k else v for v, k in zip(values, module.kinds)]
-        lockstep.run(module.text, threads, blocks, given)
+        lockstep.run(module.text, threads, blocks, given, at=lambda a, kind: self.view(a, kind + "*"))
         return 0
 
     def view(self, address, kind):

@@ -22,11 +22,9 @@ from ... import config, dtypes
 from ...errors import CompileError
 from ...graph.tensor import Tensor
 from ...lowering.kernel_order import MemoryPlan, lifetimes, stretches
-from ...shapes import poly
 from ...shapes import typical as typical_sizes
 from ..base import Compiled
 from ..shared import artefact
-from ..shared.artefact import arguments
 from ..shared.flow import needs
 from ..shared.kernel_info import KernelInfo, kernel_info
 from ..shared.store import symbol
@@ -199,14 +197,7 @@ def assemble(built: program.CudaPlan, arch: Arch) -> tuple[runtime.Program, list
     """(the artefact for the runtime with a cubin for every kernel, the states it runs over)."""
     number = built.buffers
     code = cubins(built.kernels, arch)
-    specs = []
-    for k in built.kernels:
-        key = kernel_key(k, arch)
-        launch = k.source.launch
-        grid = tuple((poly(extent), size) for extent, size in launch.blocks)
-        specs.append(
-            runtime.CudaKernelSpec(k.name, key, symbol(key), arguments(k.source, number), launch.threads, grid)
-        )
+    specs = [program.specification(k, kernel_key(k, arch), number) for k in built.kernels]
     kernels = built.planned.kernels  # of a stream: each is a phase of its own
     order = MemoryPlan(kernels, [], lifetimes(kernels, range(len(kernels))), stretches(kernels))
     return artefact.program("program", built.planned, order, specs, code)

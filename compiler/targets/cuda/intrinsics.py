@@ -27,6 +27,7 @@ from . import bfloat16, mma
 
 F32, F64 = ir.FloatType(), ir.DoubleType()
 I32, I64 = ir.IntType(32), ir.IntType(64)
+GLOBAL = 1  # NVPTX's number of the address space
 
 CASTS = (dtypes.FLOAT32, dtypes.FLOAT64, *dtypes.INTEGERS)
 
@@ -134,6 +135,12 @@ def _emit_weak(builder: ir.IRBuilder, signed: bool, number: ir.Value, like: ir.V
     return builder.fptrunc(number, F32) if number.type == F64 else builder.trunc(number, ir.IntType(16))
 
 
+def _emit_at(kind: ir.Type, builder: ir.IRBuilder, signed: bool, table: ir.Value, place: ir.Value) -> ir.Value:
+    """The pointer to global memory whose address stands at `place` of a table."""
+    address = builder.load(builder.gep(table, [place]))
+    return builder.addrspacecast(builder.inttoptr(address, ir.PointerType(kind, GLOBAL)), ir.PointerType(kind))
+
+
 def _emit_where(builder: ir.IRBuilder, signed: bool, chosen: ir.Value, a: ir.Value, b: ir.Value) -> ir.Value:
     return builder.select(chosen, a, b)
 
@@ -179,6 +186,17 @@ def namespace() -> dict[str, Any]:
 
         return _named(intrinsic, f"{PREFIX}{dtype}", typed, 1)
 
+    def pointer(dtype: str) -> Any:
+        """A function of a table and a place in it."""
+        kind = getattr(types, dtype)
+        bits = {types.float32: F32, types.float64: F64}.get(kind) or ir.IntType(kind.bitwidth)
+        signature = types.CPointer(kind)(types.CPointer(types.int64), types.int64)
+
+        def typed(typingctx: Any, table: Any, place: Any) -> Any:
+            return _implement(signature, partial(_emit_at, bits), True)
+
+        return _named(intrinsic, f"{dtype}_at", typed, 2)
+
     def by_name(builder: ir.IRBuilder, name: str, *args: ir.Value) -> ir.Value:
         return _emit_libdevice(name)(builder, True, *args)
 
@@ -211,6 +229,7 @@ def namespace() -> dict[str, Any]:
         "rest": fixed("rest", "int64", ("int64", "int64"), _divide("urem")),
         bfloat16.WIDENED: fixed(bfloat16.WIDENED, "float32", ("uint16",), bfloat16.emit_widened),
         bfloat16.NARROWED: fixed(bfloat16.NARROWED, "uint16", ("float32",), bfloat16.emit_narrowed),
+        **{f"{dtype}_at": pointer(dtype) for dtype in CASTS},
         **mma.namespace(partial(_named, intrinsic)),
     }
 

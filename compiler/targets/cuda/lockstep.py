@@ -23,6 +23,7 @@ from ...loops.definition import python, scalar, split
 from . import divergence
 from .intrinsics import CASTS, TWINS
 from .mma import WAITS
+from .table_pointers import pointers
 
 AT_ONCE = 1 << 16
 """So many threads are held in one vector; grids of more run block by block, some blocks at a time."""
@@ -327,10 +328,18 @@ class Masks:
         self.threads.mask = before
 
 
-def run(text: str, block_size: int, blocks: int, arguments: Sequence[Any], checks: bool = True) -> None:
+def run(
+    text: str,
+    block_size: int,
+    blocks: int,
+    arguments: Sequence[Any],
+    checks: bool = True,
+    at: Callable[[int, str], np.ndarray] | None = None,
+) -> None:
     """Run `def kernel(...)` on arguments in order: integers, and flat arrays, which it reads and writes.
 
-    `checks`: also look for races, at some cost. Raises LockstepError for what a GPU does not allow or define.
+    `at`: (address, dtype) -> the flat array there, for addresses in a table. `checks`: also look for races, at some
+    cost. Raises LockstepError for what a GPU does not allow or define.
     """
     if blocks <= 0:
         return
@@ -355,19 +364,20 @@ def run(text: str, block_size: int, blocks: int, arguments: Sequence[Any], check
             **TWINS,
             **{name: Cast(name) for name in CASTS},
         }
-        names |= _copies(device, threads)
         names |= {name: partial(_each_active, threads, function) for name, function in functions.items()}
-        given: list[Global | int] = []
-        for i, argument in enumerate(arguments):
-            if isinstance(argument, np.ndarray):
-                access = owners.setdefault(i, MemoryAccess(threads, f"argument {i}", argument, False))
-                access.threads = threads
-                given.append(Global(access))
-            else:
-                given.append(int(argument))
+        memory = partial(_memory, owners, threads)
+        names |= _copies(device, threads) | (pointers(threads, at, memory) if at else {})
+        given = [memory(i, f"argument {i}", a) if np.ndim(a) else int(a) for i, a in enumerate(arguments)]
         exec(code, names)
         with np.errstate(all="ignore"):
             names["kernel"](*given)  # type: ignore[operator]
+
+
+def _memory(owners: dict[int, MemoryAccess], threads: Threads, key: int, name: str, array: np.ndarray) -> Global:
+    """Global memory as these threads see it, which remembers what those before did there."""
+    access = owners.setdefault(key, MemoryAccess(threads, name, array, False))
+    access.threads = threads
+    return Global(access)
 
 
 def _each_active(threads: Threads, function: Callable[..., Any], *args: Any) -> np.ndarray:

@@ -9,27 +9,29 @@ expressions.
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...loops.kernels import Kernel
 from ...rewriting.verify import verify_source
 from ...shapes import Dim, product
 from .contraction import Tiled
-from .schedule import WARP, Launch, PerGroup, PerStrip, PerThread, Schedule, launch, shared_reductions
+from .schedule import WARP, Launch, PerGroup, PerStrip, PerThread, Schedule, Together, launch, shared_reductions
 from .tensor_cores import TensorCoreTiled
 from .tensor_printer import print_tensor
 from .tile_printer import print_tiled
-from .writer import CudaNames, CudaWriter
+from .writer import CudaNames, CudaWriter, TableNames
 
 
 @dataclass(frozen=True)
 class CudaSource:
-    """A printed kernel: `text` with neutral names, the kinds of its arguments, and how it is started."""
+    """A printed kernel: `text` with neutral names, the kinds of its arguments, and how it is started. members: the
+    kernels that the launch runs by this text, with their own names, where there are several."""
 
     text: str
     names: CudaNames
     kinds: tuple[str, ...]
     launch: Launch
+    members: tuple[CudaSource, ...] = ()
 
     def pretty(self, name: str) -> str:
         """For reading: the user's names."""
@@ -38,7 +40,20 @@ class CudaSource:
 
 def print_kernel(kernel: Kernel, schedule: Schedule) -> CudaSource:
     """The kernel's source under a schedule. Raises VerifyError where a result is left unwritten."""
-    w = CudaWriter(kernel)
+    if isinstance(schedule, Together):
+        members = tuple(map(print_member, schedule.members))
+        return replace(members[0], launch=launch(schedule), members=members)
+    return _printed(schedule, CudaWriter(kernel, CudaNames()))
+
+
+def print_member(kernel: Kernel) -> CudaSource:
+    """A scheduled kernel's source as one of several in a launch: by a table, and with its sizes there, but for those of
+    reductions, whose loops have literal trip counts."""
+    kept = {x.extent for e in kernel.expressions if e.kind == "reduce" for x in e.data[1]}
+    return _printed(kernel.schedule, CudaWriter(kernel, TableNames(kept), "block"))
+
+
+def _printed(schedule: Schedule, w: CudaWriter) -> CudaSource:
     if isinstance(schedule, Tiled):
         print_tiled(schedule, w)
     elif isinstance(schedule, TensorCoreTiled):
@@ -47,12 +62,12 @@ def print_kernel(kernel: Kernel, schedule: Schedule) -> CudaSource:
         _per_strip(schedule, w)
     elif isinstance(schedule, PerGroup):
         _per_group(schedule, w)
-    else:
+    elif isinstance(schedule, PerThread):
         _per_thread(schedule, w)
     assert isinstance(w.names, CudaNames)
     names, kinds = w.names.arguments()
     text = w.text("kernel", names)
-    verify_source(kernel, text, w.names.buffers)
+    verify_source(w.kernel, text, w.names.buffers)
     return CudaSource(text, w.names, tuple(kinds), launch(schedule))
 
 
@@ -62,7 +77,7 @@ def print_kernel(kernel: Kernel, schedule: Schedule) -> CudaSource:
 def _per_thread(s: PerThread, w: CudaWriter) -> None:
     axes = [x for run in s.runs for x in run]
     points: Dim = product(x.extent for x in axes)
-    w.line(f"p = cuda.blockIdx.x * {s.threads} + cuda.threadIdx.x")
+    w.line(f"p = {w.block} * {s.threads} + cuda.threadIdx.x")
     if s.vector == 1:
         with w.nest(f"if p < {w.names.size(points)}:", *axes, conditional=True):
             w.decode("p", s.runs, "i")
@@ -90,10 +105,10 @@ def _per_group(s: PerGroup, w: CudaWriter) -> None:
     w.line("t = cuda.threadIdx.x")
     if per_block == 1:
         w.line("lane = t")
-        w.line("point = cuda.blockIdx.x")
+        w.line(f"point = {w.block}")
     else:
         w.line(f"lane = t % {s.group}")
-        w.line(f"point = cuda.blockIdx.x * {per_block} + t // {s.group}")
+        w.line(f"point = {w.block} * {per_block} + t // {s.group}")
     whole = per_block == 1 or (isinstance(points, int) and points % per_block == 0)
     if not whole:
         w.line("wanted = point")
@@ -122,7 +137,7 @@ def _per_strip(s: PerStrip, w: CudaWriter) -> None:
     w.bind_outermost(*s.axes)
     w.line(f"lane = cuda.threadIdx.x % {WARP}")
     w.line(f"warp = cuda.threadIdx.x // {WARP}")
-    w.line(f"point = cuda.blockIdx.x * {WARP} + lane")
+    w.line(f"point = {w.block} * {WARP} + lane")
     w.line("wanted = point")
     w.line(f"point = min(point, {n} - 1)")
     w.decode("point", s.axes, "o")

@@ -13,15 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from ....runtime import flags
-from ....runtime.sizes import evaluate
+from ....runtime import CudaBatchSpec, CudaKernelSpec, flags
+from ....runtime.sizes import Poly, evaluate
 from ... import dtypes
 from ...graph.reference import bind
 from ...graph.tensor import Tensor
 from ...loops.kernels import Buffer, Kernel
 from ...shapes import poly, product, value
 from ..base import Options, Planned
-from ..shared.artefact import numbered
+from ..shared.artefact import arguments, numbered
+from ..shared.store import symbol
 from . import lockstep
 from .build import Arch, Code, compile_kernel
 from .printer import CudaSource, print_kernel
@@ -62,11 +63,38 @@ def blocks(launch: Launch, sizes: Mapping[str, int]) -> int:
 
 def run_lockstep(kernel: CudaKernel, memory: Mapping[Buffer, np.ndarray], sizes: Mapping[str, int]) -> None:
     """Run one kernel in lockstep on flat arrays in their physical order."""
-    names = kernel.source.names
-    given: list[Any] = [evaluate(poly(size), dict(sizes)) for size in names.sizes]
-    given += [memory[b] for b in names.buffers]
+    source = kernel.source
+    if source.members:
+        places = {b: i for i, b in enumerate(memory)}
+        addresses = {i: memory[b].ctypes.data for b, i in places.items()}
+        arrays = {memory[b].ctypes.data: memory[b] for m in source.members for b in m.names.buffers}
+        count, table = batch(kernel, "", places).table(addresses, sizes)
+        lockstep.run(source.text, source.launch.threads, count, [np.array(table)], at=lambda a, _: arrays[a])
+        return
+    given: list[Any] = [evaluate(poly(size), dict(sizes)) for size in source.names.sizes]
+    given += [memory[b] for b in source.names.buffers]
+    lockstep.run(source.text, source.launch.threads, blocks(source.launch, sizes), given)
+
+
+def specification(kernel: CudaKernel, key: str, number: Mapping[Buffer, int]) -> CudaKernelSpec | CudaBatchSpec:
+    """A kernel as data for the runtime, its cubin under `key` and its buffers by their numbers."""
+    if kernel.source.members:
+        return batch(kernel, key, number)
     launch = kernel.source.launch
-    lockstep.run(kernel.source.text, launch.threads, blocks(launch, sizes), given)
+    given = arguments(kernel.source, number)
+    return CudaKernelSpec(kernel.name, key, symbol(key), given, launch.threads, _grid(launch))
+
+
+def batch(kernel: CudaKernel, key: str, number: Mapping[Buffer, int]) -> CudaBatchSpec:
+    """Kernels in one launch as data for the runtime."""
+    members = kernel.source.members
+    given = tuple(a for m in members for a in arguments(m, number))
+    grids = tuple(_grid(m.launch) for m in members)
+    return CudaBatchSpec(kernel.name, key, symbol(key), given, kernel.source.launch.threads, grids)
+
+
+def _grid(launch: Launch) -> tuple[tuple[Poly, int], ...]:
+    return tuple((poly(extent), size) for extent, size in launch.blocks)
 
 
 def _slices(

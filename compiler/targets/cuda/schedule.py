@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...dtypes import ITEMSIZE
 from ...loops import expressions as loops
@@ -72,7 +72,19 @@ class PerStrip:
         return f"block per {WARP} points of {_names(self.axes)}: reductions shared by {self.threads // WARP} warps"
 
 
-Schedule = PerThread | PerGroup | PerStrip | Tiled | TensorCoreTiled
+@dataclass(frozen=True)
+class Together:
+    """Scheduled kernels of one text in one launch, each over its own buffers and sizes, which a table holds: blocks
+    find theirs there. None reads or writes what another writes."""
+
+    members: tuple[Kernel, ...]
+
+    def __str__(self) -> str:
+        return f"{len(self.members)} kernels in one launch, the first: {self.members[0].schedule}"
+
+
+Single = PerThread | PerGroup | PerStrip | Tiled | TensorCoreTiled
+Schedule = Single | Together
 
 
 @dataclass(frozen=True)
@@ -86,7 +98,9 @@ class Launch:
 
 
 def launch(s: Schedule) -> Launch:
-    """How a kernel of this schedule is started."""
+    """How a kernel of this schedule is started; of kernels in one launch, each brings blocks of its own."""
+    if isinstance(s, Together):
+        return replace(launch(s.members[0].schedule), blocks=())
     if isinstance(s, PerThread):
         return Launch(s.threads, ((product(x.extent for run in s.runs for x in run), s.vector * s.threads),))
     if isinstance(s, PerGroup):
@@ -117,7 +131,7 @@ def _runs(runs: Sequence[Sequence[Axis]]) -> str:
 # ---------------------------------------------------------------- the choice
 
 
-def plan_schedule(kernel: Kernel, precision: str = "float32") -> Schedule:
+def plan_schedule(kernel: Kernel, precision: str = "float32") -> Single:
     """The schedule for a kernel under its buffers' orders, its products of matrices in `precision`."""
     found = matrices(kernel)
     tiled = (plan_tensor_cores(found, precision) or plan_tile(found)) if found else None

@@ -24,6 +24,7 @@ from .parts import divided
 from .printer import CudaSource, print_kernel
 from .schedule import plan_schedule
 from .tensor_cores import check_precision
+from .together import together
 
 MEMORY = Memory(768 << 10, 12 << 20, 24.0, 10.0, 2.0)
 """What loads cost beside arithmetic, for `recompute`: the proportions of a CPU's core, not yet a GPU's own."""
@@ -50,6 +51,7 @@ class Cuda(Target):
             KernelPass("long_sums", each(partial(divided, precision=self.options.precision))),
             KernelPass("order_kernels", kernel_order.order, needed=True),
             KernelPass("schedule", each(self.scheduled), needed=True),
+            KernelPass("together", together),
         )
 
     # ------------------------------------------------------------ what the passes ask

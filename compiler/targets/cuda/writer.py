@@ -7,7 +7,7 @@ in an order that never changes. Leans on `shared.writer`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from typing import Any
 
@@ -53,17 +53,41 @@ class CudaNames(Names):
         return [*self.sizes.values(), *self.buffers.values()], ["int64"] * len(self.sizes) + kinds
 
 
+class TableNames(CudaNames):
+    """The arguments of one of many kernels in a launch, in its row of a table. Sizes are arguments too, so that kernels
+    of different sizes are one text; `kept` are those that stand as numbers all the same."""
+
+    def __init__(self, kept: Set[Dim]) -> None:
+        super().__init__()
+        self.kept = kept
+
+    def size(self, size: Dim) -> str:
+        if isinstance(size, int) and (size <= 1 or size in self.kept):
+            return str(size)
+        return self.sizes.setdefault(size, f"size{len(self.sizes)}")
+
+    def header(self) -> list[str]:
+        """The lines that find the row of a block's kernel, the block's number among that kernel's, and read the row."""
+        names, kinds = super().arguments()
+        read = [f"{k.rstrip('*?')}_at(table, {{}})" if "*" in k else "table[{}]" for k in kinds]
+        lines = [f"{name} = {how.format(f'row + {i}')}" for i, (name, how) in enumerate(zip(names, read), 1)]
+        return ["row = table[cuda.blockIdx.x]", "block = cuda.blockIdx.x - table[row]", *lines]
+
+    def arguments(self) -> tuple[list[str], list[str]]:
+        return ["table"], ["int64*"]
+
+
 def storage(buffer: Buffer) -> str:
     """The dtype of a buffer's elements in memory."""
     return dtypes.UINT8 if buffer.dtype == dtypes.BOOL else dtypes.stored(buffer.dtype)
 
 
 class CudaWriter(Writer):
-    """Writes nested loops and the expressions in them, for one thread of a grid."""
+    """Writes nested loops and the expressions in them, for one thread of a grid, in the block numbered `block`."""
 
-    def __init__(self, kernel: Kernel):
-        super().__init__(CudaNames(), kernel.values)
-        self.kernel = kernel
+    def __init__(self, kernel: Kernel, names: CudaNames, block: str = "cuda.blockIdx.x"):
+        super().__init__(names, kernel.values)
+        self.kernel, self.block = kernel, block
         self.absorbed: set[Axis] = set()
 
     def bind_outermost(self, *axes: Axis) -> None:
