@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import ClassVar
 
 from .sizes import Poly, evaluate
 
@@ -55,7 +56,7 @@ class CudaKernelSpec:
     """A generated kernel for a GPU: one launch of `symbol` in the cubin of `key`.
 
     It is given 64 bits per entry of `args`. `threads` run in each of as many blocks as `blocks` says: the product of
-    `extent / size`, each rounded up.
+    `extent / size`, each rounded up. `shared`: bytes of dynamic shared memory of each block.
     """
 
     name: str
@@ -64,6 +65,7 @@ class CudaKernelSpec:
     args: tuple[Arg, ...]
     threads: int
     blocks: tuple[tuple[Poly, int], ...]
+    shared: int = 0
 
     def grid(self, sizes: Mapping[str, int]) -> int:
         """How many blocks a run starts: none where a buffer is empty."""
@@ -84,6 +86,7 @@ class CudaBatchSpec:
     args: tuple[Arg, ...]
     threads: int
     grids: tuple[tuple[tuple[Poly, int], ...], ...]
+    shared: ClassVar[int] = 0
 
     def table(self, addresses: Mapping[int, int], sizes: Mapping[str, int]) -> tuple[int, list[int]]:
         """(how many blocks a run starts, its table of 64-bit numbers: for each block the place of its kernel's row;

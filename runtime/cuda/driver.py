@@ -22,6 +22,9 @@ SUCCESS, OUT_OF_MEMORY = 0, 2
 NON_BLOCKING = 1
 CAPTURE_THREAD_LOCAL = 1
 COMPUTE_CAPABILITY_MAJOR, COMPUTE_CAPABILITY_MINOR = 75, 76
+MAX_DYNAMIC_SHARED = 8
+SHARED = 48 << 10
+"""Bytes of shared memory that a block may have without being allowed more."""
 
 
 def _library() -> Any:
@@ -143,19 +146,22 @@ class Gpu:
             addresses = ctypes.c_uint64(target), ctypes.c_uint64(source)
             self._call("cuMemcpyDtoDAsync_v2", *addresses, ctypes.c_size_t(nbytes), self._stream)
 
-    def function(self, cubin: bytes, symbol: str) -> Any:
-        """The kernel `symbol` of a cubin, loaded into the context for good."""
+    def function(self, cubin: bytes, symbol: str, shared: int = 0) -> Any:
+        """The kernel `symbol` of a cubin, loaded into the context for good; its blocks may have `shared` bytes of
+        dynamic shared memory."""
         module, function = ctypes.c_void_p(), ctypes.c_void_p()
         self._call("cuModuleLoadData", ctypes.byref(module), ctypes.c_char_p(cubin))
         self._call("cuModuleGetFunction", ctypes.byref(function), module, ctypes.c_char_p(symbol.encode()))
+        if shared > SHARED:
+            self._call("cuFuncSetAttribute", function, MAX_DYNAMIC_SHARED, ctypes.c_int(shared))
         return function
 
-    def launch(self, function: Any, blocks: int, threads: int, arguments: Sequence[int]) -> None:
-        """Start a kernel with 64-bit arguments (sizes and addresses)."""
+    def launch(self, function: Any, blocks: int, threads: int, arguments: Sequence[int], shared: int = 0) -> None:
+        """Start a kernel with 64-bit arguments (sizes and addresses) and `shared` bytes of dynamic shared memory."""
         values = (ctypes.c_int64 * max(len(arguments), 1))(*arguments)
         base = ctypes.addressof(values)
         places = (ctypes.c_void_p * max(len(arguments), 1))(*(base + 8 * i for i in range(len(arguments))))
-        grid = [ctypes.c_uint(n) for n in (blocks, 1, 1, threads, 1, 1, 0)]
+        grid = [ctypes.c_uint(n) for n in (blocks, 1, 1, threads, 1, 1, shared)]
         self._call("cuLaunchKernel", function, *grid, self._stream, places, ctypes.c_void_p())
 
     def capture(self, record: Callable[[], None]) -> Any:

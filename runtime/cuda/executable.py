@@ -31,7 +31,7 @@ from .variables import Copy, copy_of
 
 ALIGN = 256
 LARGEST = 2**31 - 1
-Launch = tuple[Any, int, int, Sequence[int]]
+Launch = tuple[Any, int, int, Sequence[int], int]
 """A function, blocks, threads of a block, and arguments."""
 
 
@@ -64,7 +64,7 @@ class CudaExecutable(Runner[CudaBinding]):
             driver.use()
             self._addresses = self._fixed()
         self._written = [(s, self._copies[p]) for p, s in zip(program.states, self.states) if p in program.written]
-        functions = {k.key: driver.function(program.objects[k.key], k.symbol) for k in kernels}
+        functions = {k.key: driver.function(program.objects[k.key], k.symbol, k.shared) for k in kernels}
         self._functions = [(k, functions[k.key]) for k in kernels]
 
     @property
@@ -199,7 +199,7 @@ class CudaExecutable(Runner[CudaBinding]):
                 blocks, numbers = kernel.table(at, resolved.sizes)
                 given = [self._table(numbers, tables)] if blocks else []
             if blocks:
-                yield i, (function, blocks, kernel.threads, given)
+                yield i, (function, blocks, kernel.threads, given, kernel.shared)
 
     def _table(self, numbers: Sequence[int], tables: list[Memory]) -> int:
         """The address on the device of these numbers."""

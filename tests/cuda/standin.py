@@ -42,7 +42,7 @@ class Library:
         self.log, self.room, self.devices = [], memory, devices
         self.blocks, self.modules, self.graphs = {}, {}, {}
         self.recording = None
-        self.launched, self.events = 0, {}
+        self.launched, self.events, self.allowed = 0, {}, {}
 
     @cached_property
     def gpu(self):
@@ -137,8 +137,16 @@ class Library:
         found = self.modules[module.value]
         return put(function, module.value) if found.symbol == symbol.value.decode() else INVALID_VALUE
 
+    def _cuFuncSetAttribute(self, function, attribute, value):
+        if attribute != 8 or value.value > 227 << 10:
+            return INVALID_VALUE
+        self.allowed[function.value] = value.value
+        return 0
+
     def _cuLaunchKernel(self, function, gx, gy, gz, bx, by, bz, shared, stream, places, extra):
-        if not gx.value or (gy.value, gz.value, by.value, bz.value, shared.value) != (1, 1, 1, 1, 0):
+        if not gx.value or (gy.value, gz.value, by.value, bz.value) != (1, 1, 1, 1):
+            return INVALID_VALUE
+        if shared.value > self.allowed.get(function.value, 48 << 10):
             return INVALID_VALUE
         kinds = self.modules[function.value].kinds
         values = [ctypes.c_int64.from_address(places[i]).value for i in range(len(kinds))]

@@ -16,6 +16,7 @@ from ...loops.kernels import Kernel, address
 from ...shapes import nominal
 from ..shared.summed_axes import memory_order
 from .contraction import Tiled
+from .panels import COPY
 from .schedule import PerGroup, PerStrip, PerThread, plan_schedule
 from .tensor_cores import TensorCoreTiled
 
@@ -25,7 +26,7 @@ MULTIPLY_ADDS = {"float32": 9.7e12, "tf32": 78e12, "bfloat16": 156e12}
 PART_OF_PEAK = 0.5
 LAUNCH = 2e-6
 NARROW_COPY = 2.0
-"""What copies of 4 bytes cost beside those of 16."""
+"""What narrower copies cost beside those of 16 bytes."""
 
 
 def seconds(kernel: Kernel, precision: str = "float32") -> float:
@@ -84,7 +85,7 @@ def _of_product(kernel: Kernel, s: TensorCoreTiled | Tiled) -> float:
     a = _panel(s.a, (*s.rows[-1:], *s.summed)) * m * k * math.ceil(n / t.columns)
     b = _panel(s.b, (*s.columns[-1:], *s.summed)) * n * k * math.ceil(m / t.rows)
     if isinstance(s, TensorCoreTiled):
-        a, b = (x * (1.0 if p.vector == 4 else NARROW_COPY) for x, p in ((a, s.a_panel), (b, s.b_panel)))
+        a, b = (x * (1.0 if p.vector * p.itemsize == COPY else NARROW_COPY) for x, p in ((a, s.a_panel), (b, s.b_panel)))
     inside = set(loops.loads([s.reduction]))
     rest = sum(
         _elements(e.axes) * _bytes(address(e), s.columns[-1], e.data[0].dtype) for e in kernel.loads if e not in inside

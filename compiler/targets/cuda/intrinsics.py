@@ -23,7 +23,7 @@ from ...loops.functions import FUNCTIONS, Function, LibraryCall, Own
 from ...loops.philox import PHILOX_MULTIPLIERS, PHILOX_ROUNDS, PHILOX_WEYL
 from ..shared import whole_numbers
 from ..shared.saturate import BITS, PREFIX, emit_saturated
-from . import bfloat16, mma
+from . import bfloat16, mma, shared_memory
 
 F32, F64 = ir.FloatType(), ir.DoubleType()
 I32, I64 = ir.IntType(32), ir.IntType(64)
@@ -39,6 +39,7 @@ TWINS: dict[str, Callable[..., Any]] = {
     "quotient": np.floor_divide,
     "rest": np.remainder,
     **bfloat16.TWINS,
+    "within": lambda index, size: (0 <= np.asarray(index)) & (np.asarray(index) < size),
     **mma.TWINS,
 }
 
@@ -99,6 +100,11 @@ def _divide(operation: str) -> Callable[..., Any]:
         return builder.zext(getattr(builder, operation)(builder.trunc(a, I32), builder.trunc(b, I32)), I64)
 
     return emit
+
+
+def _emit_within(builder: ir.IRBuilder, signed: bool, index: ir.Value, size: ir.Value) -> ir.Value:
+    """0 <= index < size, of numbers between -2^31 and 2^31: one 32-bit comparison."""
+    return builder.icmp_unsigned("<", builder.trunc(index, I32), builder.trunc(size, I32))
 
 
 def _emit_random_bits(
@@ -230,7 +236,9 @@ def namespace() -> dict[str, Any]:
         bfloat16.WIDENED: fixed(bfloat16.WIDENED, "float32", ("uint16",), bfloat16.emit_widened),
         bfloat16.NARROWED: fixed(bfloat16.NARROWED, "uint16", ("float32",), bfloat16.emit_narrowed),
         **{f"{dtype}_at": pointer(dtype) for dtype in CASTS},
+        "within": fixed("within", "boolean", ("int64", "int64"), _emit_within),
         **mma.namespace(partial(_named, intrinsic)),
+        **shared_memory.namespace(partial(_named, intrinsic)),
     }
 
 

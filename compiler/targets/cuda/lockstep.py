@@ -20,9 +20,8 @@ import numpy as np
 
 from ...errors import CompileError
 from ...loops.definition import python, scalar, split
-from . import divergence
+from . import divergence, lockstep_panels
 from .intrinsics import CASTS, TWINS
-from .mma import WAITS
 from .table_pointers import pointers
 
 AT_ONCE = 1 << 16
@@ -260,25 +259,6 @@ class Device:
             raise LockstepError("a barrier that not all threads of the block reach")
         self.threads.epoch += 1
 
-    def copy_async(self, nbytes: int, tile: Shared, place: Any, source: Global, index: Any, valid: Any) -> None:
-        """Elements that arrive with their group; zeros where not `valid`, and then nothing is read."""
-        threads, count = self.threads, nbytes // source.access.flat.itemsize
-        place, index = threads.spread(place), threads.spread(index)
-        start = source.access.flat.ctypes.data // source.access.flat.itemsize
-        wanted = threads.active() & threads.spread(valid)
-        if ((place % count != 0) & threads.active()).any() or (((start + index) % count != 0) & wanted).any():
-            raise LockstepError(f"a copy of {nbytes} bytes to or from a place that is no multiple of them")
-        before = threads.mask
-        for i in range(count):
-            threads.mask = wanted
-            found = source[index + i]
-            threads.mask = before
-            tile.access.send(tile.within(place + i), np.where(wanted, found, 0).astype(tile.access.flat.dtype))
-
-    def commit_copies(self) -> None:
-        self.threads.converged("a group of copies")
-        self.threads.groups.append([])
-
     def shfl_xor_sync(self, lanes: int, value: Any, step: int) -> np.ndarray:
         if lanes != 0xFFFFFFFF or not self.threads.active().all():
             raise LockstepError("a shuffle that not all lanes of the warp take part in")
@@ -297,7 +277,8 @@ class Masks:
 
     def enter(self, condition: Any) -> np.ndarray | None:
         before = self.threads.mask
-        self.threads.mask = self.threads.active() & condition
+        if self.varies(condition):
+            self.threads.mask = self.threads.active() & condition
         return before
 
     def leave(self, before: np.ndarray | None) -> None:
@@ -364,9 +345,10 @@ def run(
             **TWINS,
             **{name: Cast(name) for name in CASTS},
         }
+        names |= lockstep_panels.functions(threads, Shared)
         names |= {name: partial(_each_active, threads, function) for name, function in functions.items()}
         memory = partial(_memory, owners, threads)
-        names |= _copies(device, threads) | (pointers(threads, at, memory) if at else {})
+        names |= pointers(threads, at, memory) if at else {}
         given = [memory(i, f"argument {i}", a) if np.ndim(a) else int(a) for i, a in enumerate(arguments)]
         exec(code, names)
         with np.errstate(all="ignore"):
@@ -388,13 +370,3 @@ def _each_active(threads: Threads, function: Callable[..., Any], *args: Any) -> 
     result = np.zeros(active.shape, values.dtype)
     result[active] = values
     return result
-
-
-def _copies(device: Device, threads: Threads) -> dict[str, Any]:
-    """The functions of asynchronous copies, by their names in kernel source."""
-    return {
-        "copy_async_4": partial(device.copy_async, 4),
-        "copy_async_16": partial(device.copy_async, 16),
-        "commit_copies": device.commit_copies,
-        **{f"wait_copies_{n}": partial(threads.land, n) for n in WAITS},
-    }

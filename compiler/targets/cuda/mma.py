@@ -1,10 +1,8 @@
-"""Tensor cores and asynchronous copies as kernel source calls them: PTX for numba-cuda, beside their meaning in NumPy.
+"""Tensor cores as kernel source calls them: PTX for numba-cuda, beside their meaning in NumPy.
 
-`mma_tf32(sums, i, a, j, b, k)` adds to sums[i:i+4] the product of the fragments a[j:j+4] and b[k:k+2] of a whole warp;
-`copy_async_16(tile, place, buffer, index, valid)` brings 16 bytes to shared memory, zeros where not `valid`, and
-`copy_async_4` 4. Which lane holds which element is that of the PTX ISA, sections "Matrix Fragments for mma.m16n8k8"
-and "... mma.m16n8k16" (sm_80 and later). The executor's copies stand in `lockstep`. Leans on llvmlite; on numba-cuda
-inside `namespace` only.
+`mma_tf32(sums, i, a, j, b, k)` adds to sums[i:i+4] the product of the fragments a[j:j+4] and b[k:k+2] of a whole warp.
+Which lane holds which element is that of the PTX ISA, sections "Matrix Fragments for mma.m16n8k8" and "...
+mma.m16n8k16" (sm_80 and later). Leans on llvmlite; on numba-cuda inside `namespace` only.
 """
 
 from __future__ import annotations
@@ -19,8 +17,11 @@ from llvmlite import ir
 F32, I32, I64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
 SHARED, GLOBAL = 3, 1  # address spaces of NVVM
 MEMORY = "~{memory}"
-WAITS = (0, 1, 2)
-"""Copies of so many of the latest groups may still be under way after a wait."""
+TO_NEAREST = 1.00034
+"""tf32 is what is left of a float32 without its last 13 bits. This factor adds between 0.35 and 0.7 of the last place
+that stays, by half a place on average over the mantissas, so that cutting off what follows is without a bias and off by
+0.7 places at most. What tf32 holds stays as it is, and so do infinities and NaN. A rounding to nearest would take two
+instructions for each element of a fragment."""
 
 LANES = np.arange(32)
 GROUP, QUAD = LANES // 4, LANES % 4
@@ -29,12 +30,15 @@ GROUP, QUAD = LANES // 4, LANES % 4
 # ---------------------------------------------------------------- what they mean, in NumPy
 
 
-def round_tf32(x: Any) -> Any:
-    """The bits of float32 values rounded to 10 bits of mantissa, ties away from zero (cvt.rna.tf32.f32)."""
-    bits = np.asarray(x, np.float32).view(np.uint32)
-    rounded = (bits + np.uint32(0x1000)) & np.uint32(0xFFFFE000)
-    infinite = (bits & np.uint32(0x7FFFFFFF)) == np.uint32(0x7F800000)
-    return np.where(np.isnan(x), np.uint32(0x7FFFFFFF), np.where(infinite, bits, rounded))
+def round_tf32(bits: Any) -> Any:
+    """The bits of float32 values, changed so that their upper 19 are near them (`TO_NEAREST`)."""
+    with np.errstate(all="ignore"):
+        return (np.asarray(bits, np.uint32).view(np.float32) * np.float32(TO_NEAREST)).view(np.uint32)
+
+
+def cut_tf32(bits: Any) -> Any:
+    """float64 values of the upper 19 bits, all that a tensor core takes."""
+    return _float(np.asarray(bits, np.uint32) & np.uint32(0xFFFFE000))
 
 
 def round_bfloat16(x: Any) -> Any:
@@ -75,9 +79,9 @@ def mma_tf32(sums: Any, place: int, a: Any, a_place: int, b: Any, b_place: int) 
     a_words, b_words = _words(a, a_place, 4), _words(b, b_place, 2)
     left, right = np.zeros((len(a_words[0]), 16, 8)), np.zeros((len(a_words[0]), 8, 8))
     for h in range(2):
-        right[:, QUAD + 4 * h, GROUP] = _float(b_words[h])
+        right[:, QUAD + 4 * h, GROUP] = cut_tf32(b_words[h])
         for r in range(2):
-            left[:, GROUP + 8 * r, QUAD + 4 * h] = _float(a_words[2 * h + r])
+            left[:, GROUP + 8 * r, QUAD + 4 * h] = cut_tf32(a_words[2 * h + r])
     _multiply(sums, place, left, right)
 
 
@@ -97,6 +101,7 @@ def mma_bfloat16(sums: Any, place: int, a: Any, a_place: int, b: Any, b_place: i
 
 TWINS: dict[str, Callable[..., Any]] = {
     "round_tf32": round_tf32,
+    "bits": lambda x: np.asarray(x, np.float32).view(np.uint32),
     "pack_bfloat16": pack_bfloat16,
     "mma_tf32": mma_tf32,
     "mma_bfloat16": mma_bfloat16,
@@ -106,14 +111,14 @@ TWINS: dict[str, Callable[..., Any]] = {
 # ---------------------------------------------------------------- as PTX
 
 
-def _asm(
+def asm(
     builder: ir.IRBuilder, text: str, result: Any, constraints: str, args: Sequence[ir.Value], effect: bool
 ) -> ir.Value:
     code = ir.InlineAsm(ir.FunctionType(result, [a.type for a in args]), text, constraints, side_effect=effect)
     return builder.call(code, args)
 
 
-def _elements(context: Any, builder: ir.IRBuilder, kind: Any, array: ir.Value) -> ir.Value:
+def elements(context: Any, builder: ir.IRBuilder, kind: Any, array: ir.Value) -> ir.Value:
     """The pointer to a Numba array's first element."""
     return context.make_array(kind)(context, builder, value=array).data
 
@@ -127,7 +132,7 @@ def _emit_mma(instruction: str) -> Callable[..., Any]:
 
     def emit(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
         def places(which: int, count: int) -> list[ir.Value]:
-            first = _elements(context, builder, sig.args[which], args[which])
+            first = elements(context, builder, sig.args[which], args[which])
             return [
                 builder.gep(first, [builder.add(args[which + 1], ir.Constant(I64, i))], inbounds=True)
                 for i in range(count)
@@ -135,7 +140,7 @@ def _emit_mma(instruction: str) -> Callable[..., Any]:
 
         sums = places(0, 4)
         given = [builder.load(p) for p in (*places(2, 4), *places(4, 2), *sums)]
-        result = _asm(builder, text, ir.LiteralStructType([F32] * 4), constraints, given, False)
+        result = asm(builder, text, ir.LiteralStructType([F32] * 4), constraints, given, False)
         for i, p in enumerate(sums):
             builder.store(builder.extract_value(result, i), p)
         return context.get_dummy_value()
@@ -143,29 +148,24 @@ def _emit_mma(instruction: str) -> Callable[..., Any]:
     return emit
 
 
-def _emit_copy(nbytes: int) -> Callable[..., Any]:
-    cached = "cg" if nbytes == 16 else "ca"  # only copies of 16 bytes may leave out the first level
-    text = f"cp.async.{cached}.shared.global [$0], [$1], {nbytes}, $2;"
-
+def plain_asm(text: str, result: Any, constraints: str, effect: bool) -> Callable[..., Any]:
     def emit(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
-        tile, place, pointer, index, valid = args
-        target = builder.gep(_elements(context, builder, sig.args[0], tile), [place])
-        target = builder.ptrtoint(builder.addrspacecast(target, ir.PointerType(F32, SHARED)), I32)
-        source = builder.gep(pointer, [builder.select(valid, index, ir.Constant(I64, 0))])
-        source = builder.ptrtoint(builder.addrspacecast(source, ir.PointerType(F32, GLOBAL)), I64)
-        count = builder.select(valid, ir.Constant(I32, nbytes), ir.Constant(I32, 0))
-        _asm(builder, text, ir.VoidType(), f"r,l,r,{MEMORY}", [target, source, count], True)
-        return context.get_dummy_value()
-
-    return emit
-
-
-def _emit_plain(text: str, result: Any, constraints: str, effect: bool) -> Callable[..., Any]:
-    def emit(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
-        out = _asm(builder, text, result, constraints, list(args), effect)
+        out = asm(builder, text, result, constraints, list(args), effect)
         return context.get_dummy_value() if effect else out
 
     return emit
+
+
+def _emit_round(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
+    return builder.bitcast(builder.fmul(builder.bitcast(args[0], F32), ir.Constant(F32, _single(TO_NEAREST))), I32)
+
+
+def _emit_bits(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
+    return builder.bitcast(args[0], I32)
+
+
+def _single(value: float) -> float:
+    return float(np.float32(value))
 
 
 def namespace(named: Callable[..., Any]) -> dict[str, Any]:
@@ -180,19 +180,8 @@ def namespace(named: Callable[..., Any]) -> dict[str, Any]:
 
         return named(name, typed, 6)
 
-    def copy(nbytes: int) -> Any:
-        emit = _emit_copy(nbytes)
-
-        def typed(typingctx: Any, tile: Any, place: Any, pointer: Any, index: Any, valid: Any) -> Any:
-            return types.void(tile, types.int64, pointer, types.int64, types.boolean), emit
-
-        return named(f"copy_async_{nbytes}", typed, 5)
-
     def plain(name: str, signature: Any, emit: Callable[..., Any]) -> Any:
         return named(name, lambda typingctx, *args: (signature, emit), len(signature.args))
-
-    def group(name: str, text: str) -> Any:
-        return plain(name, types.void(), _emit_plain(text, ir.VoidType(), MEMORY, True))
 
     tf32, bfloat16 = (
         f"mma.sync.aligned.{shape}.row.col.f32.{kind}.{kind}.f32"
@@ -202,16 +191,9 @@ def namespace(named: Callable[..., Any]) -> dict[str, Any]:
     return {
         "mma_tf32": mma("mma_tf32", tf32),
         "mma_bfloat16": mma("mma_bfloat16", bfloat16),
-        "round_tf32": plain(
-            "round_tf32",
-            types.uint32(types.float32),
-            _emit_plain("cvt.rna.tf32.f32 $0, $1;", I32, "=r,f", False),
-        ),
+        "round_tf32": plain("round_tf32", types.uint32(types.uint32), _emit_round),
+        "bits": plain("bits", types.uint32(types.float32), _emit_bits),
         "pack_bfloat16": plain(
-            "pack_bfloat16", packed, _emit_plain("cvt.rn.bf16x2.f32 $0, $2, $1;", I32, "=r,f,f", False)
+            "pack_bfloat16", packed, plain_asm("cvt.rn.bf16x2.f32 $0, $2, $1;", I32, "=r,f,f", False)
         ),
-        "copy_async_4": copy(4),
-        "copy_async_16": copy(16),
-        "commit_copies": group("commit_copies", "cp.async.commit_group;"),
-        **{f"wait_copies_{n}": group(f"wait_copies_{n}", f"cp.async.wait_group {n};") for n in WAITS},
     }

@@ -82,7 +82,7 @@ def specification(kernel: CudaKernel, key: str, number: Mapping[Buffer, int]) ->
         return batch(kernel, key, number)
     launch = kernel.source.launch
     given = arguments(kernel.source, number)
-    return CudaKernelSpec(kernel.name, key, symbol(key), given, launch.threads, _grid(launch))
+    return CudaKernelSpec(kernel.name, key, symbol(key), given, launch.threads, _grid(launch), launch.shared)
 
 
 def batch(kernel: CudaKernel, key: str, number: Mapping[Buffer, int]) -> CudaBatchSpec:

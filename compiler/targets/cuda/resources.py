@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ...errors import CompileError
@@ -90,8 +90,10 @@ def resource_rows(listing: Any, **sizes: int) -> list[dict[str, Any]]:
     listing.compile(*listing.kernels)
     out = []
     for row, info, built in zip(rows(listing, **sizes), listing.kernels, listing.built):
+        launch = built.source.launch
         used = parse(info.resources)
-        threads = built.source.launch.threads
+        used = replace(used, shared=used.shared + launch.shared)
+        threads = launch.threads
         out.append({**row, **vars(used), "threads": threads, "occupancy": used.occupancy(threads, listing.arch)})
     return out
 

@@ -25,8 +25,8 @@ from .tensor_cores import TensorCoreTiled, plan_tensor_cores
 THREADS = 256
 WARP = 32
 SERIAL = 32  # a reduction of fewer terms is summed by one thread
-MANY_SUMS = 32  # of these in a thread's registers, a second block's registers are too few for the rest
 JOINED = 4  # NVVM joins so many neighbours at most in one access, whatever their width
+MANY_SUMS = 128  # of these in a thread's registers, a second block's registers are too few for the rest
 LONG = 1024  # a reduction of more terms is shared by a block
 
 
@@ -90,11 +90,13 @@ Schedule = Single | Together
 @dataclass(frozen=True)
 class Launch:
     """`threads` in each of as many blocks as `blocks` says: the product of `extent / size`, each rounded up.
-    `resident` is how many blocks a multiprocessor must have registers for: with two of 256 threads, 128 a thread."""
+    `resident` is how many blocks a multiprocessor must have registers for: with two of 256 threads, 128 a thread.
+    `shared` is a block's bytes of dynamic shared memory."""
 
     threads: int
     blocks: tuple[tuple[Dim, int], ...]
     resident: int = 2
+    shared: int = 0
 
 
 def launch(s: Schedule) -> Launch:
@@ -112,6 +114,7 @@ def launch(s: Schedule) -> Launch:
         s.tile.threads,
         (*((x.extent, 1) for x in s.batch), *((product(x.extent for x in axes), size) for axes, size in sides)),
         1 if _sums(s) >= MANY_SUMS else 2,
+        sum(s.rooms) if isinstance(s, TensorCoreTiled) else 0,
     )
 
 

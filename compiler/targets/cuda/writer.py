@@ -95,10 +95,10 @@ class CudaWriter(Writer):
         self.levels[0] = Level(None, self.levels[0].bound | frozenset(axes), False, self.levels[0].lines)
 
     @contextmanager
-    def bound(self, *axes: Axis) -> Iterator[None]:
+    def bound(self, *axes: Axis) -> Iterator[Level]:
         """Where the lines inside bind these axes, without a loop or a condition."""
         self.levels.append(Level(None, frozenset(axes), False, self.levels[-1].lines))
-        yield
+        yield self.levels[-1]
         self.levels.pop()
 
     # ------------------------------------------------------------ indices

@@ -1,0 +1,236 @@
+"""An operand on its way to shared memory, printed: which elements a thread brings, and where it finds them.
+
+A thread has the same rows in every stage; its terms move on by the depth of a stage. So places and conditions are taken
+apart once: what its rows contribute stands in registers before the first stage, what the terms contribute is made of
+counters, one for each summed axis, that carry into the next as digits do. No stage divides. Leans on `panels` for the
+schedule, on `shared_memory` for what the source calls, on `writer` for expressions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+from ... import dtypes
+from ...loops.expressions import Axis, Condition, Divides, Index
+from ...loops.kernels import address
+from ...shapes import Dim, product
+from .panels import SharedPanel, copied, parted
+from .tensor_cores import TensorCoreTiled
+from .writer import CudaWriter
+
+
+class Registers:
+    """Integers of 32 bits that a thread keeps, one for each of `count` trips: a name, or an array of them."""
+
+    def __init__(self, w: CudaWriter, name: str, count: int) -> None:
+        self.name, self.count = name, count
+        if count > 1:
+            w.scratch.append(f"{name} = cuda.local.array({count}, int32)")
+
+    def at(self, trip: str) -> str:
+        return f"{self.name}[{trip}]" if self.count > 1 else self.name
+
+    def set(self, w: CudaWriter, trip: str, value: str) -> None:
+        w.line(f"{self.at(trip)} = int32({value})")
+
+
+class Side:
+    """One operand: its panel, and its names in the source ("a" with rows "m", "b" with columns "n")."""
+
+    def __init__(self, schedule: TensorCoreTiled, panel: SharedPanel, name: str, side: str, size: int) -> None:
+        self.panel, self.name, self.side, self.size = panel, name, side, size
+        t = schedule.tile
+        self.summed, self.depth, self.threads, self.stages = schedule.summed, t.depth, t.threads, t.stages
+        self.room = panel.room(size, t.depth)
+        self.vector = max(1, panel.vector)
+        fast, self.slow = (t.depth, size) if panel.along_terms else (size, t.depth)
+        self.across = fast // self.vector  # threads along the fast side
+        self.at_once = self.threads // self.across  # lines that all threads fill together
+        self.trips = -(-self.slow // self.at_once)
+        self.rows, self.terms = (self.trips, 1) if panel.along_terms else (1, self.trips)
+        self.row_step, self.term_step = panel.steps(size, t.depth)
+
+    # ------------------------------------------------------------ before the first stage
+    def prepare(self, w: CudaWriter, count: str) -> None:
+        """This thread's place within the lines that it fills, and what its rows and its first terms contribute."""
+        name = self.name
+        w.line(f"{name}_fast = t % {self.across} * {self.vector}")
+        w.line(f"{name}_line = t // {self.across}")
+        steps = (self.row_step, self.term_step) if self.panel.along_terms else (self.term_step, self.row_step)
+        w.line(f"{name}_put = {name}_tile + {name}_line * {steps[0]} + {name}_fast * {steps[1]}")
+        self._prepare_terms(w)
+        self._prepare_rows(w, count)
+
+    def _prepare_terms(self, w: CudaWriter) -> None:
+        """A counter for each summed axis, of each trip's first term; and how far a stage moves each."""
+        self.counters = [Registers(w, f"{self.name}_{x.hint}{i}", self.terms) for i, x in enumerate(self.summed)]
+        with self._each(w, self.terms) as trip:
+            first = f"{self.name}_fast" if self.panel.along_terms else self._line(trip)
+            self._digits(w, first, [c.at(trip) for c in self.counters], wrap="int32({})")
+        self.moves = [str(d) for d in digits(self.depth, self.summed)] if known(self.summed) else []
+        if not self.moves:
+            self.moves = [f"{self.name}_by{i}" for i in range(len(self.summed))]
+            self._digits(w, str(self.depth), self.moves)
+
+    def _digits(self, w: CudaWriter, flat: str, targets: Sequence[str], wrap: str = "{}") -> None:
+        """Lines that take a number of terms apart, the outermost axis' part first of all."""
+        for i in range(len(targets) - 1, 0, -1):
+            extent = w.names.size(self.summed[i].extent)
+            w.line(f"{targets[i]} = {wrap.format(f'rest({flat}, {extent})')}")
+            over = w.fresh("over")
+            w.line(f"{over} = quotient({flat}, {extent})")
+            flat = over
+        w.line(f"{targets[0]} = {wrap.format(flat)}")
+
+    def _prepare_rows(self, w: CudaWriter, count: str) -> None:
+        """Rows past the last one are those of the last: what comes of them is never stored."""
+        extent = product(x.extent for x in self.panel.axes)
+        found = copied(self.panel.operand, self.summed) if self.panel.vector else None
+        self.load = found[1] if found else None
+        self.conditions = found[0] if found else ()
+        self.fixed: list[Registers | None] = []
+        self.places: list[Registers] = []
+        with self._each(w, self.rows) as trip, w.bound(*self.panel.axes):
+            whole = isinstance(extent, int) and extent % self.size == 0
+            row = f"{self.side}0 + {self._line(trip) if self.panel.along_terms else f'{self.name}_fast'}"
+            last = 1 if self.panel.along_terms else self.vector
+            w.line(f"{self.side} = {row}" if whole else f"{self.side} = min({row}, {count} - {last})")
+            w.decode(self.side, self.panel.axes, f"i{self.side}")
+            if self.load is None:
+                self._keep_axes(w, trip)
+            else:
+                self._keep_parts(w, trip)
+
+    def _keep_parts(self, w: CudaWriter, trip: str) -> None:
+        """The rows' parts of the element's place and of each condition that speaks of them."""
+        assert self.load is not None
+        for i, index in enumerate([address(self.load), *(c.index for c in self.conditions)]):
+            fixed, _ = _parts(index, self.summed)
+            if not fixed.terms:
+                self.fixed.append(None)
+                continue
+            kept = Registers(w, f"{self.name}_from" if i == 0 else f"{self.name}_at{i}", self.rows)
+            kept.set(w, trip, w.index(Index(fixed.terms)))
+            self.fixed.append(kept)
+
+    def _keep_axes(self, w: CudaWriter, trip: str) -> None:
+        """The rows' coordinates, of which an operand that is computed may make anything."""
+        for i, x in enumerate(self.panel.axes):
+            kept = Registers(w, f"{self.name}_row{i}", self.rows)
+            kept.set(w, trip, w.axis_names[x])
+            self.places.append(kept)
+
+    # ------------------------------------------------------------ each stage
+    def fill(self, w: CudaWriter) -> None:
+        """This thread's share of a stage, and its terms moved on to those of the next."""
+        line = self.row_step if self.panel.along_terms else self.term_step
+        with self._each(w, self.trips) as trip, self._lines(w, trip):
+            at = f"{self.name}_put + stage * {self.room}{_by(trip, line * self.at_once)}"
+            with w.bound(*self.panel.axes, *self.summed):
+                for x, counter in zip(self.summed, self.counters):
+                    w.bind(x, counter.at(trip))
+                self._copy(w, at, trip) if self.load is not None else self._compute(w, at, trip)
+            if self.terms > 1:
+                self._move(w, trip)
+        if self.terms == 1:
+            self._move(w, "")
+
+    @contextmanager
+    def _each(self, w: CudaWriter, count: int) -> Iterator[str]:
+        """A loop over as many trips, whose number is "f"; or once, for what all trips share, or the one there is."""
+        with w.nest(f"for f in range({count}):") if count > 1 else nullcontext():
+            yield "f" if count > 1 else ""
+
+    def _line(self, trip: str) -> str:
+        """The line that a thread has in a trip."""
+        return f"{self.name}_line{_by(trip, self.at_once)}"
+
+    def _lines(self, w: CudaWriter, trip: str) -> AbstractContextManager[Any]:
+        """A condition for the last trip, where not all threads have a line."""
+        if self.slow % self.at_once == 0:
+            return nullcontext()
+        return w.nest(f"if {self._line(trip)} < {self.slow}:", conditional=True)
+
+    def _move(self, w: CudaWriter, trip: str) -> None:
+        """On to the terms of the next stage: an axis that ends goes on in the one outside it."""
+        carries = False
+        for i in range(len(self.summed) - 1, -1, -1):
+            counter = self.counters[i].at(trip)
+            if self.moves[i] != "0":
+                self.counters[i].set(w, trip, f"{counter} + {self.moves[i]}")
+            carries = i > 0 and (carries or self.moves[i] != "0")
+            if carries:
+                extent, outer = w.names.size(self.summed[i].extent), self.counters[i - 1]
+                with w.nest(f"if {counter} >= {extent}:"):
+                    self.counters[i].set(w, trip, f"{counter} - {extent}")
+                    outer.set(w, trip, f"{outer.at(trip)} + 1")
+
+    def _valid(self, w: CudaWriter, trip: str) -> list[str]:
+        """The conditions under which the element exists."""
+        first, extent = self.counters[0].at(trip), self.summed[0].extent
+        whole = _divides(self.depth, product(x.extent for x in self.summed))
+        found = [] if whole else [f"within({first}, {w.names.size(extent)})"]
+        return found + [self._condition(w, c, fixed, trip) for c, fixed in zip(self.conditions, self.fixed[1:])]
+
+    def _condition(self, w: CudaWriter, c: Condition, fixed: Registers | None, trip: str) -> str:
+        if isinstance(c, Divides):
+            return f"({self._sum(w, c.index, fixed, 0, trip)}) % {c.by} == 0"
+        return f"within({self._sum(w, c.index, fixed, -c.low, trip)}, {w.names.size(c.high - c.low)})"
+
+    def _sum(self, w: CudaWriter, index: Index, fixed: Registers | None, more: Dim, trip: str) -> str:
+        """An index from its rows' part and its terms'."""
+        rows, terms = _parts(index, self.summed)
+        moving = Index(terms.terms, rows.const + more)
+        if fixed is None:
+            return w.index(moving)
+        text = w.index(moving) if moving.terms or moving.const != 0 else ""
+        return f"{fixed.at(trip)} + {text}" if text else fixed.at(trip)
+
+    def _copy(self, w: CudaWriter, at: str, trip: str) -> None:
+        assert self.load is not None
+        buffer = self.load.data[0]
+        valid = " and ".join(self._valid(w, trip)) or "True"
+        index = self._sum(w, address(self.load), self.fixed[0], 0, trip)
+        nbytes = self.vector * self.panel.itemsize
+        w.line(f"copy_async_{nbytes}({at}, {w.names.buffer(buffer)}, {index}, {valid})")
+
+    def _compute(self, w: CudaWriter, at: str, trip: str) -> None:
+        for x, place in zip(self.panel.axes, self.places):
+            w.bind(x, place.at(trip))
+        w.line("x = float32(0.0)")
+        bounds = " and ".join(self._valid(w, trip)) or "True"
+        with w.nest(f"if {bounds}:", *self.panel.axes, *self.summed, conditional=True):
+            w.line(f"x = {w.value(self.panel.operand)}")
+        words = dtypes.BFLOAT16 if self.panel.itemsize == 2 else dtypes.FLOAT32
+        w.line(f"store_shared_{words}({at}, x)")
+
+
+def _by(trip: str, amount: int) -> str:
+    return f" + {trip} * {amount}" if trip else ""
+
+
+def _parts(index: Index, summed: Sequence[Axis]) -> tuple[Index, Index]:
+    found = parted(index, summed)
+    assert found is not None
+    return found
+
+
+def _divides(by: int, extent: Dim) -> bool:
+    return isinstance(extent, int) and extent % by == 0
+
+
+def known(axes: Sequence[Axis]) -> bool:
+    """Are all extents but the outermost numbers?"""
+    return all(isinstance(x.extent, int) for x in axes[1:])
+
+
+def digits(number: int, axes: Sequence[Axis]) -> list[int]:
+    """A number of terms as so many of each axis, the outermost first."""
+    found: list[int] = []
+    for x in reversed(axes[1:]):
+        assert isinstance(x.extent, int)
+        number, rest = divmod(number, max(1, x.extent))
+        found.append(rest)
+    return [number, *reversed(found)]

@@ -1,0 +1,141 @@
+"""Shared memory by address, as kernel source calls it: panels of operands, copies to them, fragments out of them.
+
+An address is a number of bytes in the block's dynamic shared memory: what a thread adds to it stays a 32-bit sum, of
+which constants become part of the instruction. `panel(first, count, kind)` is the address of `count` elements that
+begin `first` bytes in; the others take an address `at`:
+
+    copy_async_16(at, buffer, index, valid)     16 bytes (or 8, or 4) on their way; zeros where not `valid`
+    shared_float32(at), store_shared_float32(at, x), store_shared_bfloat16(at, x)
+    pack_shared(at)                             two neighbouring float32 as a word of two bfloat16
+    load_matrices(part, i, at)                  part[i:i+4] of a warp's four matrices of 8 rows of 16 bytes, each row
+                                                where a lane's address is: `ldmatrix` (PTX ISA)
+    load_matrices_transposed(part, i, at)       the same of 2-byte elements, transposed
+
+What they mean in NumPy is in `lockstep_panels`. Leans on llvmlite; on numba-cuda inside `namespace` only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from llvmlite import ir
+
+from .mma import F32, GLOBAL, I32, I64, MEMORY, SHARED, asm, elements, plain_asm
+
+I8, I16 = ir.IntType(8), ir.IntType(16)
+DYNAMIC = "kernel_panels"
+"""The block's dynamic shared memory, of which there is one."""
+
+COPIES = (4, 8, 16)
+WAITS = (0, 1, 2)
+"""Copies of so many of the latest groups may still be under way after a wait."""
+
+
+def _panel(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
+    memory = builder.module.globals.get(DYNAMIC)
+    if memory is None:
+        memory = ir.GlobalVariable(builder.module, ir.ArrayType(I8, 0), DYNAMIC, addrspace=SHARED)
+        memory.linkage, memory.align = "external", 16
+    first = builder.ptrtoint(memory, I32)
+    return builder.zext(builder.add(first, builder.trunc(args[0], I32)), I64)
+
+
+def _copy(nbytes: int) -> Callable[..., Any]:
+    cached = "cg" if nbytes == 16 else "ca"  # only copies of 16 bytes may leave out the first level
+    text = f"cp.async.{cached}.shared.global [$0], [$1], {nbytes}, $2;"
+
+    def emit(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
+        at, pointer, index, valid = args
+        source = builder.gep(pointer, [builder.sext(builder.trunc(index, I32), I64)])
+        source = builder.ptrtoint(builder.addrspacecast(source, ir.PointerType(F32, GLOBAL)), I64)
+        count = builder.select(valid, ir.Constant(I32, nbytes), ir.Constant(I32, 0))
+        asm(builder, text, ir.VoidType(), f"r,l,r,{MEMORY}", [builder.trunc(at, I32), source, count], True)
+        return context.get_dummy_value()
+
+    return emit
+
+
+def _load(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
+    return asm(builder, "ld.shared.f32 $0, [$1];", F32, f"=f,r,{MEMORY}", [builder.trunc(args[0], I32)], True)
+
+
+def _pack(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
+    pair = asm(
+        builder,
+        "ld.shared.v2.f32 {$0, $1}, [$2];",
+        ir.LiteralStructType([F32] * 2),
+        f"=f,=f,r,{MEMORY}",
+        [builder.trunc(args[0], I32)],
+        True,
+    )
+    low, high = (builder.extract_value(pair, i) for i in range(2))
+    return asm(builder, "cvt.rn.bf16x2.f32 $0, $1, $2;", I32, "=r,f,f", [high, low], False)
+
+
+def _store_float32(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
+    asm(builder, "st.shared.f32 [$0], $1;", ir.VoidType(), f"r,f,{MEMORY}", [builder.trunc(args[0], I32), args[1]], True)
+    return context.get_dummy_value()
+
+
+def _store_bfloat16(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
+    word = asm(builder, "cvt.rn.bf16.f32 $0, $1;", I16, "=h,f", [args[1]], False)
+    asm(builder, "st.shared.b16 [$0], $1;", ir.VoidType(), f"r,h,{MEMORY}", [builder.trunc(args[0], I32), word], True)
+    return context.get_dummy_value()
+
+
+def _matrices(transposed: bool) -> Callable[..., Any]:
+    turned = ".trans" if transposed else ""
+    text = f"ldmatrix.sync.aligned.m8n8.x4{turned}.shared.b16 {{$0, $1, $2, $3}}, [$4];"
+
+    def emit(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
+        words = ir.LiteralStructType([I32] * 4)
+        found = asm(builder, text, words, f"=r,=r,=r,=r,r,{MEMORY}", [builder.trunc(args[2], I32)], True)
+        part = elements(context, builder, sig.args[0], args[0])
+        for i in range(4):
+            place = builder.gep(part, [builder.add(args[1], ir.Constant(I64, i))], inbounds=True)
+            builder.store(builder.extract_value(found, i), place)
+        return context.get_dummy_value()
+
+    return emit
+
+
+def namespace(named: Callable[..., Any]) -> dict[str, Any]:
+    """The functions as numba-cuda understands them; `named(name, typed, arity)` makes an intrinsic."""
+    types: Any = import_module("numba.cuda.types")
+
+    def plain(name: str, signature: Any, emit: Callable[..., Any]) -> Any:
+        return named(name, lambda typingctx, *args: (signature, emit), len(signature.args))
+
+    def panel(typingctx: Any, first: Any, count: Any, kind: Any) -> Any:
+        return types.int64(types.int64, types.int64, kind), _panel
+
+    def copy(nbytes: int) -> Any:
+        def typed(typingctx: Any, at: Any, pointer: Any, index: Any, valid: Any) -> Any:
+            return types.void(types.int64, pointer, types.int64, types.boolean), _copy(nbytes)
+
+        return named(f"copy_async_{nbytes}", typed, 4)
+
+    def matrices(name: str, transposed: bool) -> Any:
+        def typed(typingctx: Any, part: Any, place: Any, at: Any) -> Any:
+            return types.void(part, types.int64, types.int64), _matrices(transposed)
+
+        return named(name, typed, 3)
+
+    def group(name: str, text: str) -> Any:
+        return plain(name, types.void(), plain_asm(text, ir.VoidType(), MEMORY, True))
+
+    stored = types.void(types.int64, types.float32)
+    return {
+        "panel": named("panel", panel, 3),
+        "shared_float32": plain("shared_float32", types.float32(types.int64), _load),
+        "pack_shared": plain("pack_shared", types.uint32(types.int64), _pack),
+        "store_shared_float32": plain("store_shared_float32", stored, _store_float32),
+        "store_shared_bfloat16": plain("store_shared_bfloat16", stored, _store_bfloat16),
+        "load_matrices": matrices("load_matrices", False),
+        "load_matrices_transposed": matrices("load_matrices_transposed", True),
+        **{f"copy_async_{n}": copy(n) for n in COPIES},
+        "commit_copies": group("commit_copies", "cp.async.commit_group;"),
+        **{f"wait_copies_{n}": group(f"wait_copies_{n}", f"cp.async.wait_group {n};") for n in WAITS},
+    }
