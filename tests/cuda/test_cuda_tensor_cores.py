@@ -199,8 +199,7 @@ def test_the_executor_finds_what_would_be_wrong_without_a_word(was, becomes, err
 
 
 def test_tf32_is_near_without_a_bias():
-    """Exact where tf32 holds the number; else off by 0.7 of the last of 10 bits at most, a quarter of it on average over
-    either way, and zero over many."""
+    """Exact where tf32 holds the number; else off by 0.7 of the last of 10 bits at most, and over many by nothing."""
     exact = np.array([0.0, -0.0, 1.0, -1.5, 1 + 2**-10, 513 * 2.0**-40, 2.0**127, np.inf, -np.inf], "float32")
     np.testing.assert_array_equal(rounded(exact, "tf32"), exact)
     assert np.isnan(rounded(np.array([0x7FFFFFFF, 0xFFFFFFFF, 0x7FC00000], np.uint32).view("float32"), "tf32")).all()

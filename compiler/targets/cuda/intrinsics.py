@@ -39,7 +39,7 @@ TWINS: dict[str, Callable[..., Any]] = {
     "quotient": np.floor_divide,
     "rest": np.remainder,
     **bfloat16.TWINS,
-    "within": lambda index, size: (0 <= np.asarray(index)) & (np.asarray(index) < size),
+    "within": lambda index, size: (np.asarray(index) >= 0) & (np.asarray(index) < size),
     **mma.TWINS,
 }
 

@@ -1,4 +1,4 @@
-"""What `shared_memory` means in lockstep: addresses of panels, copies to them, and fragments that a warp loads together.
+"""What `shared_memory` means in lockstep: addresses of panels, copies to them, fragments that a warp loads together.
 
 An address is a panel and a number of bytes in it, for each thread. Leans on `lockstep`'s arrays and on NumPy.
 """
@@ -30,7 +30,7 @@ class Panel:
         return Panel(self.shared, self.first, self.place + nbytes)
 
     def elements(self, nbytes: int) -> np.ndarray:
-        """Each thread's element, where `nbytes` are used. Raises LockstepError for a place that is no multiple of it."""
+        """Each thread's element, where `nbytes` are used. Raises LockstepError for a place that is no multiple."""
         from .lockstep import LockstepError
 
         threads = self.shared.access.threads

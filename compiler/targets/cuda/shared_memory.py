@@ -75,7 +75,9 @@ def _pack(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
 
 
 def _store_float32(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
-    asm(builder, "st.shared.f32 [$0], $1;", ir.VoidType(), f"r,f,{MEMORY}", [builder.trunc(args[0], I32), args[1]], True)
+    asm(
+        builder, "st.shared.f32 [$0], $1;", ir.VoidType(), f"r,f,{MEMORY}", [builder.trunc(args[0], I32), args[1]], True
+    )
     return context.get_dummy_value()
 
 

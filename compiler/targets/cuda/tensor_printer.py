@@ -80,9 +80,7 @@ def _place_lane(s: TensorCoreTiled, sides: tuple[Side, Side], w: CudaWriter) -> 
     w.line("quad = t % 4")
     for side, first in zip(sides, ("down", "along")):
         row, term = _lane(side)
-        w.line(
-            f"{side.name}_at = {side.name}_tile + ({first} + {row}) * {side.row_step} + {term} * {side.term_step}"
-        )
+        w.line(f"{side.name}_at = {side.name}_tile + ({first} + {row}) * {side.row_step} + {term} * {side.term_step}")
 
 
 def _lane(side: Side) -> tuple[str, str]:
@@ -96,7 +94,9 @@ def _lane(side: Side) -> tuple[str, str]:
         return "group", "quad * 2" if panel.packed else "quad"
     rows_first = side.name == "a"
     if panel.along_terms:
-        return ("t % 16", f"t // 16 % 2 * {half}") if rows_first else ("(t % 8 + t // 16 % 2 * 8)", f"t // 8 % 2 * {half}")
+        return (
+            ("t % 16", f"t // 16 % 2 * {half}") if rows_first else ("(t % 8 + t // 16 % 2 * 8)", f"t // 8 % 2 * {half}")
+        )
     if rows_first:
         return "t // 8 % 2 * 8", "(t % 8 + t // 16 % 2 * 8)"
     return "t // 16 % 2 * 8", "(t % 8 + t // 8 % 2 * 8)"
