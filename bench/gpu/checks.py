@@ -1,5 +1,8 @@
-"""The part `checks`: products, a convolution and both its gradients in every precision, on small integers, which all
-precisions hold exactly, against NumPy's reference. Leans on `work`.
+"""The part `checks`: are results on the device those of the reference on the host, and the same in a second run?
+
+Contractions in every precision and reductions run on small integers, which all precisions hold exactly; each op's
+samples and gradients, and a network's training step, on random numbers within a bound. Leans on the files that make
+the programs.
 """
 
 from __future__ import annotations
@@ -9,53 +12,61 @@ from typing import Any
 
 import numpy as np
 
-from ...compiler.graph.autodiff import grad
-from ...compiler.graph.ops.contract import conv
 from ...compiler.graph.reference import evaluate
-from ...compiler.graph.tensor import Tensor, input
-from ...compiler.shapes import value
-from .parts import PRECISIONS
+from . import check_contractions, check_ops, check_training, turn
 from .work import Work
 
-PRODUCTS = ((70, 37, 136), (257, 130, 66))
-IMAGES = ((2, 48, 9, 10), 2)
-"""Images and filters per channel."""
+Say = Callable[[dict[str, Any]], None]
+ROUNDED = 2e-5
+"""Of 1 + |value|: what float32 functions and short sums may be off, as the tests of every op have it."""
 
 
 def programs(case: str) -> Iterator[Work]:
     """What `run` compiles."""
-    for precision in PRECISIONS:
-        for m, k, n in PRODUCTS:
-            a, b = input("a", (m, k)), input("b", (k, n))
-            yield _integers(f"product {m}x{k}x{n} {precision}", [a, b], [a @ b], precision)
-        for stride in (1, 2):
-            yield _convolution(stride, precision)
+    kind, *which = case.split()
+    makers: dict[str, Callable[..., Iterator[Work]]] = {
+        "contractions": check_contractions.contractions,
+        "reductions": check_contractions.reductions,
+        "ops": check_ops.programs,
+        "training": check_training.programs,
+    }
+    yield from makers[kind](*which)
 
 
-def _convolution(stride: int, precision: str) -> Work:
-    shape, more = IMAGES
-    x, w = input("x", shape), input("w", (shape[1] * more, shape[1], 3, 3))
-    y = conv(x, w, stride=stride, pad=1)
-    g = input("g", y.shape)
-    name = f"convolution, stride {stride}, both gradients {precision}"
-    return _integers(name, [x, w, g], [y, *grad((y * g).sum(), [x, w])], precision)
-
-
-def _integers(name: str, inputs: Sequence[Tensor], outputs: Sequence[Tensor], precision: str) -> Work:
-    def arrays() -> list[np.ndarray]:
-        rng = np.random.default_rng(0)
-        return [rng.integers(-4, 5, [value(d, {}) for d in x.shape]).astype("float32") for x in inputs]
-
-    return Work(name, inputs, outputs, {}, precision, 1, arrays)
-
-
-def run(case: str, say: Callable[[dict[str, Any]], None]) -> None:
-    """A row for each program: are all results right, and are they the same in a second run?"""
+def run(case: str, say: Say) -> None:
+    """A row for each program."""
+    if case.startswith("training"):
+        check_training.run(programs(case), say)
+        return
+    bound = ROUNDED if case.startswith("ops") else 0.0
     for work in programs(case):
         arrays = work.arrays()
-        program = work.compiled()
-        found, again = program.run(arrays), program.run(arrays)
         wanted = evaluate(work.outputs, dict(zip(work.inputs, arrays, strict=True)))
-        error = max(float(np.abs(y - z).max()) for y, z in zip(found, wanted, strict=True))
-        same = all(np.array_equal(y, z) for y, z in zip(found, again, strict=True))
-        say({"what": work.name, "right": error == 0, "error": error, "same_again": same})
+        program = work.compiled()
+        with turn.beside():
+            found, again = program.run(arrays), program.run(arrays)
+        say(compared(work.name, found, wanted, again, bound))
+
+
+def compared(
+    what: str,
+    found: Sequence[np.ndarray],
+    wanted: Sequence[np.ndarray],
+    again: Sequence[np.ndarray],
+    bound: float,
+) -> dict[str, Any]:
+    """The row of a program: its largest error, is that within the bound, have both runs the same bits?"""
+    error = max(off(y, z) for y, z in zip(found, wanted, strict=True))
+    same = all(y.tobytes() == z.tobytes() for y, z in zip(found, again, strict=True))
+    return {"what": what, "right": error <= bound, "error": error, "same_again": same}
+
+
+def off(found: np.ndarray, wanted: np.ndarray) -> float:
+    """The largest |found - wanted| / (1 + |wanted|), infinite for another shape or dtype; NaN is right where it is
+    wanted, and makes the outcome NaN elsewhere."""
+    if (found.shape, found.dtype) != (wanted.shape, wanted.dtype):
+        return float("inf")
+    y, z = found.astype("float64"), wanted.astype("float64")
+    with np.errstate(invalid="ignore"):
+        each = np.abs(y - z) / (1 + np.abs(z))
+    return float(np.where((y == z) | (np.isnan(y) & np.isnan(z)), 0.0, each).max(initial=0.0))

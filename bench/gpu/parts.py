@@ -23,7 +23,10 @@ NETWORKS = {
 """Batch sizes by network."""
 PRECISIONS = ("tf32", "bfloat16", "float32")
 MODES = ("train", "infer")
-CHECKS = ("contractions",)
+CHECKS = (
+    *("contractions", "reductions", "ops 0", "ops 1", "ops 2", "ops 3"),
+    *("training lenet5", "training mlp", "training resnet50"),
+)
 """What is checked."""
 LIMITS = {"networks": 120.0, "torch": 90.0, "kernels": 120.0, "compiled": 300.0}
 """Seconds for one network at one batch size in one precision, waiting for others included."""
@@ -54,7 +57,7 @@ class Kind:
 
 KINDS = {
     "card": Kind("card", "the card, its driver, versions"),
-    "checks": Kind("checks", "contractions in every precision, against NumPy", compiles=True),
+    "checks": Kind("checks", "contractions, reductions, every op and training steps, against NumPy", compiles=True),
     "ceilings": Kind("ceilings", "copies and matrix products", compiles=True),
     "networks": Kind("networks", "training steps and inference", compiles=True),
     "launches": Kind("launches", "what starting kernels costs", compiles=True),

@@ -8,13 +8,15 @@ from functools import partial
 from pathlib import Path
 from threading import Thread
 
+import numpy as np
 import pytest
 
 from kernelwright.bench.contenders import BenchError
 from kernelwright.bench.gpu import __main__ as command
-from kernelwright.bench.gpu import cards, page, parts, session, turn, worker
+from kernelwright.bench.gpu import cards, check_ops, checks, page, parts, session, turn, worker
 from kernelwright.bench.gpu.parts import Part
 from kernelwright.bench.gpu.prepare import prepare
+from kernelwright.compiler.graph.ops import OPS
 from kernelwright.compiler.targets.cuda import build, cubin_store
 from kernelwright.runtime import KernelCache
 
@@ -34,18 +36,18 @@ def test_a_session_keeps_what_parts_find_and_how_they_end(tmp_path):
         Part("ceilings", "", 60),
         Part("networks", "playground 2 tf32", 60),
         Part("launches", "", 60),
-        Part("checks", "contractions", 90),
+        *(Part("checks", case, 90) for case in ("contractions", "reductions", "training playground")),
         Part("kernels", "playground 2 tf32", 60),
     ]
     path = session.hold(planned, 5, "the command", tmp_path, WORKER, quiet)
     run = json.loads(path.read_text())
     assert (run["card"], run["arch"], run["cuda"], run["command"]) == ("Stand-in", "sm_90", "13.0", "the command")
-    hangs, dies, wrong, ceilings, network, launches, checks, kernels = run["parts"]
+    hangs, dies, wrong, ceilings, network, launches, checks, reductions, training, kernels = run["parts"]
     assert (hangs["outcome"], hangs["rows"]) == ("cut off after 2 s", [{"what": "before"}])
     assert (dies["outcome"], dies["rows"]) == ("ended with status -9", [{"what": "before"}])
     assert wrong["outcome"].startswith("BenchError: there is no network 'nothing'")
     assert "Traceback" in wrong["log"] and (tmp_path / "results" / path.name).exists()
-    assert [part["outcome"] for part in run["parts"][3:]] == ["done"] * 5
+    assert [part["outcome"] for part in run["parts"][3:]] == ["done"] * 7
     assert [row["what"] for row in ceilings["rows"]] == ["copy", *(f"product 8 {p}" for p in parts.PRECISIONS)]
     assert ceilings["rows"][0]["value"] == pytest.approx(2 * 4 * 64 / 1e-3 / 1e9)
     assert [row["mode"] for row in network["rows"]] == ["train", "infer"]
@@ -54,7 +56,9 @@ def test_a_session_keeps_what_parts_find_and_how_they_end(tmp_path):
     assert [row["us"] for row in launches["rows"]][::2] == pytest.approx([1000, 1000], rel=0.1)
     (row,) = kernels["rows"]
     assert [k["ms"] for k in row["kernels"]] == pytest.approx([1.0] * network["rows"][0]["kernels"])
-    assert len(checks["rows"]) == 12 and all(row["right"] and row["same_again"] for row in checks["rows"])
+    assert [len(part["rows"]) for part in (checks, reductions, training)] == [12, 2, 3]
+    rows = [row for part in (checks, reductions, training) for row in part["rows"]]
+    assert all(row["right"] and row["same_again"] for row in rows), rows
     shown = (tmp_path / "gpu.md").read_text()
     assert "| hangs  | cut off after 2 s |" in shown and "| playground | 2 | training step | tf32 |" in shown
 
@@ -175,3 +179,28 @@ def test_numbers_that_json_has_not_become_none():
         "a": [None, 1.5, {"b": None}],
         "c": "x",
     }
+
+
+def test_what_is_wrong_is_said_so():
+    right = [np.array([1.0, np.nan, np.inf], "float32"), np.array([3])]
+    assert checks.compared("all", right, right, right, 0.0) == {
+        "what": "all",
+        "right": True,
+        "error": 0.0,
+        "same_again": True,
+    }
+    near = [right[0] + np.float32(1e-3), right[1]]
+    row = checks.compared("near", near, right, right, 1e-3)
+    assert row["right"] and row["error"] == pytest.approx(5e-4, rel=1e-3) and not row["same_again"]
+    assert not checks.compared("too far", near, right, near, 1e-4)["right"]
+    assert checks.off(np.array([1.0]), np.array([1.0], "float32")) == np.inf
+    assert checks.off(np.array([1, 2]), np.array([1])) == np.inf
+    assert not checks.off(np.array([np.nan]), np.array([1.0])) <= 1e9
+
+
+def test_every_op_with_samples_is_checked_with_its_gradients():
+    works = [work for share in range(check_ops.SHARES) for work in check_ops.programs(str(share))]
+    assert {work.name for work in works} == {f"op {name}" for name, op in OPS.items() if op.samples}
+    (tanh,) = [work for work in works if work.name == "op tanh"]
+    assert len(tanh.outputs) == 2 * len(OPS["tanh"].samples)
+    assert all([x.shape for x in work.inputs] == [v.shape for v in work.arrays()] for work in works)

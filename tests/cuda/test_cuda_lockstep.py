@@ -118,3 +118,16 @@ def test_large_grids_run_some_blocks_at_a_time(monkeypatch):
     x, out = np.arange(640, dtype="float32"), np.zeros(10, "float32")
     run(SUM, x, out, blocks=10)
     np.testing.assert_array_equal(out, x.reshape(10, 64).sum(1))
+
+
+def test_the_extreme_of_three_is_of_all_three():
+    lines = [
+        "def kernel(o):",
+        "i = cuda.threadIdx.x",
+        "o[i * 2] = max(0, i, 2 * i - 1)",
+        "o[i * 2 + 1] = min(4, i, 3 - i)",
+    ]
+    text = "\n    ".join(lines) + "\n"
+    out = np.zeros(8, "int64")
+    lockstep.run(text, 4, 1, [out])
+    np.testing.assert_array_equal(out, [0, 0, 1, 1, 3, 1, 5, 0])

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import partial, reduce
 from types import SimpleNamespace
 from typing import Any
 
@@ -340,8 +340,8 @@ def run(
             "opposite": np.logical_not,
             "INFINITY": np.inf,
             "NAN": np.nan,
-            "min": np.minimum,
-            "max": np.maximum,
+            "min": lambda *each: reduce(np.minimum, each),
+            "max": lambda *each: reduce(np.maximum, each),
             **TWINS,
             **{name: Cast(name) for name in CASTS},
         }
