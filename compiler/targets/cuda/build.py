@@ -67,7 +67,7 @@ def require() -> None:
 
 
 GENERATOR = (
-    *(Path(__file__).parent / f"{name}.py" for name in ("bfloat16", "build", "intrinsics", "mma")),
+    *(Path(__file__).parent / f"{name}.py" for name in ("bfloat16", "build", "intrinsics", "mma", "shared_memory")),
     Path(__file__).parents[2] / "dtypes.py",
     *(Path(__file__).parents[2] / "loops" / name for name in ("definition.py", "functions.py", "philox.py")),
     *(Path(__file__).parents[1] / "shared" / name for name in ("saturate.py", "whole_numbers.py", "wrapping.py")),
