@@ -50,23 +50,56 @@ def of_device(device: str, precision: Any) -> tuple[Any, str]:
 def lowered(outputs: Sequence[Tensor], precision: str | None, before: Sequence[Tensor] = ()) -> list[Tensor]:
     """The same expressions with contractions in `precision`, their operands cast to it and their results cast back.
 
-    before: what they start from; contractions that lead up to these stay as they are, and so do those of integers and
-    of types no wider. None changes nothing.
+    What was computed for a contraction to read is rounded once, for all who read it, so that memory holds it once; and
+    so are gradients of it, which are sums of what those who read it send back. before: what the expressions start from;
+    contractions that lead up to these stay as they are, and so do those of integers and of types no wider. None changes
+    nothing.
     """
     if precision is None:
         return list(outputs)
     kept = set(toposort(before))
+    nodes = toposort(outputs)
+    contractions = {n for n in nodes if n not in kept and n.op.kind == "contract" and _wider(n.dtype, precision)}
+    read = _leading_to(contractions, kept, precision)
     done: dict[Tensor, Tensor] = {}
-    for node in toposort(outputs):
+    narrow: dict[Tensor, Tensor] = {}
+    for node in nodes:
         inputs = [done[i] for i in node.inputs]
-        if node in kept:
-            done[node] = node
-        elif node.op.kind == "contract" and dtypes.is_float(node.dtype) and _wider(node.dtype, precision):
-            narrow = [_placed(cast(i, precision), node) for i in inputs]
-            done[node] = _placed(cast(_placed(rebuild(node, narrow), node), node.dtype), node)
+        if node in contractions:
+            narrow[node] = _placed(rebuild(node, [_rounded(i, done, narrow, precision) for i in node.inputs]), node)
+        elif node in read and not _commutes(node):
+            narrow[node] = _placed(cast(_placed(rebuild(node, inputs), node), precision), node)
+        elif node in read and any(i in narrow for i in node.inputs):
+            narrow[node] = _placed(rebuild(node, [_rounded(i, done, narrow, precision) for i in node.inputs]), node)
         else:
-            done[node] = _placed(rebuild(node, inputs), node)
+            done[node] = node if node in kept else _placed(rebuild(node, inputs), node)
+            continue
+        done[node] = _placed(cast(narrow[node], node.dtype), node)
     return [done[y] for y in outputs]
+
+
+def _leading_to(contractions: set[Tensor], kept: set[Tensor], precision: str) -> set[Tensor]:
+    """What is computed for contractions to read, from the last op that rounds on."""
+    found: set[Tensor] = set()
+    stack = [i for n in contractions for i in n.inputs]
+    while stack:
+        node = stack.pop()
+        if node not in found and node not in kept and node.inputs and _wider(node.dtype, precision):
+            found.add(node)
+            stack += node.inputs if _commutes(node) else ()
+    return found - contractions
+
+
+def _commutes(node: Tensor) -> bool:
+    """Does rounding the inputs give the rounded result, and is it then one that the narrow type holds?"""
+    return node.op.kind == "movement" or node.op.name in ("relu", "window_max")
+
+
+def _rounded(x: Tensor, done: dict[Tensor, Tensor], narrow: dict[Tensor, Tensor], precision: str) -> Tensor:
+    """What stands for `x` in the narrow type; indices stay as they are."""
+    if x in narrow or not _wider(x.dtype, precision):
+        return narrow.get(x, done[x])
+    return _placed(cast(done[x], precision), x)
 
 
 def _placed(made: Tensor, of: Tensor) -> Tensor:
@@ -76,7 +109,7 @@ def _placed(made: Tensor, of: Tensor) -> Tensor:
 
 
 def _wider(dtype: str, than: str) -> bool:
-    return dtypes.ITEMSIZE[dtype] > dtypes.ITEMSIZE[than]
+    return dtypes.is_float(dtype) and dtypes.ITEMSIZE[dtype] > dtypes.ITEMSIZE[than]
 
 
 class LossScale:

@@ -56,6 +56,31 @@ def test_contractions_alone_are_narrow_and_agree_with_torch():
     assert 1e-10 < np.abs(found[0] - whole).max() < 1e-5
 
 
+def test_what_contractions_read_is_rounded_once_for_all_its_readers():
+    """By hand: 1 + 2^-8 lies half way and goes to the even 1, 1 + 3 * 2^-8 to 1 + 2^-6. Rectified, pooled and moved
+    values are rounded before, and gradients of them are narrow too."""
+    x, w = kw.input("x", (1, 1, 2, 2)), kw.variable("w", np.eye(1, dtype="float32"))
+    wide = x * 1.0 + 0.5 * x - 0.5 * x
+    pooled = kw.max_pool(kw.relu(wide), 2)
+    y, branch = precision.lowered([pooled.reshape(1, 1) @ w.T, pooled + wide.mean()], "bfloat16", [x])
+    given = np.array([[[[1 + 2.0**-8, 1 + 3 * 2.0**-8], [-2, 1]]]], "float32")
+    gradient = kw.grad(y.sum() * (1 + 2.0**-8) + branch.sum(), x)
+    found = kw.compile([x], [y, branch, gradient], device="reference")(given)
+    mean = np.float32((1 + 1 + 2.0**-6 - 2 + 1) / 4)  # of the rounded numbers
+    assert found[0].item() == 1 + 2.0**-6 and found[1].item() == 1 + 2.0**-6 + mean
+    kinds = {n.op.name: n.dtype for n in kw.toposort([y, branch]) if n.op.name in ("relu", "window_max", "contract")}
+    assert set(kinds.values()) == {"bfloat16"}
+    np.testing.assert_array_equal(found[2], [[[[0.25, 2.25], [0.25, 0.25]]]])  # 1 + 2^-8 and 1, rounded, and 1/4 each
+
+
+def test_weights_are_rounded_for_contractions_alone():
+    """The moved weight that a product reads stays wide for others: 1 + 2^-8 has no bfloat16."""
+    x, w = kw.input("x", (1, 1)), kw.variable("w", np.full((1, 1), 1 + 2.0**-8, "float32"))
+    y, penalty = precision.lowered([x @ w.T, w.T.sum()], "bfloat16", [x])
+    got = kw.compile([x], [y, penalty], device="reference")(np.ones((1, 1), "float32"))
+    assert [v.item() for v in got] == [1.0, 1 + 2.0**-8]
+
+
 def test_what_comes_before_stays_as_it_is():
     x, a = kw.input("x", (3, 3), "float64"), kw.as_tensor(np.eye(3))
     before = x @ a
