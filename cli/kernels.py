@@ -28,7 +28,7 @@ def kernels(
     ] = None,
     cpu: Annotated[str, typer.Option(help="Compile for this CPU: x86-64-v3, neoverse-n1, ...")] = "native",
     threads: Threads = None,
-    device: Annotated[str, typer.Option(help="cpu, or cuda: to read, without a GPU.")] = "cpu",
+    device: Annotated[str, typer.Option(help="cpu or cuda; a GPU is needed with --profile only.")] = "cpu",
     arch: Annotated[str, typer.Option(help="The GPU's architecture, with --device cuda.")] = "sm_90",
     precision: Annotated[str, typer.Option(help="float32 or bfloat16; tf32 with --device cuda.")] = "float32",
     resources: Annotated[
@@ -41,15 +41,16 @@ def kernels(
     from ..compiler.targets.shared import inspect
     from ..models.precision import of_device as of_precision
 
-    if device not in ("cpu", "cuda") or (profile and device == "cuda"):
-        raise typer.BadParameter(
-            f"kernels are {'measured' if profile else 'listed'} for cpu{'' if profile else ' or cuda'}"
-        )
+    if device not in ("cpu", "cuda"):
+        raise typer.BadParameter("kernels are listed for cpu or cuda")
     if resources and device != "cuda":
         raise typer.BadParameter("--resources are those of a GPU: add --device cuda")
     of_graph, of_device = of_precision(device, None if precision == "float32" else precision)
     graph, arrays = _graph(network, training, batch, of_graph)
     program: Any
+    if device == "cuda" and profile:
+        _profile_on_gpu(network, graph, arrays, batch, of_device, json_file)
+        return
     if device == "cuda":
         from ..compiler.targets.cuda.compiled import CudaListing
 
@@ -107,6 +108,22 @@ def kernels(
     print(inspect.table(program, **sizes))
     kernels, passes = inspect.rows(program, **sizes), program.trace.data()
     write_json(json_file, {"network": network, "batch": batch, "kernels": kernels, "passes": passes})
+
+
+def _profile_on_gpu(
+    network: str, graph: Any, arrays: list[Any], batch: int, precision: str, json_file: Path | None
+) -> None:
+    """Print each kernel's time on the first GPU. Raises CompileError where there is none."""
+    from ..bench.gpu import cards
+    from ..bench.gpu.kernel_table import kernel_table
+    from ..compiler.targets.cuda import compiled
+
+    typical = {"batch": batch}
+    program = compiled.CudaCompiled(graph.inputs, graph.outputs, graph.updates, 0, typical, precision=precision)
+    card = compiled.driver(0).name
+    measured = cards.measured(cards.of_name(card), program.kernels, program.profile(*arrays), batch)
+    print(kernel_table(measured, card))
+    write_json(json_file, {"network": network, "batch": batch, "card": card, "kernels": measured})
 
 
 def _graph(network: str, training: bool, batch: int, precision: str | None) -> tuple[Any, list[Any]]:

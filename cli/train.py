@@ -31,7 +31,7 @@ def train(
     seed: Annotated[
         int | None, typer.Option(min=0, help="Of the weights and the order of examples (default: 0).")
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu, or reference (NumPy, slow).")] = "cpu",
+    device: Annotated[str, typer.Option(help="cpu, cuda (or cuda:1, ...), or reference (NumPy, slow).")] = "cpu",
     label_smoothing: Annotated[
         float | None, typer.Option(help="Of a cross-entropy, in training and testing: 0.1 (default: the recipe's).")
     ] = None,
@@ -41,7 +41,9 @@ def train(
     adversarial: Annotated[
         float | None, typer.Option(help="Half of the loss is of images moved so far to raise it: 0.25.")
     ] = None,
-    precision: Annotated[str | None, typer.Option(help="Of convolutions and products: float32 or bfloat16.")] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="Of convolutions and products: float32, bfloat16; tf32 on cuda.")
+    ] = None,
     augment: Annotated[
         str | None, typer.Option(help="Random changes of training images: rotate=10,scale=0.1,flip; docs/images.md.")
     ] = None,

@@ -47,7 +47,7 @@ def test_cuda_kernels_can_be_read_without_a_gpu():
     assert "in shared memory" in run("kernels", "lenet5", "--device", "cuda", "--batch", 256).stdout
     assert "cuda.syncthreads()" in run("kernels", "lenet5", "conv1_contract_tanh", "--device", "cuda").stdout
     assert "sm_80" in run("kernels", "lenet5", "--device", "cuda", "--arch", "ninety", code=1).stderr
-    run("kernels", "lenet5", "--device", "cuda", "--profile", code=2)
+    run("kernels", "lenet5", "--device", "vulkan", code=2)
     run("kernels", "lenet5", "--resources", code=2)
     assert "bfloat16_at" in run("kernels", "lenet5", "conv1_contract_tanh", "--precision", "bfloat16", "--infer").stdout
     assert "tf32 is of the tensor cores" in run("kernels", "lenet5", "--precision", "tf32", code=1).stderr

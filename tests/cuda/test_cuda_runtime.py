@@ -9,7 +9,6 @@ from kernelwright.compiler.targets.cuda import compiled, cubin_store, program
 from kernelwright.compiler.targets.shared.workers import FEW
 from kernelwright.runtime import IndexLimitError, KernelCache
 from kernelwright.runtime.cuda import Gpu, absent
-from kernelwright.runtime.cuda import driver as driver_module
 
 
 def test_a_program_gives_what_the_reference_gives_for_any_batch(library):
@@ -126,11 +125,7 @@ def test_what_is_absent_is_named():
 
 
 @pytest.mark.parametrize("device", ["cuda", "cuda:1"])
-def test_without_a_driver_one_line_says_what_is_missing(device, monkeypatch):
-    def missing():
-        raise OSError("no such library")
-
-    monkeypatch.setattr(driver_module, "_library", missing)
+def test_without_a_driver_one_line_says_what_is_missing(device, without_driver):
     x = kw.input("x", (3,))
     with pytest.raises(kw.CompileError) as error:
         kw.compile([x], [x * 2], device=device)

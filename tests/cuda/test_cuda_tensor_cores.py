@@ -248,7 +248,7 @@ def test_precisions_are_of_the_gpu():
         kw.compile([x], [x @ x], device="cuda", precision="half")
 
 
-def test_the_trainer_lowers_the_graph_for_bfloat16_and_not_for_tf32():
+def test_the_trainer_lowers_the_graph_for_bfloat16_and_not_for_tf32(without_driver):
     assert kw.Trainer(kw.models.lenet5(), device="cuda", precision="bfloat16").updating.precision == "bfloat16"
     trainer = kw.Trainer(kw.models.lenet5(), device="cuda", precision="tf32")
     assert trainer.updating.precision is None
