@@ -39,21 +39,21 @@ def outermost(kernel: Kernel, sums: Sequence[Expr]) -> Axis | None:
     return axis if each >= EACH and each * nominal(axis.extent) * results >= LONG else None
 
 
-def split(kernel: Kernel, sums: Sequence[Expr], axis: Axis) -> list[Kernel]:
-    """The sums of each place along `axis`, and the kernel with sums over those in their place."""
+def split(kernel: Kernel, sums: Sequence[Expr], parted: Sequence[Axis]) -> list[Kernel]:
+    """The sums of each place along the axes `parted`, and the kernel with sums over those in their place."""
     kept = tuple(x for x in kernel.axes if x in sums[0].axes)
-    index = tuple(map(loops.at, (axis, *kept)))
+    index = tuple(map(loops.at, (*parted, *kept)))
     stores: list[Store] = []
     table: dict[Expr, Expr] = {}
     for i, e in enumerate(sums):
         kind, axes = e.data
         name = f"{kernel.name}_parts{i + 1 if len(sums) > 1 else ''}"
-        parts = Buffer(name, (axis.extent, *(x.extent for x in kept)), e.dtype, "temp")
-        part = loops.reduction(kind, [x for x in axes if x is not axis], e.args[0], e.dtype)
+        parts = Buffer(name, tuple(x.extent for x in (*parted, *kept)), e.dtype, "temp")
+        part = loops.reduction(kind, [x for x in axes if x not in parted], e.args[0], e.dtype)
         stores.append(Store(parts, index, part))
-        table[e] = loops.reduction(kind, [axis], loops.load(parts, index, e.dtype), e.dtype)
-    reason = "few results of long sums: summed within each part of the outermost axis, then over the parts"
+        table[e] = loops.reduction(kind, parted, loops.load(parts, index, e.dtype), e.dtype)
+    reason = "few results of long sums: summed within each part, then over the parts"
     reasons = (*kernel.reasons, reason)
-    first = Kernel(f"{kernel.name}_parts", (axis, *kept), tuple(stores), kernel.nodes, reasons, loop=kernel.loop)
+    first = Kernel(f"{kernel.name}_parts", (*parted, *kept), tuple(stores), kernel.nodes, reasons, loop=kernel.loop)
     whole = tuple(Store(s.buffer, s.index, loops.transform(s.value, lambda e: table.get(e, e))) for s in kernel.stores)
     return [first, Kernel(kernel.name, kernel.axes, whole, kernel.nodes, kernel.reasons, loop=kernel.loop)]

@@ -6,7 +6,6 @@ import pytest
 import kernelwright as kw
 from kernelwright.compiler.graph.reference import evaluate
 from kernelwright.compiler.loops import expressions as loops
-from kernelwright.compiler.lowering import split_reductions as partial_sums
 from kernelwright.compiler.targets.cuda import costs, parts, program, schedule
 from kernelwright.compiler.targets.cuda.schedule import PerStrip, PerThread
 from kernelwright.compiler.targets.cuda.tensor_cores import TensorCoreTiled
@@ -96,9 +95,8 @@ def test_the_executor_finds_a_strip_without_its_barrier():
 
 @pytest.mark.parametrize("precision", ["float32", "tf32"])
 def test_gradients_of_few_weights_are_summed_in_parts(precision, monkeypatch):
-    monkeypatch.setattr(parts, "ENOUGH_TERMS", 64)
-    monkeypatch.setattr(partial_sums, "LONG", 1)
-    monkeypatch.setattr(partial_sums, "EACH", 1)
+    monkeypatch.setattr(parts, "LONG", 64)
+    monkeypatch.setattr(parts, "LEAST_TERMS", 32)
     x, w = kw.input("x", (6, 4, 8, 8)), kw.input("w", (16, 4, 3, 3))
     y = kw.conv(x, w, pad=1)
     g = kw.input("g", y.shape)
@@ -107,6 +105,30 @@ def test_gradients_of_few_weights_are_summed_in_parts(precision, monkeypatch):
     kernels = run(inputs, [gradient], whole_numbers(inputs), precision, 0)
     assert any(k.name.endswith("_parts") for k in kernels)
     assert isinstance(kernels[-1].schedule, PerThread | PerStrip | schedule.PerGroup)
+
+
+@pytest.mark.parametrize("precision", ["float32", "tf32"])
+def test_parts_of_a_batch_of_any_size_are_pieces_of_it(precision, monkeypatch):
+    """The pieces of 32 are of (batch + 31) // 32 places; past the batch's end they have none."""
+    monkeypatch.setattr(parts, "LONG", 64)
+    monkeypatch.setattr(parts, "LEAST_TERMS", 4)
+    x, w, g = kw.input("x", (None, 36)), kw.input("w", (36, 20)), kw.input("g", (None, 20))
+    (gradient,) = kw.grad(((x @ w) * g).sum(), [w])
+    built = program.build_kernels([x, w, g], [gradient], {}, precision)
+    assert [k.kernel.axes[0].extent for k in built.kernels if k.name.endswith("_parts")] == [32]
+    rng = np.random.default_rng(0)
+    for batch in (128, 37, 5, 1):
+        a, c = (rng.integers(-4, 5, (batch, n)).astype("float32") for n in (36, 20))
+        (got,) = program.run_program(built, [a, np.ones((36, 20), "float32"), c])
+        np.testing.assert_array_equal(got, a.T @ c)
+
+
+def test_sums_of_long_columns_are_shared_by_more_threads(monkeypatch):
+    monkeypatch.setattr(parts, "LONG", 64)
+    x = kw.input("x", (101, 8192))
+    value = np.random.default_rng(3).integers(-9, 9, x.shape).astype("float32")
+    kernels = run([x], [x.sum(0)], [value])
+    assert [program.blocks(k.source.launch, {}) for k in kernels] == [96, 32]
 
 
 def test_a_mean_of_everything_is_summed_in_parts():

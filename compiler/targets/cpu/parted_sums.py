@@ -28,7 +28,7 @@ def in_parts(kernel: Kernel, plan: Callable[[Kernel], Schedule]) -> list[Kernel]
     schedule = plan(kernel)
     if not isinstance(schedule, Plain | Chunked) or _shares(schedule) >= FEW:
         return [kernel]
-    return split(kernel, sums, axis)
+    return split(kernel, sums, (axis,))
 
 
 def _shares(schedule: Plain | Chunked) -> int:

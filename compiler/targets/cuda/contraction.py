@@ -18,7 +18,7 @@ from ...loops.kernels import Kernel
 from ...loops.products import factors
 from ...shapes import nominal
 
-MULTIPROCESSORS = 108  # of an A100; an H100 has 132
+MULTIPROCESSORS = 132  # of an H100; an A100 has 108
 ENOUGH_TERMS = 4096  # few tiles of sums longer than this leave the GPU idle: a block per element is better
 
 
@@ -111,7 +111,7 @@ def matrices(kernel: Kernel) -> Product | None:
     batch = tuple(x for x in kernel.axes if x not in rows and x not in columns)
 
     def by_stride(axes: Sequence[Axis]) -> tuple[Axis, ...]:
-        return tuple(sorted(axes, key=lambda x: -nominal(place.coefficient(x))))
+        return tuple(sorted(axes, key=lambda x: (x.extent != 1, -nominal(place.coefficient(x)))))
 
     summed = tuple(sorted(reduction.data[1], key=lambda x: -step(b, x)))
     return Product(batch, by_stride(rows), by_stride(columns), summed, reduction, a, b)

@@ -1,19 +1,25 @@
-"""Long sums divided among more blocks than they have results: parts along the outermost summed axis, then their sums.
+"""Long sums divided among more blocks than they have results: parts of the summed axes first, then their sums.
 
-A gradient of small weights, or the mean of a channel, has fewer results than a GPU has room for blocks. The parts do
-not depend on the GPU, nor do the bits of the sums. Leans on `split_reductions`, which does the same for a CPU's
-threads.
+A gradient of small weights, or the mean of a channel, has fewer results than a GPU has room for blocks. Products of
+matrices, and sums of columns, are divided into as many parts as fill it: the outermost summed axes become axes of the
+parts, or an axis is cut in pieces, the last of which a condition ends. Other sums are divided along the outermost axis.
+The parts do not depend on the GPU, nor do the bits of the sums. Leans on `split_reductions`, which does the same for a
+CPU's threads.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-from ...loops.kernels import Kernel
+from ...loops import expressions as loops
+from ...loops.expressions import Axis, Expr, Within
+from ...loops.kernels import Kernel, Store
+from ...loops.products import unguarded
 from ...lowering.split_reductions import outermost, split
-from ...shapes import nominal
-from .contraction import ENOUGH_TERMS, MULTIPROCESSORS, matrices
-from .schedule import PerThread, by_stride, launch, plan_schedule
+from ...shapes import Dim, nominal
+from .contraction import MULTIPROCESSORS, matrices, step
+from .schedule import LONG, PerThread, by_stride, launch, plan_schedule
 
 MOST_PARTS = 1 << 26
 """Elements that the parts may have: they are written and read again."""
@@ -21,22 +27,89 @@ MOST_PARTS = 1 << 26
 SIDE = 64
 """Tiles of so many rows and columns are worth parts."""
 
+LEAST_TERMS = 256
+"""Of a part of a product, so that it is worth its start."""
+
+LEAST_ROWS = 32
+"""Of a part of a sum of columns."""
+
 
 def divided(kernel: Kernel, precision: str) -> list[Kernel]:
     """The kernel, or two kernels in its place."""
-    found, schedule = matrices(kernel), plan_schedule(kernel, precision)
+    sums = [e for e in kernel.expressions if e.kind == "reduce"]
+    found = matrices(kernel)
     if found is not None:
         points, m, n, k = found.sizes()
         blocks = points * math.ceil(m / SIDE) * math.ceil(n / SIDE)
-        enough = k <= ENOUGH_TERMS or blocks >= 2 * MULTIPROCESSORS
-    else:
-        blocks = math.prod(-(-nominal(extent) // size) for extent, size in launch(schedule).blocks)
-        enough = isinstance(schedule, PerThread) or blocks >= MULTIPROCESSORS
-    if enough:
+        wanted = min(2 * MULTIPROCESSORS // max(blocks, 1), k // LEAST_TERMS) if k >= LONG else 1
+        return _in_pieces(kernel, found.reduction, wanted)
+    schedule = plan_schedule(kernel, precision)
+    blocks = math.prod(-(-nominal(extent) // size) for extent, size in launch(schedule).blocks)
+    if isinstance(schedule, PerThread):
+        return _columns(kernel, sums, blocks)
+    axis = None if blocks >= MULTIPROCESSORS else outermost(kernel, sums)
+    if axis is None or nominal(axis.extent) * _points(sums[0]) > MOST_PARTS:
         return [kernel]
-    sums = [e for e in kernel.expressions if e.kind == "reduce"]
-    axis = outermost(kernel, sums)
-    if axis is None or nominal(axis.extent) * math.prod(nominal(x.extent) for x in sums[0].axes) > MOST_PARTS:
+    return split(_stored(kernel), sums, (axis,))
+
+
+def _columns(kernel: Kernel, sums: Sequence[Expr], blocks: int) -> list[Kernel]:
+    """One long sum of each thread, by as many threads as a GPU holds, so that enough loads are under way."""
+    if len(sums) != 1 or sums[0].data[0] != "sum":
         return [kernel]
-    stored = Kernel(kernel.name, by_stride(kernel), kernel.stores, kernel.nodes, kernel.reasons)
-    return split(stored, sums, axis)
+    terms = math.prod(nominal(x.extent) for x in sums[0].data[1])
+    wanted = min(8 * MULTIPROCESSORS // max(blocks, 1), terms // LEAST_ROWS) if terms >= LONG else 1
+    return _in_pieces(kernel, sums[0], wanted)
+
+
+def _in_pieces(kernel: Kernel, total: Expr, wanted: int) -> list[Kernel]:
+    """The kernel with its one sum in about `wanted` parts."""
+    parted: list[Axis] = []
+    for x in sorted(total.data[1], key=lambda x: -step(total.args[0], x)):
+        if wanted < 2:
+            break
+        size = nominal(x.extent)
+        if size < 2 * wanted:
+            parted.append(x)
+            wanted = wanted // max(size, 1)
+        else:
+            piece, rest = _cut(x.extent, wanted)
+            outer, inner = Axis(piece, x.hint), Axis(rest, x.hint)
+            kernel, total = _with_pieces(kernel, total, x, outer, inner)
+            parted.append(outer)
+            break
+    if not parted or math.prod(nominal(x.extent) for x in parted) * _points(total) > MOST_PARTS:
+        return [kernel]
+    return split(_stored(kernel), [total], parted)
+
+
+def _cut(extent: Dim, wanted: int) -> tuple[Dim, Dim]:
+    """(pieces, places in each): about as many as wanted, of one size where a number near it allows."""
+    size = nominal(extent)
+    count = next((n for n in range(wanted, 2 * wanted) if size % n == 0), wanted)
+    each = (extent + (count - 1)) // count
+    return (-(-extent // each) if isinstance(extent, int) and isinstance(each, int) else count), each
+
+
+def _with_pieces(kernel: Kernel, total: Expr, x: Axis, outer: Axis, inner: Axis) -> tuple[Kernel, Expr]:
+    """The kernel with its sum's axis `x` as pieces `outer` of places `inner`, and that sum."""
+    place = loops.at(outer) * inner.extent + loops.at(inner)
+    conditions, term = unguarded(total.args[0])
+    zero = loops.const(0, total.args[0].dtype)
+    axes = [a for y in total.data[1] for a in ((outer, inner) if y is x else (y,))]
+    term = loops.substitute(loops.guard(conditions, term, zero), {x: place})
+    conditions, term = unguarded(term)
+    made = loops.reduction("sum", axes, loops.guard([Within(place, x.extent), *conditions], term, zero), total.dtype)
+    stores = tuple(
+        Store(s.buffer, s.index, loops.transform(s.value, lambda e: made if e is total else e)) for s in kernel.stores
+    )
+    return Kernel(kernel.name, kernel.axes, stores, kernel.nodes, kernel.reasons, loop=kernel.loop), made
+
+
+def _points(total: Expr) -> int:
+    return math.prod(nominal(x.extent) for x in total.axes)
+
+
+def _stored(kernel: Kernel) -> Kernel:
+    """The kernel with its axes in the order of what it stores."""
+    return Kernel(kernel.name, by_stride(kernel), kernel.stores, kernel.nodes, kernel.reasons, loop=kernel.loop)

@@ -149,10 +149,11 @@ def plan_schedule(kernel: Kernel, precision: str = "float32") -> Single:
 
 
 def by_stride(kernel: Kernel) -> tuple[Axis, ...]:
-    """Output axes by falling stride in the last store, so that neighbouring threads write neighbouring elements."""
+    """Output axes by falling stride in the last store, so that neighbouring threads write neighbouring elements; those
+    of one place first."""
     store = kernel.stores[-1]
     place = store.buffer.address(store.index)
-    return tuple(sorted(kernel.axes, key=lambda x: -nominal(place.coefficient(x))))
+    return tuple(sorted(kernel.axes, key=lambda x: (x.extent != 1, -nominal(place.coefficient(x)))))
 
 
 def _per_group(kernel: Kernel, order: tuple[Axis, ...]) -> PerGroup | PerStrip | None:
