@@ -3,7 +3,7 @@
     python -m kernelwright.bench.gpu [--only PART[:WORD...],...] [--minutes N] [--folder benchmarks]
     python -m kernelwright.bench.gpu --prepare sm_90
     python -m kernelwright.bench.gpu --predict sm_90
-    python -m kernelwright.bench.gpu --render
+    python -m kernelwright.bench.gpu --render | --join
 
 Writes `results/<date>-<time>-gpu.json` and `gpu.md` in the folder. Parts run in order of importance, each in a process
 of its own with a time limit, until the minutes are over; some build at once, one measures at a time.
@@ -44,8 +44,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--predict", metavar="ARCH", help="Only say what networks should take on a card of this kind.")
     parser.add_argument("--render", action="store_true", help="Only write gpu.md again.")
     parser.add_argument("--at-once", type=int, metavar="N", help="Parts that build at once (default: by cores).")
+    parser.add_argument("--join", action="store_true", help="Only add the day's earlier sessions to the newest file.")
     given = parser.parse_args(arguments)
-    if given.render:
+    if given.join:
+        print(page.join(given.folder))
+    if given.render or given.join:
         print(page.write(given.folder))
         return
     only = [name.strip() for name in given.only.split(",") if name.strip()]

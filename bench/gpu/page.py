@@ -31,6 +31,22 @@ def newest(folder: Path) -> dict[str, Any]:
     return found
 
 
+def join(folder: Path) -> Path:
+    """Add to the newest file the parts that it has not and that earlier sessions of its day on a card of that name
+    have. Returns the file. Raises BenchError where there is none."""
+    run = newest(folder)
+    *earlier, last = sorted((folder / "results").glob("*-gpu.json"))
+    parts = {(p["kind"], p["case"]): p for p in run["parts"]}
+    commands = [run["command"]]
+    for path in reversed(earlier):
+        other = json.loads(path.read_text())
+        if (other["date"], other["card"]) == (run["date"], run["card"]):
+            parts = {(p["kind"], p["case"]): p for p in other["parts"]} | parts
+            commands.insert(0, other["command"])
+    last.write_text(json.dumps({**run, "command": "; ".join(commands), "parts": list(parts.values())}, indent=1) + "\n")
+    return last
+
+
 def write(folder: Path) -> Path:
     """Render the page. Raises BenchError where nothing was measured."""
     path = folder / "gpu.md"

@@ -50,7 +50,8 @@ def hold(
     BenchError where there is no GPU to use."""
     until = time.monotonic() + 60 * minutes
     cores = os.cpu_count() or 1
-    at_once = at_once or min(max(cores // 2, 1), MOST_AT_ONCE)
+    rest = [part for part in planned if part.kind != "card"]
+    at_once = at_once or max(min(cores // 2, MOST_AT_ONCE, len(rest)), 1)
     with _workers(worker, max(cores // at_once, 1)) as workers:
         card = workers.run(Part("card", "", 60), time.monotonic() + 60)
         if card["outcome"] != DONE:
@@ -59,7 +60,6 @@ def hold(
         about = {"date": now.date().isoformat(), "command": command, **card["rows"][0]}
         path = folder / "results" / f"{now:%Y-%m-%d-%H%M%S}-gpu.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        rest = [part for part in planned if part.kind != "card"]
         found: dict[int, dict[str, Any]] = {}
         with ThreadPoolExecutor(at_once) as pool:
             waiting = {pool.submit(workers.run, part, until): i for i, part in enumerate(rest)}
@@ -80,7 +80,10 @@ def hold(
 
 def _shown(part: Part, result: dict[str, Any]) -> str:
     line = f"{part}: {result['outcome']}, {len(result['rows'])} rows, {result['seconds']:.0f} s"
-    return line + "".join(f"\n    {each}" for each in result["log"].splitlines()[-5:])
+    log = result["log"].splitlines()[-5:]
+    if result["outcome"] == DONE:  # of what ends well, only that kernels were compiled anew
+        log = [each for each in log if "CacheWarning" in each]
+    return line + "".join(f"\n    {each}" for each in log)
 
 
 @contextmanager

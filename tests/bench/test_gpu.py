@@ -204,3 +204,22 @@ def test_every_op_with_samples_is_checked_with_its_gradients():
     (tanh,) = [work for work in works if work.name == "op tanh"]
     assert len(tanh.outputs) == 2 * len(OPS["tanh"].samples)
     assert all([x.shape for x in work.inputs] == [v.shape for v in work.arrays()] for work in works)
+
+
+def test_sessions_of_a_day_are_joined_the_newest_part_first(tmp_path):
+    def session_of(name, day, card, *parts):
+        kept = [{"kind": "networks", "case": c, "outcome": f"{name} {c}", "rows": []} for c in parts]
+        about = {"date": day, "card": card, "arch": "sm_90", "cuda": "13.0", "command": name}
+        about["machine"] = {"versions": {}, "cores": 16}
+        (tmp_path / "results" / f"{name}-gpu.json").write_text(json.dumps({**about, "parts": kept}))
+
+    (tmp_path / "results").mkdir()
+    session_of("1", "day", "H100", "a", "b")
+    session_of("2", "day", "A100", "z")
+    session_of("3", "day", "H100", "b", "c")
+    session_of("4", "day", "H100", "c", "d")
+    command.main(["--join", "--folder", str(tmp_path)])
+    run = page.newest(tmp_path)
+    assert run["command"] == "1; 3; 4"
+    assert {p["case"]: p["outcome"] for p in run["parts"]} == {"a": "1 a", "b": "3 b", "c": "4 c", "d": "4 d"}
+    assert "| networks a | 1 a |" in (tmp_path / "gpu.md").read_text()
