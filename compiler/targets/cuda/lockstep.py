@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import CompileError
 from ...loops.definition import python, scalar, split
 from . import divergence, lockstep_panels
 from .intrinsics import CASTS, TWINS
+from .lockstep_panels import LockstepError, Panel
 from .table_pointers import pointers
 
 AT_ONCE = 1 << 16
@@ -29,10 +29,6 @@ AT_ONCE = 1 << 16
 
 WARP = 32
 NOBODY, MANY = -1, -2
-
-
-class LockstepError(CompileError):
-    """A kernel did what a GPU does not allow or does not define."""
 
 
 @dataclass
@@ -57,9 +53,10 @@ class Threads:
     def active(self) -> np.ndarray:
         return np.ones(self.ids.shape, bool) if self.mask is None else self.mask
 
-    def converged(self, what: str) -> None:
-        """Raises LockstepError where a thread is not active."""
-        if not self.active().all():
+    def converged(self, what: str, group: int = WARP) -> None:
+        """Raises LockstepError where some threads of a group (a warp, a block) are active and others are not."""
+        together = self.active().reshape(-1, group)
+        if (together.any(1) != together.all(1)).any():
             raise LockstepError(f"{what} that not all threads take part in")
 
     def land(self, under_way: int) -> None:
@@ -138,6 +135,11 @@ class MemoryAccess:
             self.writer[place] = me
             self._race(self.writer[place] != me, place, me, "writes what another writes")
         self.flat[place] = value[active]
+
+    def in_use(self) -> bool:
+        """Has an element been used since the last barrier, or is one on its way?"""
+        self._renew()
+        return bool(((self.writer != NOBODY) | (self.reader != NOBODY)).any() or self.under_way.any())
 
     def send(self, place: np.ndarray, values: np.ndarray) -> None:
         """Begin to copy `values` to places that nobody may use until they have been brought."""
@@ -255,13 +257,11 @@ class Device:
         self.local = SimpleNamespace(array=lambda n, kind: Local(self.threads, n, kind.dtype))
 
     def syncthreads(self) -> None:
-        if not self.threads.active().all():
-            raise LockstepError("a barrier that not all threads of the block reach")
+        self.threads.converged("a barrier", self.threads.block_size)
         self.threads.epoch += 1
 
     def shfl_xor_sync(self, lanes: int, value: Any, step: int) -> np.ndarray:
-        if lanes != 0xFFFFFFFF or not self.threads.active().all():
-            raise LockstepError("a shuffle that not all lanes of the warp take part in")
+        self.threads.converged("a shuffle" if lanes == 0xFFFFFFFF else "a shuffle of some lanes")
         rows = self.threads.spread(value).reshape(-1, WARP)
         return rows[:, np.arange(WARP) ^ step].reshape(-1)
 
@@ -288,6 +288,8 @@ class Masks:
         """The new value where the thread is active."""
         if self.threads.mask is None or old is None:
             return new
+        if isinstance(new, Panel):
+            return new.merged(self.threads.mask, old)
         with np.errstate(all="ignore"):
             return np.where(self.threads.mask, self.threads.spread(new), self.threads.spread(old))
 

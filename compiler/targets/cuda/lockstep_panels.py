@@ -10,14 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...errors import CompileError
 from .mma import round_bfloat16
 from .shared_memory import COPIES, WAITS
 
 if TYPE_CHECKING:
-    from .lockstep import Global, Shared, Threads
+    from .lockstep import Global, MemoryAccess, Shared, Threads
 
 WARP, ROW, MATRIX = 32, 16, 8
 """Lanes of a warp; bytes of a matrix' row; its rows."""
+
+
+class LockstepError(CompileError):
+    """A kernel did what a GPU does not allow or does not define."""
 
 
 class Panel:
@@ -29,10 +34,12 @@ class Panel:
     def __add__(self, nbytes: Any) -> Panel:
         return Panel(self.shared, self.first, self.place + nbytes)
 
+    def merged(self, mask: np.ndarray, old: Panel) -> Panel:
+        """This address for the threads of the mask, the old one for the others."""
+        return Panel(self.shared, self.first, np.where(mask, self.place, old.place))
+
     def elements(self, nbytes: int) -> np.ndarray:
         """Each thread's element, where `nbytes` are used. Raises LockstepError for a place that is no multiple."""
-        from .lockstep import LockstepError
-
         threads = self.shared.access.threads
         place = threads.spread(self.place)
         if ((self.first + place) % nbytes != 0)[threads.active()].any():
@@ -44,8 +51,16 @@ class Panel:
 def functions(threads: Threads, shared: type[Shared]) -> dict[str, Any]:
     """The functions by their names in kernel source."""
 
+    taken: list[tuple[int, int, MemoryAccess]] = []
+
     def panel(first: int, count: int, kind: Any) -> Panel:
-        return Panel(shared(threads, count, kind.dtype), first)
+        array = shared(threads, count, kind.dtype)
+        end = first + count * array.access.flat.itemsize
+        for start, stop, access in taken:
+            if start < end and first < stop and access.in_use():
+                raise LockstepError("shared memory used for something else with no barrier in between")
+        taken.append((first, end, array.access))
+        return Panel(array, first)
 
     def store(at: Panel, x: Any) -> None:
         array = at.shared
@@ -54,6 +69,8 @@ def functions(threads: Threads, shared: type[Shared]) -> dict[str, Any]:
     return {
         "panel": panel,
         "shared_float32": lambda at: at.shared[at.elements(4)],
+        "load_shared_4": _load_4,
+        "store_shared_2": _store_2,
         "pack_shared": _pack_shared,
         "store_shared_float32": store,
         "store_shared_bfloat16": lambda at, x: store(at, round_bfloat16(threads.spread(x))),
@@ -63,6 +80,18 @@ def functions(threads: Threads, shared: type[Shared]) -> dict[str, Any]:
         "commit_copies": partial(_commit, threads),
         **{f"wait_copies_{n}": partial(threads.land, n) for n in WAITS},
     }
+
+
+def _load_4(part: Any, first: int, at: Panel) -> None:
+    place = at.elements(16)
+    for i in range(4):
+        part[first + i] = at.shared[place + i]
+
+
+def _store_2(at: Panel, low: Any, high: Any) -> None:
+    place = at.elements(8)
+    for i, value in enumerate((low, high)):
+        at.shared[place + i] = value
 
 
 def _pack_shared(at: Panel) -> Any:
@@ -93,8 +122,6 @@ def _load_matrices(threads: Threads, transposed: bool, part: Any, first: int, at
 
 def _copy_async(threads: Threads, nbytes: int, at: Panel, source: Global, index: Any, valid: Any) -> None:
     """Elements that arrive with their group; zeros where not `valid`, and then nothing is read."""
-    from .lockstep import LockstepError
-
     memory, array = source.access.flat, at.shared
     count = nbytes // memory.itemsize
     place, index = at.elements(nbytes), threads.spread(index).astype(np.int64)

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
-from ... import dtypes
 from ...loops.expressions import Axis, Condition, Divides, Index
 from ...loops.kernels import address
 from ...shapes import Dim, product
@@ -89,7 +88,9 @@ class Side:
         extent = product(x.extent for x in self.panel.axes)
         found = copied(self.panel.operand, self.summed) if self.panel.vector else None
         self.load = found[1] if found else None
-        self.conditions = found[0] if found else ()
+        here = {*self.panel.axes, *self.summed}
+        self.conditions = [c for c in (found[0] if found else ()) if c.index.axes & here]
+        self.of_block = [c for c in (found[0] if found else ()) if not c.index.axes & here]
         self.fixed: list[Registers | None] = []
         self.places: list[Registers] = []
         with self._each(w, self.rows) as trip, w.bound(*self.panel.axes):
@@ -203,8 +204,7 @@ class Side:
         bounds = " and ".join(self._valid(w, trip)) or "True"
         with w.nest(f"if {bounds}:", *self.panel.axes, *self.summed, conditional=True):
             w.line(f"x = {w.value(self.panel.operand)}")
-        words = dtypes.BFLOAT16 if self.panel.itemsize == 2 else dtypes.FLOAT32
-        w.line(f"store_shared_{words}({at}, x)")
+        w.line(f"store_shared_{self.panel.words}({at}, x)")
 
 
 def _by(trip: str, amount: int) -> str:

@@ -114,7 +114,7 @@ def launch(s: Schedule) -> Launch:
         s.tile.threads,
         (*((x.extent, 1) for x in s.batch), *((product(x.extent for x in axes), size) for axes, size in sides)),
         1 if _sums(s) >= MANY_SUMS else 2,
-        sum(s.rooms) if isinstance(s, TensorCoreTiled) else 0,
+        s.shared_bytes if isinstance(s, TensorCoreTiled) else 0,
     )
 
 

@@ -6,6 +6,8 @@ begin `first` bytes in; the others take an address `at`:
 
     copy_async_16(at, buffer, index, valid)     16 bytes (or 8, or 4) on their way; zeros where not `valid`
     shared_float32(at), store_shared_float32(at, x), store_shared_bfloat16(at, x)
+    load_shared_4(part, i, at)                  part[i:i+4], 16 bytes at once
+    store_shared_2(at, x, y)                    two neighbouring float32 at once
     pack_shared(at)                             two neighbouring float32 as a word of two bfloat16
     load_matrices(part, i, at)                  part[i:i+4] of a warp's four matrices of 8 rows of 16 bytes, each row
                                                 where a lane's address is: `ldmatrix` (PTX ISA)
@@ -74,6 +76,28 @@ def _pack(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
     return asm(builder, "cvt.rn.bf16x2.f32 $0, $1, $2;", I32, "=r,f,f", [high, low], False)
 
 
+def _load_4(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
+    four = ir.LiteralStructType([F32] * 4)
+    text = "ld.shared.v4.f32 {$0, $1, $2, $3}, [$4];"
+    found = asm(builder, text, four, f"=f,=f,=f,=f,r,{MEMORY}", [builder.trunc(args[2], I32)], True)
+    return _keep(context, builder, sig, args, found)
+
+
+def _keep(context: Any, builder: ir.IRBuilder, sig: Any, args: Any, found: ir.Value) -> ir.Value:
+    """Four values to args[0][args[1]:]."""
+    part = elements(context, builder, sig.args[0], args[0])
+    for i in range(4):
+        place = builder.gep(part, [builder.add(args[1], ir.Constant(I64, i))], inbounds=True)
+        builder.store(builder.extract_value(found, i), place)
+    return context.get_dummy_value()
+
+
+def _store_2(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
+    given = [builder.trunc(args[0], I32), *args[1:]]
+    asm(builder, "st.shared.v2.f32 [$0], {$1, $2};", ir.VoidType(), f"r,f,f,{MEMORY}", given, True)
+    return context.get_dummy_value()
+
+
 def _store_float32(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
     asm(
         builder, "st.shared.f32 [$0], $1;", ir.VoidType(), f"r,f,{MEMORY}", [builder.trunc(args[0], I32), args[1]], True
@@ -94,11 +118,7 @@ def _matrices(transposed: bool) -> Callable[..., Any]:
     def emit(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
         words = ir.LiteralStructType([I32] * 4)
         found = asm(builder, text, words, f"=r,=r,=r,=r,r,{MEMORY}", [builder.trunc(args[2], I32)], True)
-        part = elements(context, builder, sig.args[0], args[0])
-        for i in range(4):
-            place = builder.gep(part, [builder.add(args[1], ir.Constant(I64, i))], inbounds=True)
-            builder.store(builder.extract_value(found, i), place)
-        return context.get_dummy_value()
+        return _keep(context, builder, sig, args, found)
 
     return emit
 
@@ -119,9 +139,9 @@ def namespace(named: Callable[..., Any]) -> dict[str, Any]:
 
         return named(f"copy_async_{nbytes}", typed, 4)
 
-    def matrices(name: str, transposed: bool) -> Any:
+    def loads(name: str, emit: Callable[..., Any]) -> Any:
         def typed(typingctx: Any, part: Any, place: Any, at: Any) -> Any:
-            return types.void(part, types.int64, types.int64), _matrices(transposed)
+            return types.void(part, types.int64, types.int64), emit
 
         return named(name, typed, 3)
 
@@ -135,8 +155,10 @@ def namespace(named: Callable[..., Any]) -> dict[str, Any]:
         "pack_shared": plain("pack_shared", types.uint32(types.int64), _pack),
         "store_shared_float32": plain("store_shared_float32", stored, _store_float32),
         "store_shared_bfloat16": plain("store_shared_bfloat16", stored, _store_bfloat16),
-        "load_matrices": matrices("load_matrices", False),
-        "load_matrices_transposed": matrices("load_matrices_transposed", True),
+        "store_shared_2": plain("store_shared_2", types.void(types.int64, types.float32, types.float32), _store_2),
+        "load_shared_4": loads("load_shared_4", _load_4),
+        "load_matrices": loads("load_matrices", _matrices(False)),
+        "load_matrices_transposed": loads("load_matrices_transposed", _matrices(True)),
         **{f"copy_async_{n}": copy(n) for n in COPIES},
         "commit_copies": group("commit_copies", "cp.async.commit_group;"),
         **{f"wait_copies_{n}": group(f"wait_copies_{n}", f"cp.async.wait_group {n};") for n in WAITS},

@@ -47,6 +47,12 @@ class TensorCoreTile:
         return (self.rows // self.high) * (self.columns // self.wide) * 32
 
     @property
+    def results_pitch(self) -> int:
+        """Elements from one row of results to the next in shared memory: 8 more than there are columns, so that a warp
+        writes fragments to 32 different banks."""
+        return self.columns + 8
+
+    @property
     def sums(self) -> int:
         """Sums in a thread's registers."""
         return self.high * self.wide // 32
@@ -55,9 +61,9 @@ class TensorCoreTile:
 BLOCKS = tuple(
     TensorCoreTile(*each)
     for each in (
-        (128, 128, 16, 64, 32, 4),
-        (128, 64, 16, 32, 32, 4),
-        (64, 128, 16, 32, 32, 4),
+        (128, 128, 32, 64, 32, 3),
+        (128, 64, 32, 32, 32, 3),
+        (64, 128, 32, 32, 32, 3),
         (64, 64, 16, 32, 32, 4),
         (64, 32, 16, 32, 16, 4),
         (32, 64, 16, 16, 32, 4),
@@ -81,6 +87,12 @@ class TensorCoreTiled(Product):
         """Bytes of all stages of either operand."""
         t = self.tile
         return t.stages * self.a_panel.room(t.rows, t.depth), t.stages * self.b_panel.room(t.columns, t.depth)
+
+    @property
+    def shared_bytes(self) -> int:
+        """A block's shared memory: stages, and in their place results."""
+        results = self.tile.rows * self.tile.results_pitch * dtypes.ITEMSIZE[dtypes.FLOAT32]
+        return max(sum(self.rooms), results)
 
     def __str__(self) -> str:
         t = self.tile

@@ -6,25 +6,20 @@
         multiply stage `step - stages + 1`
 
 The barrier of a step parts the reading of a stage in the step before from the copies that fill it anew. Leans on
-`tensor_cores` for the schedule, on `panel_printer` for the filling, on `mma` and `shared_memory` for what the source
-calls, on `writer` for expressions.
+`tensor_cores` for the schedule, on `panel_printer` and `tensor_epilogue` for what comes before and after, on `mma` and
+`shared_memory` for what the source calls, on `writer` for expressions.
 """
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any
-
 from ... import dtypes
-from ...shapes import Dim, divide, product
-from ..shared.levels import Level
+from ...shapes import product
 from .panel_printer import Side
 from .schedule import WARP
 from .tensor_cores import FRAGMENT_COLUMNS, FRAGMENT_ROWS, TERMS, TensorCoreTiled
+from .tensor_epilogue import print_epilogue
 from .tile_printer import place_block
 from .writer import CudaWriter
-
-UNROLLED = 32  # sums in one loop of the epilogue
 
 
 def print_tensor(s: TensorCoreTiled, w: CudaWriter) -> None:
@@ -47,6 +42,9 @@ def print_tensor(s: TensorCoreTiled, w: CudaWriter) -> None:
     with w.nest(f"for z in range({t.sums}):"):
         w.line("acc[z] = float32(0.0)")
     w.line(f"tiles = ({k} + {t.depth - 1}) // {t.depth}")
+    for condition in dict.fromkeys(c for side in sides for c in side.of_block):
+        with w.nest(f"if not ({w.condition(condition)}):"):
+            w.line("tiles = 0")
     w.line("stage = int32(0)")
     w.line("ready = int32(1)")
     with w.nest(f"for step in range(tiles + {t.stages - 1}):"):
@@ -60,7 +58,7 @@ def print_tensor(s: TensorCoreTiled, w: CudaWriter) -> None:
         with w.nest(f"if step >= {t.stages - 1}:"):
             _multiply(s, sides, w)
         _next_stage(t.stages, w)
-    _epilogue(s, w, m, n)
+    print_epilogue(s, w, m, n)
 
 
 def _next_stage(stages: int, w: CudaWriter) -> None:
@@ -145,53 +143,3 @@ def _word(side: Side, at: str, row: int, half: int) -> str:
 
 def _more(nbytes: int) -> str:
     return f" + {nbytes}" if nbytes else ""
-
-
-def _whole(extent: Dim, size: int) -> bool:
-    return isinstance(extent, int) and extent % size == 0
-
-
-def _epilogue(s: TensorCoreTiled, w: CudaWriter, m: str, n: str) -> None:
-    """What is made of the sums: a lane has two neighbouring columns in two rows of each fragment. A loop over more
-    than some of them would not be unrolled, and the sums would leave the registers."""
-    down, along = 2 * s.tile.high // FRAGMENT_ROWS, s.tile.wide // FRAGMENT_COLUMNS
-    each = max(1, UNROLLED // (2 * along))
-    row_end = None if _whole(product(x.extent for x in s.rows), s.tile.rows) else m
-    column_end = None if _whole(product(x.extent for x in s.columns), s.tile.columns) else n
-    for first in range(0, down, each):
-        with w.nest(f"for y in range({first}, {min(first + each, down)}):"):
-            w.line(f"m = m0 + down + group + y * {FRAGMENT_ROWS // 2}")
-            with _below(w, "m", row_end), w.bound(*s.rows):
-                w.decode("m", s.rows, "im")
-                with w.nest(f"for z in range({along}):"):
-                    _columns(s, w, along, column_end)
-
-
-def _below(w: CudaWriter, name: str, end: str | None) -> AbstractContextManager[Any]:
-    """Where the place exists."""
-    return nullcontext() if end is None else w.nest(f"if {name} < {end}:", conditional=True)
-
-
-def _columns(s: TensorCoreTiled, w: CudaWriter, along: int, end: str | None) -> None:
-    """A fragment's two columns of one row: neighbours in memory are one store where they always exist together."""
-    pairs = divide(s.columns[-1].extent, 2) is not None
-    place = f"n0 + along + quad * 2 + z * {FRAGMENT_COLUMNS}"
-    if pairs:
-        w.line(f"n = {place}")
-        with _below(w, "n", end):
-            w.decode("n", s.columns, "in")
-            last = w.axis_names[s.columns[-1]]
-            with w.nest("for e in range(2):", *s.columns) as level:
-                w.bind(s.columns[-1], f"({last} + e)")
-                _store(s, w, along, level)
-        return
-    with w.nest("for e in range(2):"):
-        w.line(f"n = {place} + e")
-        with _below(w, "n", end), w.bound(*s.columns) as level:
-            w.decode("n", s.columns, "in")
-            _store(s, w, along, level)
-
-
-def _store(s: TensorCoreTiled, w: CudaWriter, along: int, level: Level) -> None:
-    level.values[s.reduction] = f"acc[(y // 2 * {along} + z) * 4 + y % 2 * 2 + e]"
-    w.stores()

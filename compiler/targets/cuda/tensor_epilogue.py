@@ -1,0 +1,85 @@
+"""What is made of the sums of a product on tensor cores, printed: from fragments through shared memory to rows.
+
+A lane's sums are two neighbouring columns of many rows, which would be stores of 8 bytes at best, and other arithmetic
+on them as scattered. So they go to shared memory, where the stages were, and each thread takes as many neighbours of a
+row as 16 bytes of float32 are, with their columns the same in every trip. Leans on `tensor_cores` for the schedule, on
+`shared_memory` for what the source calls, on `writer` for expressions.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from ...shapes import Dim, divide, product
+from .tensor_cores import FRAGMENT_COLUMNS, FRAGMENT_ROWS, TensorCoreTiled
+from .writer import CudaWriter
+
+UNROLLED = 32  # sums in one loop; a longer one would not be unrolled, and the sums would leave the registers
+TOGETHER = 4  # neighbours that a thread takes where they always exist together
+
+
+def print_epilogue(s: TensorCoreTiled, w: CudaWriter, m: str, n: str) -> None:
+    """The sums to shared memory, and from there what the kernel stores."""
+    t, pitch = s.tile, s.tile.results_pitch
+    w.line("cuda.syncthreads()")
+    w.line(f"results = panel(0, {t.rows * pitch}, float32)")
+    w.line(f"results_at = results + (down + group) * {4 * pitch} + (along + quad * 2) * 4")
+    down, along = t.high // FRAGMENT_ROWS, t.wide // FRAGMENT_COLUMNS
+    each = max(1, UNROLLED // (4 * along))
+    for first in range(0, down, each):
+        with w.nest(f"for y in range({first}, {min(first + each, down)}):"), w.nest(f"for z in range({along}):"):
+            at = f"results_at + y * {FRAGMENT_ROWS * 4 * pitch} + z * {4 * FRAGMENT_COLUMNS}"
+            for half in range(2):
+                pair = (f"acc[(y * {along} + z) * 4 + {2 * half + e}]" for e in range(2))
+                more = f" + {FRAGMENT_ROWS // 2 * 4 * pitch}" if half else ""
+                w.line(f"store_shared_2({at}{more}, {', '.join(pair)})")
+    w.line("cuda.syncthreads()")
+    _rows(s, w, m, n)
+
+
+def _rows(s: TensorCoreTiled, w: CudaWriter, m: str, n: str) -> None:
+    """Each thread's columns, and the rows that it goes through."""
+    t = s.tile
+    together = TOGETHER if divide(s.columns[-1].extent, TOGETHER) is not None else 1
+    across = t.columns // together
+    at_once = t.threads // across
+    w.line(f"row = t // {across}")
+    w.line(f"column = t % {across} * {together}")
+    w.line(f"results_from = results + row * {4 * t.results_pitch} + column * 4")
+    if together > 1:
+        w.scratch.append(f"sums = cuda.local.array({together}, float32)")
+    w.line("n = n0 + column")
+    with _below(w, "n", None if _whole(product(x.extent for x in s.columns), t.columns) else n):
+        w.decode("n", s.columns, "in")
+        with w.nest(f"for f in range({t.rows // at_once}):"):
+            w.line(f"m = m0 + row + f * {at_once}")
+            with _below(w, "m", None if _whole(product(x.extent for x in s.rows), t.rows) else m), w.bound(*s.rows):
+                w.decode("m", s.rows, "im")
+                _points(s, w, together, f"results_from + f * {4 * t.results_pitch * at_once}")
+
+
+def _points(s: TensorCoreTiled, w: CudaWriter, together: int, at: str) -> None:
+    """The stores of neighbouring columns of one row."""
+    if together == 1:
+        with w.bound(*s.columns) as level:
+            w.line(f"total = shared_float32({at})")
+            level.values[s.reduction] = "total"
+            w.stores()
+        return
+    w.line(f"load_shared_4(sums, 0, {at})")
+    last, name = s.columns[-1], w.axis_names[s.columns[-1]]
+    with w.nest(f"for e in range({together}):", *s.columns) as level:
+        w.bind(last, f"({name} + e)")
+        level.values[s.reduction] = "sums[e]"
+        w.stores()
+    w.bind(last, name)
+
+
+def _whole(extent: Dim, size: int) -> bool:
+    return isinstance(extent, int) and extent % size == 0
+
+
+def _below(w: CudaWriter, name: str, end: str | None) -> AbstractContextManager[Any]:
+    """Where the place exists."""
+    return nullcontext() if end is None else w.nest(f"if {name} < {end}:", conditional=True)
