@@ -97,6 +97,7 @@ REDUCTIONS = {
     "targets/shared/literals.py": {"max", "maximum", "minimum", "prod", "sum"},
     "targets/shared/names.py": {"exp", "max", "min", "size", "where"},
     "targets/shared/summed_axes.py": {"argmax", "min", "prod", "sum"},
+    "targets/cuda/parts.py": {"sum"},
     "targets/shared/values.py": {"cast", "size"},
     "targets/shared/writer.py": {"argmax", "max", "min", "sum"},
 }
@@ -131,6 +132,7 @@ OTHER = {
     "targets/cpu/traced.py": {"input", "slice"},
     "lowering/turns.py": {"slice"},
     "targets/cuda/compiled.py": {"log"},
+    "targets/cuda/cubin_store.py": {"log"},
     "graph/patches.py": {"pad"},
 }
 """Words."""

@@ -72,16 +72,23 @@ GENERATOR = (
     *(Path(__file__).parents[2] / "loops" / name for name in ("definition.py", "functions.py", "philox.py")),
     *(Path(__file__).parents[1] / "shared" / name for name in ("saturate.py", "whole_numbers.py", "wrapping.py")),
 )
-"""The files that decide what a kernel's source becomes; a change in one changes every key."""
+"""The files that decide what a kernel's source becomes; a change in one changes every key, but for PANELS."""
+PANELS = ("mma.py", "shared_memory.py")
+"""Those of GENERATOR that have a part in kernels with panels only, which alone may call their functions."""
 
 
 @cache
-def generator() -> str:
-    """The hash of this code generator."""
+def generator(panels: bool = True) -> str:
+    """The hash of this code generator, for kernels with panels in shared memory or without."""
     own = hashlib.sha256()
     for path in GENERATOR:
-        own.update(path.read_bytes())
+        if panels or path.name not in PANELS:
+            own.update(path.read_bytes())
     return own.hexdigest()
+
+
+def _has_panels(text: str) -> bool:
+    return "panel(" in text
 
 
 @cache
@@ -117,7 +124,7 @@ def _version(package: str) -> str:
 def key(text: str, arguments: Sequence[str], bounds: Bounds, arch: Arch) -> str:
     """The content hash of what goes in. What comes out differs in names from process to process, and in instructions
     where the packages have other `versions`."""
-    parts = [generator(), text, " ".join(arguments), str(bounds), f"sm_{arch[0]}{arch[1]}"]
+    parts = [generator(_has_panels(text)), text, " ".join(arguments), str(bounds), f"sm_{arch[0]}{arch[1]}"]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:40]
 
 
@@ -156,7 +163,7 @@ def _ptx(text: str, arguments: Sequence[str], bounds: Bounds, arch: Arch, name: 
     cuda = _numba_cuda()
     from .intrinsics import namespace
 
-    names = {"cuda": cuda, "math": math, "np": np, **namespace()}
+    names = {"cuda": cuda, "math": math, "np": np, **namespace(_has_panels(text))}
     definitions, kernel = split(text)
     for each, source in definitions.items():
         exec(compile(weak_by_argument(ast.parse(source)), f"<scalar function {each}>", "exec"), names)

@@ -152,8 +152,9 @@ def _emit_where(builder: ir.IRBuilder, signed: bool, chosen: ir.Value, a: ir.Val
 
 
 @cache
-def namespace() -> dict[str, Any]:
-    """All that kernel source may name besides `cuda`, as numba-cuda understands it."""
+def namespace(panels: bool = True) -> dict[str, Any]:
+    """All that kernel source may name besides `cuda`, as numba-cuda understands it; `panels`: also what is for panels
+    in shared memory and tensor cores."""
     types: Any = import_module("numba.cuda.types")  # mypy sees the numba.cuda of numba, which numba-cuda replaces
     intrinsic = import_module("numba.cuda.extending").intrinsic
 
@@ -237,8 +238,8 @@ def namespace() -> dict[str, Any]:
         bfloat16.NARROWED: fixed(bfloat16.NARROWED, "uint16", ("float32",), bfloat16.emit_narrowed),
         **{f"{dtype}_at": pointer(dtype) for dtype in CASTS},
         "within": fixed("within", "boolean", ("int64", "int64"), _emit_within),
-        **mma.namespace(partial(_named, intrinsic)),
-        **shared_memory.namespace(partial(_named, intrinsic)),
+        **(mma.namespace(partial(_named, intrinsic)) if panels else {}),
+        **(shared_memory.namespace(partial(_named, intrinsic)) if panels else {}),
     }
 
 
