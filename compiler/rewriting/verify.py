@@ -48,7 +48,7 @@ def verify_source(kernel: Kernel, text: str, names: Mapping[Buffer, str]) -> Non
     """
     if config.verify_level() < 1:
         return
-    stored = set(re.findall(r"^ *(\w+)\[.*\] = ", text, re.MULTILINE))
+    stored = {a or b for a, b in re.findall(r"^ *(?:(\w+)\[.*\] = |store_\w+\((\w+),)", text, re.MULTILINE)}
     missing = [b.name for b in kernel.writes() if names.get(b) not in stored]
     if missing:
         raise VerifyError(f"the printed kernel {kernel.name} never stores to {', '.join(missing)}:\n{text}")

@@ -187,7 +187,7 @@ def kernel_and_memory(precision="tf32"):
         ("stage == 4", "stage == 3", "race|has not brought"),
         ("ready = int32(1)", "ready = int32(2)", "race|has not brought"),
         ("m0 + a_line, 40 - 1", "m0 + a_line, 40", "load of argument 0"),
-        ("a_fast = t % 4 * 4", "a_fast = t % 4 * 4 + 1", "no multiple"),
+        ("a_fast = rest(t, 4) * 4", "a_fast = rest(t, 4) * 4 + 1", "no multiple"),
         ("if m < 40", "if m < 41", "store to argument 2"),
         ("    cuda.syncthreads()\n    results", "    results", "for something else with no barrier"),
         ("    cuda.syncthreads()\n    row", "    row", "race"),

@@ -67,13 +67,16 @@ def require() -> None:
 
 
 GENERATOR = (
-    *(Path(__file__).parent / f"{name}.py" for name in ("bfloat16", "build", "intrinsics", "mma", "shared_memory")),
+    *(
+        Path(__file__).parent / f"{name}.py"
+        for name in ("bfloat16", "build", "intrinsics", "mma", "shared_memory", "wgmma")
+    ),
     Path(__file__).parents[2] / "dtypes.py",
     *(Path(__file__).parents[2] / "loops" / name for name in ("definition.py", "functions.py", "philox.py")),
     *(Path(__file__).parents[1] / "shared" / name for name in ("saturate.py", "whole_numbers.py", "wrapping.py")),
 )
 """The files that decide what a kernel's source becomes; a change in one changes every key, but for PANELS."""
-PANELS = ("mma.py", "shared_memory.py")
+PANELS = ("mma.py", "shared_memory.py", "wgmma.py")
 """Those of GENERATOR that have a part in kernels with panels only, which alone may call their functions."""
 
 
@@ -149,9 +152,14 @@ def compile_kernel(text: str, arguments: Sequence[str], bounds: Bounds, arch: Ar
     """
     name = name or f"kw_{key(text, arguments, bounds, arch)}"
     with LLVM:
-        ptx = _ptx(text, arguments, bounds, arch, name)
-        cubin, log = _link(ptx, arch)
+        target = (*arch, "a") if OF_ONE_ARCHITECTURE in text else arch
+        ptx = _ptx(text, arguments, bounds, target, name)
+        cubin, log = _link(ptx, target)
     return Code(name, arch, ptx, cubin, log)
+
+
+OF_ONE_ARCHITECTURE = "wgmma"
+"""Instructions whose name has this are of sm_90a alone: their code runs on no later one."""
 
 
 def compile_job(job: tuple[str, Sequence[str], Bounds, Arch], name: str) -> Code:
@@ -159,7 +167,7 @@ def compile_job(job: tuple[str, Sequence[str], Bounds, Arch], name: str) -> Code
     return compile_kernel(*job, name=name)
 
 
-def _ptx(text: str, arguments: Sequence[str], bounds: Bounds, arch: Arch, name: str) -> str:
+def _ptx(text: str, arguments: Sequence[str], bounds: Bounds, arch: Sequence[int | str], name: str) -> str:
     cuda = _numba_cuda()
     from .intrinsics import namespace
 
@@ -201,13 +209,13 @@ def _signature(arguments: Sequence[str]) -> Any:
     return types.void(*map(one, arguments))
 
 
-def _link(ptx: str, arch: Arch) -> tuple[bytes | None, str]:
+def _link(ptx: str, arch: Sequence[int | str]) -> tuple[bytes | None, str]:
     """(cubin, what ptxas says of it), with nvJitLink; it needs no driver."""
     if all(_version(package) == "none" for package in NVJITLINK):
         return None, "nvJitLink is not installed: PTX only"
     from cuda.core import Linker, LinkerOptions, ObjectCode
 
-    options = LinkerOptions(arch=f"sm_{arch[0]}{arch[1]}", ptxas_options=["-v"])
+    options = LinkerOptions(arch=f"sm_{''.join(map(str, arch))}", ptxas_options=["-v"])
     linker = Linker(ObjectCode.from_ptx(ptx.encode()), options=options)
     linked = linker.link("cubin")
     log = linker.get_info_log() or ""

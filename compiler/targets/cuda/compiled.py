@@ -139,7 +139,7 @@ class CudaCompiled(Compiled):
             require(index)
             device = driver(index)
         with typical_sizes(typical):
-            built = program.build_kernels(self.inputs, self.outputs, self.updates, precision)
+            built = program.build_kernels(self.inputs, self.outputs, self.updates, precision, device.arch)
         self.trace = built.planned.trace
         self.program, states = assemble(built, device.arch)
         self.kernels = _infos(built.kernels, [kernel_key(k, device.arch) for k in built.kernels])
@@ -178,7 +178,7 @@ class CudaListing:
     ):
         self.arch = architecture(arch)
         with typical_sizes(typical):
-            built = program.build_kernels(inputs, outputs, updates, precision)
+            built = program.build_kernels(inputs, outputs, updates, precision, self.arch)
         self.built, self.trace = built.kernels, built.planned.trace
         self.kernels = _infos(self.built, [kernel_key(k, self.arch) for k in self.built])
 

@@ -23,7 +23,7 @@ from ...loops.functions import FUNCTIONS, Function, LibraryCall, Own
 from ...loops.philox import PHILOX_MULTIPLIERS, PHILOX_ROUNDS, PHILOX_WEYL
 from ..shared import whole_numbers
 from ..shared.saturate import BITS, PREFIX, emit_saturated
-from . import bfloat16, mma, shared_memory
+from . import bfloat16, mma, shared_memory, wgmma
 
 F32, F64 = ir.FloatType(), ir.DoubleType()
 I32, I64 = ir.IntType(32), ir.IntType(64)
@@ -240,6 +240,7 @@ def namespace(panels: bool = True) -> dict[str, Any]:
         "within": fixed("within", "boolean", ("int64", "int64"), _emit_within),
         **(mma.namespace(partial(_named, intrinsic)) if panels else {}),
         **(shared_memory.namespace(partial(_named, intrinsic)) if panels else {}),
+        **(wgmma.namespace(partial(_named, intrinsic)) if panels else {}),
     }
 
 

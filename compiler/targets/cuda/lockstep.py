@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ...loops.definition import python, scalar, split
-from . import divergence, lockstep_panels
+from . import divergence, lockstep_panels, lockstep_wgmma
 from .intrinsics import CASTS, TWINS
 from .lockstep_panels import LockstepError, Panel
 from .table_pointers import pointers
@@ -41,6 +41,7 @@ class Threads:
     epoch: int = 0
     checks: bool = True
     groups: list[list[Copy]] = field(default_factory=lambda: [[]])
+    shared: list[MemoryAccess] = field(default_factory=list)
 
     @property
     def blocks(self) -> np.ndarray:
@@ -58,6 +59,11 @@ class Threads:
         together = self.active().reshape(-1, group)
         if (together.any(1) != together.all(1)).any():
             raise LockstepError(f"{what} that not all threads take part in")
+
+    def fence(self) -> None:
+        """What has been written to shared memory is for products of warpgroups to see."""
+        for access in self.shared:
+            access.unfenced &= access.under_way
 
     def land(self, under_way: int) -> None:
         """Bring the copies of all but the latest `under_way` groups; the last group is the one not yet closed."""
@@ -85,6 +91,8 @@ class MemoryAccess:
         self.writer = np.full(flat.size, NOBODY, np.int64)
         self.reader = np.full(flat.size, NOBODY, np.int64)
         self.under_way = np.zeros(flat.size if shared else 0, bool)
+        self.unfenced, self.multiplied = self.under_way.copy(), self.under_way.astype(np.int64)
+        threads.shared += [self] if shared else []
         self.epoch = threads.epoch
 
     def _renew(self) -> None:
@@ -134,7 +142,19 @@ class MemoryAccess:
             self._race(other, place, me, "writes what another read")
             self.writer[place] = me
             self._race(self.writer[place] != me, place, me, "writes what another writes")
+            if self.shared:
+                self._race(self.multiplied[place] > 0, place, me, "writes what a product under way reads")
+                self.unfenced[place] = True
         self.flat[place] = value[active]
+
+    def multiply(self, place: np.ndarray) -> None:
+        """A product of a warpgroup begins to read elements. Raises LockstepError where that is too early."""
+        self._renew()
+        self._arrived(place, "multiplies")
+        if self.unfenced[place].any() or (self.writer[place] != NOBODY).any():
+            raise LockstepError("a product of what was written with no fence_async and no barrier in between")
+        self.reader[place] = MANY
+        np.add.at(self.multiplied, place, 1)
 
     def in_use(self) -> bool:
         """Has an element been used since the last barrier, or is one on its way?"""
@@ -152,6 +172,7 @@ class MemoryAccess:
         """The values arrive: the thread that asked for them sees them now, others after a barrier."""
         self._renew()
         self.under_way[copy.places] = False
+        self.unfenced[copy.places] = True
         self.flat[copy.places] = copy.values
         self.writer[copy.places] = copy.threads
 
@@ -211,6 +232,7 @@ class Local:
     def __init__(self, threads: Threads, count: int, dtype: Any) -> None:
         self.threads = threads
         self.values = np.tile(_garbage(count, dtype)[:, None], (1, threads.ids.size))
+        self.under_way = 0
 
     def __getitem__(self, place: int) -> np.ndarray:
         result: np.ndarray = self.values[self._place(place)].copy()
@@ -221,6 +243,8 @@ class Local:
         row[:] = np.where(self.threads.active(), self.threads.spread(value), row)
 
     def _place(self, place: Any) -> int:
+        if self.under_way:
+            raise LockstepError("sums of a product under way are used")
         if np.ndim(place) or not 0 <= place < len(self.values):
             raise LockstepError(f"register array of {len(self.values)} used at {place}")
         return int(place)
@@ -347,7 +371,7 @@ def run(
             **TWINS,
             **{name: Cast(name) for name in CASTS},
         }
-        names |= lockstep_panels.functions(threads, Shared)
+        names |= lockstep_panels.functions(threads, Shared) | lockstep_wgmma.functions(threads)
         names |= {name: partial(_each_active, threads, function) for name, function in functions.items()}
         memory = partial(_memory, owners, threads)
         names |= pointers(threads, at, memory) if at else {}

@@ -69,6 +69,7 @@ def functions(threads: Threads, shared: type[Shared]) -> dict[str, Any]:
     return {
         "panel": panel,
         "shared_float32": lambda at: at.shared[at.elements(4)],
+        "store_4": _store_4,
         "load_shared_4": _load_4,
         "store_shared_2": _store_2,
         "pack_shared": _pack_shared,
@@ -86,6 +87,15 @@ def _load_4(part: Any, first: int, at: Panel) -> None:
     place = at.elements(16)
     for i in range(4):
         part[first + i] = at.shared[place + i]
+
+
+def _store_4(target: Global, index: Any, values: Any) -> None:
+    threads, flat = target.access.threads, target.access.flat
+    start = flat.ctypes.data // flat.itemsize + threads.spread(index)
+    if (start % 4 != 0)[threads.active()].any():
+        raise LockstepError("four neighbours stored at a place that is no multiple of them")
+    for i in range(4):
+        target[index + i] = values[i]
 
 
 def _store_2(at: Panel, low: Any, high: Any) -> None:

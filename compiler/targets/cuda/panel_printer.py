@@ -55,10 +55,11 @@ class Side:
     def prepare(self, w: CudaWriter, count: str) -> None:
         """This thread's place within the lines that it fills, and what its rows and its first terms contribute."""
         name = self.name
-        w.line(f"{name}_fast = t % {self.across} * {self.vector}")
-        w.line(f"{name}_line = t // {self.across}")
+        w.line(f"{name}_fast = rest(t, {self.across}) * {self.vector}")
+        w.line(f"{name}_line = quotient(t, {self.across})")
         steps = (self.row_step, self.term_step) if self.panel.along_terms else (self.term_step, self.row_step)
-        w.line(f"{name}_put = {name}_tile + {name}_line * {steps[0]} + {name}_fast * {steps[1]}")
+        place = self.panel.place(f"{name}_tile", f"{name}_line", f"{name}_fast", *steps)
+        w.line(f"{name}_put = {place}")
         self._prepare_terms(w)
         self._prepare_rows(w, count)
 

@@ -17,6 +17,7 @@ from ...loops.products import is_zero
 from ...shapes import divide, product
 from .alignment import begins_aligned
 
+LINE = 128
 COPY = 16
 """Bytes of the widest copy that does not pass through registers; the others are of 8 and of 4."""
 
@@ -25,7 +26,8 @@ COPY = 16
 class SharedPanel:
     """How an operand lies in shared memory: `size` rows (or columns) by `depth` terms of type `words`, the side that it
     is contiguous along innermost. `vector` elements are copied at a time without passing through registers; 0: each
-    element is computed by a thread, which stores it. `packed`: fragments round two float32 to a word of bfloat16."""
+    element is computed by a thread, which stores it. `packed`: fragments round two float32 to a word of bfloat16.
+    `swizzled`: in lines of `LINE` bytes, whose pieces of 16 bytes lie in an order that changes from line to line."""
 
     operand: Expr
     axes: tuple[Axis, ...]
@@ -33,6 +35,7 @@ class SharedPanel:
     vector: int
     words: str = dtypes.FLOAT32
     packed: bool = False
+    swizzled: bool = False
 
     @property
     def itemsize(self) -> int:
@@ -57,12 +60,22 @@ class SharedPanel:
 
     def room(self, size: int, depth: int) -> int:
         """Bytes of one stage."""
+        if self.swizzled:
+            return size * depth * self.itemsize
         return self.pitch(size, depth) * (size if self.along_terms else depth) * self.itemsize
 
     def steps(self, size: int, depth: int) -> tuple[int, int]:
         """Bytes from one row (or column) to the next, and from one term to the next."""
-        line = self.pitch(size, depth) * self.itemsize
+        line = LINE if self.swizzled else self.pitch(size, depth) * self.itemsize
         return (line, self.itemsize) if self.along_terms else (self.itemsize, line)
+
+    def place(self, tile: str, line: str, fast: str, line_step: int, fast_step: int) -> str:
+        """The address of element `fast` of a line, as text."""
+        if not self.swizzled:
+            return f"{tile} + {line} * {line_step} + {fast} * {fast_step}"
+        if self.along_terms:
+            return f"{tile} + {line} * {LINE} + ({fast} // 8 ^ {line} % 8) * 16"
+        return f"{tile} + {fast} // 64 * {64 * LINE} + {line} * {LINE} + ({fast} // 8 % 8 ^ {line} % 8) * 16"
 
     def __str__(self) -> str:
         return f"by {self.vector * self.itemsize} bytes" if self.vector else "computed"

@@ -19,6 +19,8 @@ from .schedule import WARP, Launch, PerGroup, PerStrip, PerThread, Schedule, Tog
 from .tensor_cores import TensorCoreTiled
 from .tensor_printer import print_tensor
 from .tile_printer import print_tiled
+from .warpgroup_printer import print_warpgroups
+from .warpgroups import WarpgroupTiled
 from .writer import CudaNames, CudaWriter, TableNames
 
 
@@ -56,6 +58,8 @@ def print_member(kernel: Kernel) -> CudaSource:
 def _printed(schedule: Schedule, w: CudaWriter) -> CudaSource:
     if isinstance(schedule, Tiled):
         print_tiled(schedule, w)
+    elif isinstance(schedule, WarpgroupTiled):
+        print_warpgroups(schedule, w)
     elif isinstance(schedule, TensorCoreTiled):
         print_tensor(schedule, w)
     elif isinstance(schedule, PerStrip):

@@ -139,9 +139,11 @@ def build_kernels(
     outputs: Sequence[Tensor],
     updates: Mapping[Tensor, Tensor],
     precision: str = "float32",
+    arch: Arch = (8, 0),
 ) -> CudaPlan:
-    """The passes, in order. Raises CompileError for a precision that is none."""
-    planned = Cuda(Options(precision=precision)).planned(inputs, outputs, updates)
+    """The passes, in order, for an architecture and later ones of its generation. Raises CompileError for a precision
+    that is none."""
+    planned = Cuda(Options(precision=precision), arch=arch).planned(inputs, outputs, updates)
     return CudaPlan(planned, tuple(CudaKernel(k, k.schedule, print_kernel(k, k.schedule)) for k in planned.kernels))
 
 

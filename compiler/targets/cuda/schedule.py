@@ -113,7 +113,7 @@ def launch(s: Schedule) -> Launch:
     return Launch(
         s.tile.threads,
         (*((x.extent, 1) for x in s.batch), *((product(x.extent for x in axes), size) for axes, size in sides)),
-        1 if _sums(s) >= MANY_SUMS else 2,
+        1 if _sums(s) >= MANY_SUMS or s.tile.threads > THREADS else 2,
         s.shared_bytes if isinstance(s, TensorCoreTiled) else 0,
     )
 

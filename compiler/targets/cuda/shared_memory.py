@@ -6,6 +6,7 @@ begin `first` bytes in; the others take an address `at`:
 
     copy_async_16(at, buffer, index, valid)     16 bytes (or 8, or 4) on their way; zeros where not `valid`
     shared_float32(at), store_shared_float32(at, x), store_shared_bfloat16(at, x)
+    store_4(buffer, index, array)               four neighbours to global memory at once
     load_shared_4(part, i, at)                  part[i:i+4], 16 bytes at once
     store_shared_2(at, x, y)                    two neighbouring float32 at once
     pack_shared(at)                             two neighbouring float32 as a word of two bfloat16
@@ -30,6 +31,7 @@ I8, I16 = ir.IntType(8), ir.IntType(16)
 DYNAMIC = "kernel_panels"
 """The block's dynamic shared memory, of which there is one."""
 
+ALIGNMENT = 1024  # of swizzled lines, whose order comes from their address
 COPIES = (4, 8, 16)
 WAITS = (0, 1, 2)
 """Copies of so many of the latest groups may still be under way after a wait."""
@@ -39,7 +41,7 @@ def _panel(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value
     memory = builder.module.globals.get(DYNAMIC)
     if memory is None:
         memory = ir.GlobalVariable(builder.module, ir.ArrayType(I8, 0), DYNAMIC, addrspace=SHARED)
-        memory.linkage, memory.align = "external", 16
+        memory.linkage, memory.align = "external", ALIGNMENT
     first = builder.ptrtoint(memory, I32)
     return builder.zext(builder.add(first, builder.trunc(args[0], I32)), I64)
 
@@ -92,6 +94,21 @@ def _keep(context: Any, builder: ir.IRBuilder, sig: Any, args: Any, found: ir.Va
     return context.get_dummy_value()
 
 
+def _store_4(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
+    """Four neighbours to global memory at once: NVVM joins stores only where it finds out where they begin."""
+    pointer, index, array = args
+    values = elements(context, builder, sig.args[2], array)
+    element = values.type.pointee
+    four = ir.Constant(ir.VectorType(element, 4), ir.Undefined)
+    for i in range(4):
+        value = builder.load(builder.gep(values, [ir.Constant(I64, i)], inbounds=True))
+        four = builder.insert_element(four, value, ir.Constant(I32, i))
+    place = builder.gep(pointer, [builder.sext(builder.trunc(index, I32), I64)])
+    size = 4 * context.get_abi_sizeof(element)
+    builder.store(four, builder.bitcast(place, ir.PointerType(four.type)), align=size)
+    return context.get_dummy_value()
+
+
 def _store_2(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
     given = [builder.trunc(args[0], I32), *args[1:]]
     asm(builder, "st.shared.v2.f32 [$0], {$1, $2};", ir.VoidType(), f"r,f,f,{MEMORY}", given, True)
@@ -139,6 +156,9 @@ def namespace(named: Callable[..., Any]) -> dict[str, Any]:
 
         return named(f"copy_async_{nbytes}", typed, 4)
 
+    def store_4(typingctx: Any, pointer: Any, index: Any, array: Any) -> Any:
+        return types.void(pointer, types.int64, array), _store_4
+
     def loads(name: str, emit: Callable[..., Any]) -> Any:
         def typed(typingctx: Any, part: Any, place: Any, at: Any) -> Any:
             return types.void(part, types.int64, types.int64), emit
@@ -156,6 +176,7 @@ def namespace(named: Callable[..., Any]) -> dict[str, Any]:
         "store_shared_float32": plain("store_shared_float32", stored, _store_float32),
         "store_shared_bfloat16": plain("store_shared_bfloat16", stored, _store_bfloat16),
         "store_shared_2": plain("store_shared_2", types.void(types.int64, types.float32, types.float32), _store_2),
+        "store_4": named("store_4", store_4, 3),
         "load_shared_4": loads("load_shared_4", _load_4),
         "load_matrices": loads("load_matrices", _matrices(False)),
         "load_matrices_transposed": loads("load_matrices_transposed", _matrices(True)),

@@ -19,12 +19,14 @@ from ...lowering.strided_gradients import by_phases
 from ...passes import KernelPass, each
 from ..base import Compiled, Options, Target
 from . import build
+from .build import Arch
 from .costs import seconds
 from .parts import divided
 from .printer import CudaSource, print_kernel
 from .schedule import plan_schedule
-from .tensor_cores import check_precision
+from .tensor_cores import TensorCoreTiled, check_precision
 from .together import together
+from .warpgroups import by_warpgroups
 
 MEMORY = Memory(768 << 10, 12 << 20, 24.0, 10.0, 2.0)
 """What loads cost beside arithmetic, for `recompute`: the proportions of a CPU's core, not yet a GPU's own."""
@@ -37,9 +39,10 @@ class Cuda(Target):
     accepts: ClassVar[frozenset[str]] = frozenset(["threads", "typical", "precision"])
     has_loops = True
 
-    def __init__(self, options: Options, index: int = 0) -> None:
+    def __init__(self, options: Options, index: int = 0, arch: Arch = (8, 0)) -> None:
         super().__init__(options, index)
         check_precision(options.precision)
+        self.arch = arch
 
     # ------------------------------------------------------------ passes, top to bottom
     def kernel_passes(self) -> Sequence[KernelPass]:
@@ -60,7 +63,9 @@ class Cuda(Target):
         return seconds(kernel, self.options.precision)
 
     def scheduled(self, kernel: Kernel) -> Kernel:
-        return replace(kernel, schedule=plan_schedule(kernel, self.options.precision))
+        schedule = plan_schedule(kernel, self.options.precision)
+        hopper = self.arch[0] == 9 and isinstance(schedule, TensorCoreTiled)
+        return replace(kernel, schedule=by_warpgroups(schedule) if hopper else schedule)
 
     def print(self, kernel: Kernel) -> CudaSource:
         return print_kernel(kernel, kernel.schedule)

@@ -9,11 +9,16 @@ row as 16 bytes of float32 are, with their columns the same in every trip. Leans
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from itertools import product as product_of
 from typing import Any
 
+from ...loops.expressions import Axis
+from ...loops.kernels import Store
 from ...shapes import Dim, divide, product
+from .alignment import begins_aligned
 from .tensor_cores import FRAGMENT_COLUMNS, FRAGMENT_ROWS, TensorCoreTiled
-from .writer import CudaWriter
+from .writer import CudaWriter, storage
 
 UNROLLED = 32  # sums in one loop; a longer one would not be unrolled, and the sums would leave the registers
 TOGETHER = 4  # neighbours that a thread takes where they always exist together
@@ -27,8 +32,12 @@ def print_epilogue(s: TensorCoreTiled, w: CudaWriter, m: str, n: str) -> None:
     w.line(f"results_at = results + (down + group) * {4 * pitch} + (along + quad * 2) * 4")
     down, along = t.high // FRAGMENT_ROWS, t.wide // FRAGMENT_COLUMNS
     each = max(1, UNROLLED // (4 * along))
-    for first in range(0, down, each):
-        with w.nest(f"for y in range({first}, {min(first + each, down)}):"), w.nest(f"for z in range({along}):"):
+    part = min(along, UNROLLED // 4)
+    for first, across in product_of(range(0, down, each), range(0, along, part)):
+        rows, columns = (
+            f"range({i}, {min(i + by, end)})" for i, by, end in ((first, each, down), (across, part, along))
+        )
+        with w.nest(f"for y in {rows}:"), w.nest(f"for z in {columns}:"):
             at = f"results_at + y * {FRAGMENT_ROWS * 4 * pitch} + z * {4 * FRAGMENT_COLUMNS}"
             for half in range(2):
                 pair = (f"acc[(y * {along} + z) * 4 + {2 * half + e}]" for e in range(2))
@@ -44,8 +53,8 @@ def _rows(s: TensorCoreTiled, w: CudaWriter, m: str, n: str) -> None:
     together = TOGETHER if divide(s.columns[-1].extent, TOGETHER) is not None else 1
     across = t.columns // together
     at_once = t.threads // across
-    w.line(f"row = t // {across}")
-    w.line(f"column = t % {across} * {together}")
+    w.line(f"row = quotient(t, {across})")
+    w.line(f"column = rest(t, {across}) * {together}")
     w.line(f"results_from = results + row * {4 * t.results_pitch} + column * 4")
     if together > 1:
         w.scratch.append(f"sums = cuda.local.array({together}, float32)")
@@ -69,11 +78,34 @@ def _points(s: TensorCoreTiled, w: CudaWriter, together: int, at: str) -> None:
         return
     w.line(f"load_shared_4(sums, 0, {at})")
     last, name = s.columns[-1], w.axis_names[s.columns[-1]]
+    kept: dict[Store, str] = {}
+
+    def write(store: Store, text: str) -> None:
+        """Elements that lie together wait for their neighbours."""
+        if store not in kept:
+            w.store(store, text)
+            return
+        w.line(f"{kept[store]}[e] = {text}")
+
+    for store in filter(partial(_neighbours, last), w.kernel.stores):
+        kept[store] = f"out{len(kept)}"
+        w.scratch.append(f"{kept[store]} = cuda.local.array({together}, {storage(store.buffer)})")
     with w.nest(f"for e in range({together}):", *s.columns) as level:
         w.bind(last, f"({name} + e)")
         level.values[s.reduction] = "sums[e]"
-        w.stores()
+        w.stores(write)
     w.bind(last, name)
+    for store, text in kept.items():
+        place = w.index(store.buffer.address(store.index))
+        w.line(f"store_4({w.names.buffer(store.buffer)}, {place}, {text})")
+
+
+def _neighbours(last: Axis, s: Store) -> bool:
+    """Do `TOGETHER` points along the last column begin on a boundary of as many elements, and lie one after another?"""
+    address = s.buffer.address(s.index)
+    others = [c for atom, c in address.terms if atom is not last] + [address.const]
+    whole = all(divide(c, TOGETHER) is not None for c in others)
+    return whole and address.coefficient(last) == 1 and begins_aligned(s.buffer)
 
 
 def _whole(extent: Dim, size: int) -> bool:

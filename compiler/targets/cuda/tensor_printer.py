@@ -27,12 +27,7 @@ def print_tensor(s: TensorCoreTiled, w: CudaWriter) -> None:
     t = s.tile
     m, n, k = (w.names.size(product(x.extent for x in axes)) for axes in (s.rows, s.columns, s.summed))
     sides = (Side(s, s.a_panel, "a", "m", t.rows), Side(s, s.b_panel, "b", "n", t.columns))
-    first = 0
-    for side, room in zip(sides, s.rooms):
-        kind = dtypes.stored(side.panel.words)
-        w.scratch.append(f"{side.name}_tile = panel({first}, {room // side.panel.itemsize}, {kind})")
-        first += room
-    w.scratch.append(f"acc = cuda.local.array({t.sums}, float32)")
+    declare(s, sides, w)
     for name, words in (("a_part", t.high // FRAGMENT_ROWS * 4), ("b_part", t.wide // FRAGMENT_COLUMNS * 2)):
         w.scratch.append(f"{name} = cuda.local.array({words}, uint32)")
     place_block(s, t.rows, t.columns, w, m, n)
@@ -41,10 +36,7 @@ def print_tensor(s: TensorCoreTiled, w: CudaWriter) -> None:
         side.prepare(w, count)
     with w.nest(f"for z in range({t.sums}):"):
         w.line("acc[z] = float32(0.0)")
-    w.line(f"tiles = ({k} + {t.depth - 1}) // {t.depth}")
-    for condition in dict.fromkeys(c for side in sides for c in side.of_block):
-        with w.nest(f"if not ({w.condition(condition)}):"):
-            w.line("tiles = 0")
+    stages_of_block(s, sides, w, k)
     w.line("stage = int32(0)")
     w.line("ready = int32(1)")
     with w.nest(f"for step in range(tiles + {t.stages - 1}):"):
@@ -59,6 +51,24 @@ def print_tensor(s: TensorCoreTiled, w: CudaWriter) -> None:
             _multiply(s, sides, w)
         _next_stage(t.stages, w)
     print_epilogue(s, w, m, n)
+
+
+def declare(s: TensorCoreTiled, sides: tuple[Side, Side], w: CudaWriter) -> None:
+    """Panels in shared memory, sums in registers."""
+    first = 0
+    for side, room in zip(sides, s.rooms):
+        kind = dtypes.stored(side.panel.words)
+        w.scratch.append(f"{side.name}_tile = panel({first}, {room // side.panel.itemsize}, {kind})")
+        first += room
+    w.scratch.append(f"acc = cuda.local.array({s.tile.sums}, float32)")
+
+
+def stages_of_block(s: TensorCoreTiled, sides: tuple[Side, Side], w: CudaWriter, k: str) -> None:
+    """How many stages this block goes through: none where all its terms are zeros."""
+    w.line(f"tiles = ({k} + {s.tile.depth - 1}) // {s.tile.depth}")
+    for condition in dict.fromkeys(c for side in sides for c in side.of_block):
+        with w.nest(f"if not ({w.condition(condition)}):"):
+            w.line("tiles = 0")
 
 
 def _next_stage(stages: int, w: CudaWriter) -> None:

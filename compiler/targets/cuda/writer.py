@@ -7,7 +7,7 @@ in an order that never changes. Leans on `shared.writer`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,7 +15,7 @@ from ... import dtypes
 from ...loops import expressions as loops
 from ...loops.expressions import Axis, Expr, Index
 from ...loops.functions import Form, Function
-from ...loops.kernels import Buffer, Kernel
+from ...loops.kernels import Buffer, Kernel, Store
 from ...shapes import Dim, product
 from ..shared.indices import Steps
 from ..shared.levels import Level
@@ -137,8 +137,9 @@ class CudaWriter(Writer):
     def form(self, function: Function) -> Form:
         return function.cuda
 
-    def stores(self) -> None:
-        """The stores at one point. With several, every value is computed before the first store."""
+    def stores(self, write: Callable[[Store, str], None] | None = None) -> None:
+        """The stores at one point, by `write(store, text of the value)` where not as elements of their buffers. With
+        several, every value is computed before the first store."""
         texts = []
         for s in self.kernel.stores:
             text = self.value(s.value)
@@ -148,8 +149,10 @@ class CudaWriter(Writer):
                 self.levels[-1].values[s.value] = text = name
             texts.append(text)
         for s, text in zip(self.kernel.stores, texts):
-            value = STORED.get(s.buffer.dtype, "{}").format(text)
-            self.line(f"{self.names.buffer(s.buffer)}[{self.index(s.buffer.address(s.index))}] = {value}")
+            (write or self.store)(s, STORED.get(s.buffer.dtype, "{}").format(text))
+
+    def store(self, s: Store, text: str) -> None:
+        self.line(f"{self.names.buffer(s.buffer)}[{self.index(s.buffer.address(s.index))}] = {text}")
 
     # ------------------------------------------------------------ reductions shared by a group
     def share(self, e: Expr, group: int) -> None:

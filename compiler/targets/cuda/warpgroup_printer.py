@@ -1,0 +1,85 @@
+"""Products by warpgroups, printed: copies of 16 bytes fill swizzled stages, `wgmma` multiplies from them.
+
+    fill the first stages
+    for step in range(tiles):
+        wait for the copies of this stage, and for products of stages before it; then for all threads
+        begin to multiply this stage
+        begin to fill the one that the products waited for have left
+
+What copies and threads have written is for `wgmma` to see after `fence_async`. Leans on `warpgroups` for the schedule,
+on `panel_printer` and `tensor_epilogue` for what comes before and after, on `wgmma` for what the source calls.
+"""
+
+from __future__ import annotations
+
+from ...shapes import product
+from .panel_printer import Side
+from .schedule import WARP
+from .tensor_epilogue import print_epilogue
+from .tensor_printer import declare, stages_of_block
+from .tile_printer import place_block
+from .warpgroups import DEPTH, WARPGROUP, WarpgroupTiled
+from .wgmma import BOX
+from .writer import CudaWriter
+
+TERMS = 16  # of one wgmma
+
+
+def print_warpgroups(s: WarpgroupTiled, w: CudaWriter) -> None:
+    """The whole kernel."""
+    t = s.tile
+    ahead = t.stages - 1 - s.flying
+    m, n, k = (w.names.size(product(x.extent for x in axes)) for axes in (s.rows, s.columns, s.summed))
+    sides = (Side(s, s.a_panel, "a", "m", t.rows), Side(s, s.b_panel, "b", "n", t.columns))
+    declare(s, sides, w)
+    place_block(s, t.rows, t.columns, w, m, n)
+    w.line(f"down = t // {WARP} * {t.high}")
+    w.line("along = 0")
+    w.line(f"group = t % {WARP} // 4")
+    w.line("quad = t % 4")
+    w.line(f"a_at = a_tile + t // {WARPGROUP} * {BOX}")
+    for side, count in zip(sides, (m, n)):
+        side.prepare(w, count)
+    with w.nest(f"for z in range({t.sums}):"):
+        w.line("acc[z] = float32(0.0)")
+    stages_of_block(s, sides, w, k)
+    w.line("stage = int32(0)")
+    w.line("ready = int32(0)")
+    with w.nest(f"for step in range({ahead}):"):
+        _fill(s, sides, w, "step < tiles")
+    with w.nest("for step in range(tiles):"):
+        w.line(f"wait_copies_{ahead - 1}()")
+        w.line(f"wgmma_wait_{s.flying}()")
+        w.line("fence_async()")
+        w.line("cuda.syncthreads()")
+        _multiply(s, sides, w)
+        _fill(s, sides, w, f"step + {ahead} < tiles")
+        _next("ready", t.stages, w)
+    w.line("wgmma_wait_0()")
+    print_epilogue(s, w, m, n)
+
+
+def _fill(s: WarpgroupTiled, sides: tuple[Side, Side], w: CudaWriter, condition: str) -> None:
+    with w.nest(f"if {condition}:"):
+        for side in sides:
+            side.fill(w)
+    w.line("commit_copies()")
+    _next("stage", s.tile.stages, w)
+
+
+def _next(name: str, stages: int, w: CudaWriter) -> None:
+    w.line(f"{name} = int32({name} + 1)")
+    with w.nest(f"if {name} == {stages}:"):
+        w.line(f"{name} = int32(0)")
+
+
+def _multiply(s: WarpgroupTiled, sides: tuple[Side, Side], w: CudaWriter) -> None:
+    a, b = sides
+    ways = "".join("t" if side.panel.along_terms else "r" for side in sides)
+    w.line(f"a_now = a_at + ready * {a.room}")
+    w.line(f"b_now = b_tile + ready * {b.room}")
+    w.line("wgmma_fence()")
+    steps = [TERMS * side.term_step for side in sides]
+    with w.nest(f"for first in range({DEPTH // TERMS}):"):
+        w.line(f"wgmma_{s.tile.columns}_{ways}(acc, a_now + first * {steps[0]}, b_now + first * {steps[1]})")
+    w.line("wgmma_commit()")
