@@ -127,17 +127,49 @@ class Side:
     # ------------------------------------------------------------ each stage
     def fill(self, w: CudaWriter) -> None:
         """This thread's share of a stage, and its terms moved on to those of the next."""
-        line = self.row_step if self.panel.along_terms else self.term_step
+        if self.load is None:
+            self._fill_computed(w)
+            return
         with self._each(w, self.trips) as trip, self._lines(w, trip):
-            at = f"{self.name}_put + stage * {self.room}{_by(trip, line * self.at_once)}"
-            with w.bound(*self.panel.axes, *self.summed):
-                for x, counter in zip(self.summed, self.counters):
-                    w.bind(x, counter.at(trip))
-                self._copy(w, at, trip) if self.load is not None else self._compute(w, at, trip)
+            with self._bound(w, trip):
+                self._copy(w, self._at(trip), trip)
             if self.terms > 1:
                 self._move(w, trip)
         if self.terms == 1:
             self._move(w, "")
+
+    def _fill_computed(self, w: CudaWriter) -> None:
+        """All elements first, so that their loads are on their way together, and then to shared memory."""
+        elements = f"{self.name}_x"
+        w.scratch.append(f"{elements} = cuda.local.array({self.trips}, float32)")
+        with self._each(w, self.trips) as trip, self._bound(w, trip):
+            element = f"{elements}[{trip or 0}]"
+            w.line(f"{element} = float32(0.0)")
+            conditions = [f"{self._line(trip)} < {self.slow}"] if self.slow % self.at_once else []
+            bounds = " and ".join(conditions + self._valid(w, trip)) or "True"
+            with w.nest(f"if {bounds}:", *self.panel.axes, *self.summed, conditional=True):
+                w.line(f"{element} = {w.value(self.panel.operand)}")
+            if self.terms > 1:
+                self._move(w, trip)
+        with self._each(w, self.trips) as trip, self._lines(w, trip):
+            w.line(f"store_shared_{self.panel.words}({self._at(trip)}, {elements}[{trip or 0}])")
+        if self.terms == 1:
+            self._move(w, "")
+
+    def _at(self, trip: str) -> str:
+        """The address of this thread's elements of a trip, in the stage that is filled."""
+        line = self.row_step if self.panel.along_terms else self.term_step
+        return f"{self.name}_put + stage * {self.room}{_by(trip, line * self.at_once)}"
+
+    @contextmanager
+    def _bound(self, w: CudaWriter, trip: str) -> Iterator[None]:
+        """Where the axes have this trip's values."""
+        with w.bound(*self.panel.axes, *self.summed):
+            for x, counter in zip(self.summed, self.counters):
+                w.bind(x, counter.at(trip))
+            for x, place in zip(self.panel.axes, self.places):
+                w.bind(x, place.at(trip))
+            yield
 
     @contextmanager
     def _each(self, w: CudaWriter, count: int) -> Iterator[str]:
@@ -197,15 +229,6 @@ class Side:
         index = self._sum(w, address(self.load), self.fixed[0], 0, trip)
         nbytes = self.vector * self.panel.itemsize
         w.line(f"copy_async_{nbytes}({at}, {w.names.buffer(buffer)}, {index}, {valid})")
-
-    def _compute(self, w: CudaWriter, at: str, trip: str) -> None:
-        for x, place in zip(self.panel.axes, self.places):
-            w.bind(x, place.at(trip))
-        w.line("x = float32(0.0)")
-        bounds = " and ".join(self._valid(w, trip)) or "True"
-        with w.nest(f"if {bounds}:", *self.panel.axes, *self.summed, conditional=True):
-            w.line(f"x = {w.value(self.panel.operand)}")
-        w.line(f"store_shared_{self.panel.words}({at}, x)")
 
 
 def _by(trip: str, amount: int) -> str:

@@ -64,8 +64,9 @@ class Cuda(Target):
 
     def scheduled(self, kernel: Kernel) -> Kernel:
         schedule = plan_schedule(kernel, self.options.precision)
-        hopper = self.arch[0] == 9 and isinstance(schedule, TensorCoreTiled)
-        return replace(kernel, schedule=by_warpgroups(schedule) if hopper else schedule)
+        if self.arch[0] == 9 and isinstance(schedule, TensorCoreTiled):
+            schedule = by_warpgroups(schedule)
+        return replace(kernel, schedule=schedule)
 
     def print(self, kernel: Kernel) -> CudaSource:
         return print_kernel(kernel, kernel.schedule)

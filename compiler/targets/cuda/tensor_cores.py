@@ -70,7 +70,7 @@ BLOCKS = tuple(
         (32, 32, 16, 16, 16, 4),
     )
 )
-"""Depths are those of operands in float32; twice as many terms of bfloat16 take the same room."""
+"""Depths are those of operands in float32; twice as many terms of bfloat16 are copied in the same room."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def plan_tensor_cores(found: Product, precision: str) -> TensorCoreTiled | None:
     ]
     best = max(range(len(orders)), key=lambda i: sum(p.vector * p.itemsize for p in panels[i]))
     a, b = panels[best]
-    if a.itemsize == b.itemsize == 2:
+    if a.itemsize == b.itemsize == 2 and a.vector and b.vector:
         tile = replace(tile, depth=2 * tile.depth)
     return TensorCoreTiled(
         **vars(replace(found, summed=orders[best])), tile=tile, precision=precision, a_panel=a, b_panel=b

@@ -1,0 +1,113 @@
+"""Products by warpgroups (Hopper's `wgmma`), in lockstep: values, what a missing fence or wait does, resources."""
+
+import re
+
+import numpy as np
+import pytest
+
+import kernelwright as kw
+from kernelwright.compiler.graph.reference import evaluate
+from kernelwright.compiler.targets.cuda import lockstep, program, warpgroups
+from kernelwright.compiler.targets.cuda.lockstep import LockstepError
+from kernelwright.compiler.targets.cuda.tensor_cores import TensorCoreTiled
+from kernelwright.compiler.targets.cuda.warpgroups import TILES, WarpgroupTiled
+
+HOPPER = (9, 0)
+
+
+def whole_numbers(*shapes):
+    """Small integers, which bfloat16 holds exactly and float32 sums exactly."""
+    rng = np.random.default_rng(0)
+    return [rng.integers(-4, 5, size=s).astype("float32") for s in shapes]
+
+
+@pytest.mark.parametrize("tile", TILES, ids=lambda t: str(t[0]))
+@pytest.mark.parametrize("a_turned", [False, True])
+@pytest.mark.parametrize("b_turned", [False, True])
+def test_products_with_every_tile_either_way_round(tile, a_turned, b_turned, monkeypatch):
+    """Rows, columns and terms that no tile divides; operands along their terms and along their rows."""
+    monkeypatch.setattr(warpgroups, "TILES", (tile,))
+    values = whole_numbers((200, 72), (72, 136))
+    given = [v.T.copy() if turned else v for v, turned in zip(values, (a_turned, b_turned))]
+    inputs = [kw.input(name, v.shape, "bfloat16") for name, v in zip("ab", given)]
+    a, b = (x.transpose((1, 0)) if turned else x for x, turned in zip(inputs, (a_turned, b_turned)))
+    built = program.build_kernels(inputs, [(a @ b).astype("float32")], {}, "float32", HOPPER)
+    (schedule,) = (k.schedule for k in built.kernels)
+    assert isinstance(schedule, WarpgroupTiled) and schedule.tile == tile[0]
+    (got,) = program.run_program(built, [kw.to_bfloat16(v) for v in given])
+    np.testing.assert_array_equal(got, values[0] @ values[1])
+
+
+@pytest.mark.parametrize("stride, pad, window", [(1, 1, 3), (2, 0, 1), (2, 1, 3)])
+def test_convolutions_and_both_gradients(stride, pad, window):
+    last, first = (0, 2, 3, 1), (0, 3, 1, 2)
+    x, w = kw.input("x", (4, 8, 8, 64), "bfloat16"), kw.input("w", (64, window, window, 64), "bfloat16")
+    y = kw.conv(x.transpose(first), w.transpose(first), stride=stride, pad=pad).transpose(last)
+    g = kw.input("g", y.shape, "bfloat16")
+    outputs = [y.astype("float32"), *(d.astype("float32") for d in kw.grad((y * g).sum(), [x, w]))]
+    values = [np.sign(v) for v in whole_numbers(x.shape, w.shape, g.shape)]  # of which no sum is beyond 256
+    built = program.build_kernels([x, w, g], outputs, {}, "bfloat16", HOPPER)
+    assert sum(isinstance(k.schedule, WarpgroupTiled) for k in built.kernels) == 3
+    got = program.run_program(built, [kw.to_bfloat16(v) for v in values])
+    for found, want in zip(got, evaluate(outputs, dict(zip([x, w, g], values)))):
+        np.testing.assert_array_equal(found, want)
+
+
+def test_only_hopper_has_them():
+    a, b = kw.input("a", (256, 128), "bfloat16"), kw.input("b", (128, 128), "bfloat16")
+    for arch in ((8, 0), (8, 9), (10, 0)):
+        (kernel,) = program.build_kernels([a, b], [a @ b], {}, "float32", arch).kernels
+        assert isinstance(kernel.schedule, TensorCoreTiled) and not isinstance(kernel.schedule, WarpgroupTiled)
+
+
+def product_and_memory(tile=TILES[0]):
+    a, b = kw.input("a", (256, 512), "bfloat16"), kw.input("b", (512, 128), "bfloat16")
+    (kernel,) = program.build_kernels([a, b], [(a @ b).astype("float32")], {}, "float32", HOPPER).kernels
+    ones = [kw.to_bfloat16(np.ones(256 * 512, "float32")), kw.to_bfloat16(np.ones(512 * 128, "float32"))]
+    return kernel, [*ones, np.zeros(256 * 128, "float32")]
+
+
+@pytest.mark.parametrize(
+    "tile, was, becomes, error",
+    [
+        (0, "fence_async()", "t = t", "no fence_async"),
+        (0, "cuda.syncthreads()\n        a_now", "a_now", "no barrier|has not brought|race"),
+        (0, "wait_copies_1()", "wait_copies_2()", "has not brought"),
+        (0, "wgmma_wait_1()", "t = t", "reads"),
+        (1, "wgmma_wait_0()\n        fence", "fence", "reads"),
+        (0, "wgmma_wait_0()\n    cuda", "cuda", "under way are used"),
+        (0, "wgmma_commit()", "t = t", "reads|under way"),
+        (0, "stage == 4", "stage == 3", "has not brought|race|reads"),
+        (0, "a_now + first * 32", "a_now + first * 32 + 8", "between pieces"),
+    ],
+)
+def test_the_executor_finds_what_would_be_wrong_without_a_word(tile, was, becomes, error, monkeypatch):
+    monkeypatch.setattr(warpgroups, "TILES", (TILES[tile],))
+    kernel, memory = product_and_memory()
+    assert was in kernel.source.text
+    grid = program.blocks(kernel.source.launch, {})
+    with pytest.raises(LockstepError, match=error):
+        lockstep.run(kernel.source.text.replace(was, becomes), kernel.source.launch.threads, grid, memory)
+
+
+@pytest.mark.parametrize("tile", TILES, ids=lambda t: str(t[0]))
+def test_blocks_fit_a_multiprocessor(tile, monkeypatch):
+    """One block where products fly over barriers, two where they do not."""
+    monkeypatch.setattr(warpgroups, "TILES", (tile,))
+    kernel, _ = product_and_memory()
+    blocks = 1 if kernel.schedule.flying else 2
+    assert blocks * (kernel.source.launch.shared + 1024) <= 228 * 1024
+    assert tile[0].threads % warpgroups.WARPGROUP == 0 and tile[0].rows % warpgroups.HIGH == 0
+
+
+@pytest.mark.parametrize("tile", TILES, ids=lambda t: str(t[0]))
+def test_code_for_hopper_multiplies_from_shared_memory(toolkit, tile, monkeypatch):
+    """And ptxas does not make products wait for each other, which it would say in its log (C75...)."""
+    monkeypatch.setattr(warpgroups, "TILES", (tile,))
+    kernel, _ = product_and_memory()
+    code = kernel.compile(HOPPER)
+    assert f"wgmma.mma_async.sync.aligned.m64n{tile[0].columns}k16.f32.bf16.bf16" in code.ptx
+    assert "fence.proxy.async" in code.ptx and ".target sm_90a" in code.ptx
+    if code.cubin is not None:
+        assert re.search(r"\b0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads", code.log)
+        assert "C75" not in code.log
