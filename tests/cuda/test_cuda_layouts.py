@@ -1,5 +1,7 @@
 """Orders of axes for the GPU, sums shared by strips of lanes, and long sums in parts: against the reference."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -82,12 +84,48 @@ def test_strips_end_where_the_columns_do(columns, monkeypatch):
     assert isinstance(kernels[0].schedule, PerStrip)
 
 
+def strips_of_four(kernels):
+    return all(isinstance(k.schedule, PerStrip) and k.schedule.vector == 4 for k in kernels)
+
+
+@pytest.mark.parametrize("columns", [4, 64, 68, 192])
+def test_neighbouring_columns_are_one_threads(columns, monkeypatch):
+    monkeypatch.setattr(schedule, "MULTIPROCESSORS", 0)
+    x = kw.input("x", (None, columns))
+    value = np.random.default_rng(1).normal(size=(150, columns)).astype("float32")
+    value[77, 3], value[:, 1], value[9, 2], value[[3, 8], 0] = np.nan, -np.inf, np.inf, 9
+    for y in (x.sum(0), x.max(0), x.min(0), kw.argmax(x, 0), x.mean(0) * 2 + x.max(0), ((x - x.mean(0)) ** 2).sum(0)):
+        assert strips_of_four(run([x], [y], [value], tolerance=2e-5))
+
+
+def test_parts_of_sums_of_columns_are_strips(monkeypatch):
+    """Of whole numbers, so that parts change nothing. 13 rows are no whole number of pieces."""
+    monkeypatch.setattr(schedule, "MULTIPROCESSORS", 1)
+    monkeypatch.setattr(parts, "MULTIPROCESSORS", 2)
+    monkeypatch.setattr(parts, "LONG", 64)
+    monkeypatch.setattr(parts, "LEAST_SHARED", 16)
+    x, y = kw.input("x", (3, 13, 11, 64)), kw.input("y", (3, 13, 11, 64))
+    rng = np.random.default_rng(0)
+    values = [rng.integers(-9, 9, (3, 13, 11, 64)).astype("float32") for _ in range(2)]
+    first, _ = run([x, y], [(x * y).sum((0, 1, 2))], values, tolerance=0)
+    assert first.name.endswith("_parts") and strips_of_four([first])
+
+
+@pytest.mark.parametrize("dtype, width", [("float32", "v4.f32"), ("bfloat16", "v4.u16")])
+def test_columns_are_read_by_four(toolkit, dtype, width):
+    x = kw.input("x", (64, 28, 28, 256), dtype)
+    first, _ = program.build_kernels([x], [x.astype("float32").sum((0, 1, 2))], {}).kernels
+    code = first.compile((9, 0))
+    assert set(re.findall(r"ld\.global\S*?\.((?:v\d\.)?[a-z]\d+) ", code.ptx)) == {width}
+    assert code.cubin is None or "0 bytes spill stores" in code.log
+
+
 def test_the_executor_finds_a_strip_without_its_barrier():
     x = kw.input("x", (100, 40))
     (kernel,) = program.build_kernels([x], [x.sum(0)], {}).kernels
     from kernelwright.compiler.targets.cuda import lockstep
 
-    text = kernel.source.text.replace("cuda.syncthreads()", "warp = warp")
+    text = kernel.source.text.replace("cuda.syncthreads()", "lane = lane")
     memory = [np.ones(4000, "float32"), np.zeros(40, "float32")]
     with pytest.raises(lockstep.LockstepError, match="race"):
         lockstep.run(text, kernel.source.launch.threads, program.blocks(kernel.source.launch, {}), memory)
@@ -125,6 +163,7 @@ def test_parts_of_a_batch_of_any_size_are_pieces_of_it(precision, monkeypatch):
 
 def test_sums_of_long_columns_are_shared_by_more_threads(monkeypatch):
     monkeypatch.setattr(parts, "LONG", 64)
+    monkeypatch.setattr(schedule, "MANY_POINTS", 8192)
     x = kw.input("x", (101, 8192))
     value = np.random.default_rng(3).integers(-9, 9, x.shape).astype("float32")
     kernels = run([x], [x.sum(0)], [value])

@@ -44,10 +44,9 @@ def seconds(kernel: Kernel, precision: str = "float32") -> float:
 
 def _lane(s: PerThread | PerGroup | PerStrip) -> Axis | None:
     """The axis along which neighbouring threads go."""
-    if isinstance(s, PerThread):
-        return s.runs[-1][-1] if s.runs else None
-    axes = s.inner if isinstance(s, PerGroup) else s.axes
-    return axes[-1] if axes else None
+    if isinstance(s, PerGroup):
+        return s.inner[-1] if s.inner else None
+    return s.runs[-1][-1] if s.runs else None
 
 
 def _reduced_along(kernel: Kernel) -> dict[Expr, Axis]:

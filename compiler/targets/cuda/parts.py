@@ -19,7 +19,7 @@ from ...loops.products import unguarded
 from ...lowering.split_reductions import outermost, split
 from ...shapes import Dim, nominal
 from .contraction import MULTIPROCESSORS, matrices, step
-from .schedule import LONG, PerThread, by_stride, launch, plan_schedule
+from .schedule import JOINED, LONG, VECTOR_LANES, PerStrip, PerThread, by_stride, launch, plan_schedule
 
 MOST_PARTS = 1 << 26
 """Elements that the parts may have: they are written and read again."""
@@ -31,7 +31,13 @@ LEAST_TERMS = 256
 """Of a part of a product, so that it is worth its start."""
 
 LEAST_ROWS = 32
-"""Of a part of a sum of columns."""
+"""Of a part of a sum of columns by one thread each."""
+
+STRIP = VECTOR_LANES * JOINED
+"""Points of a wide strip."""
+
+LEAST_SHARED = 128
+"""Rows of a part of a sum of columns by strips, each by several threads."""
 
 
 def divided(kernel: Kernel, precision: str) -> list[Kernel]:
@@ -46,20 +52,23 @@ def divided(kernel: Kernel, precision: str) -> list[Kernel]:
     schedule = plan_schedule(kernel, precision)
     blocks = math.prod(-(-nominal(extent) // size) for extent, size in launch(schedule).blocks)
     if isinstance(schedule, PerThread):
-        return _columns(kernel, sums, blocks)
+        return _columns(kernel, sums, 8 * MULTIPROCESSORS // max(blocks, 1), LEAST_ROWS)
+    if isinstance(schedule, PerStrip) and len(sums) == 1 and sums[0].data[0] == "sum":
+        strips = math.ceil(_points(sums[0]) / STRIP)
+        return _columns(kernel, sums, 4 * MULTIPROCESSORS // max(strips, 1), LEAST_SHARED)
     axis = None if blocks >= MULTIPROCESSORS else outermost(kernel, sums)
     if axis is None or nominal(axis.extent) * _points(sums[0]) > MOST_PARTS:
         return [kernel]
     return split(_stored(kernel), sums, (axis,))
 
 
-def _columns(kernel: Kernel, sums: Sequence[Expr], blocks: int) -> list[Kernel]:
-    """One long sum of each thread, by as many threads as a GPU holds, so that enough loads are under way."""
+def _columns(kernel: Kernel, sums: Sequence[Expr], wanted: int, least: int) -> list[Kernel]:
+    """One long sum of each thread or strip, in about `wanted` parts of at least `least` terms, by as many threads as a
+    GPU holds, so that enough loads are under way."""
     if len(sums) != 1 or sums[0].data[0] != "sum":
         return [kernel]
     terms = math.prod(nominal(x.extent) for x in sums[0].data[1])
-    wanted = min(8 * MULTIPROCESSORS // max(blocks, 1), terms // LEAST_ROWS) if terms >= LONG else 1
-    return _in_pieces(kernel, sums[0], wanted)
+    return _in_pieces(kernel, sums[0], min(wanted, terms // least) if terms >= LONG else 1)
 
 
 def _in_pieces(kernel: Kernel, total: Expr, wanted: int) -> list[Kernel]:

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 
 from ...loops.kernels import Kernel
 from ...rewriting.verify import verify_source
-from ...shapes import Dim, product
+from ...shapes import Dim, divide, product
 from .contraction import Tiled
-from .schedule import WARP, Launch, PerGroup, PerStrip, PerThread, Schedule, Together, launch, shared_reductions
+from .schedule import Launch, PerGroup, PerStrip, PerThread, Schedule, Together, launch, shared_reductions
 from .tensor_cores import TensorCoreTiled
 from .tensor_printer import print_tensor
 from .tile_printer import print_tiled
@@ -88,12 +88,8 @@ def _per_thread(s: PerThread, w: CudaWriter) -> None:
             w.stores()
         return
     with w.nest(f"if p * {s.vector} < {w.names.size(points)}:", *axes[: -len(s.runs[-1])], conditional=True):
-        w.line(f"first = p * {s.vector}")
-        w.decode("first", s.runs, "i")
-        last = w.axis_names[axes[-1]]
-        with w.nest(f"for e in range({s.vector}):", *s.runs[-1]):
-            for x in s.runs[-1]:
-                w.bind(x, f"({last} + e)")
+        w.decode("p", s.runs, "i", s.vector)
+        with w.neighbours():
             w.stores()
 
 
@@ -137,15 +133,21 @@ def _per_group(s: PerGroup, w: CudaWriter) -> None:
 
 def _per_strip(s: PerStrip, w: CudaWriter) -> None:
     """Lanes past the last point work on the last one, since all threads must meet, and store nothing."""
-    n = w.names.size(product(x.extent for x in s.axes))
-    w.bind_outermost(*s.axes)
-    w.line(f"lane = cuda.threadIdx.x % {WARP}")
-    w.line(f"warp = cuda.threadIdx.x // {WARP}")
-    w.line(f"point = {w.block} * {WARP} + lane")
-    w.line("wanted = point")
-    w.line(f"point = min(point, {n} - 1)")
-    w.decode("point", s.axes, "o")
+    axes = [x for run in s.runs for x in run]
+    points: Dim = product(x.extent for x in axes)
+    threads = divide(points, s.vector)
+    assert threads is not None
+    whole = isinstance(points, int) and points % s.points == 0
+    w.bind_outermost(*(axes[: -len(s.runs[-1])] if s.vector > 1 else axes))
+    w.line(f"lane = cuda.threadIdx.x % {s.lanes}")
+    w.line(f"row = cuda.threadIdx.x // {s.lanes}")
+    w.line(f"p = {w.block} * {s.lanes} + lane")
+    if not whole:
+        w.line("wanted = p")
+        w.line(f"p = min(p, {w.names.size(threads)} - 1)")
+    w.decode("p", s.runs, "i", s.vector)
     for e in shared_reductions(w.kernel.values):
-        w.share_in_columns(e, s.threads // WARP)
-    with w.nest(f"if warp == 0 and wanted < {n}:", conditional=True):
+        w.share_in_columns(e, s.lanes, s.rows)
+    wanted = "row == 0" if whole else f"row == 0 and wanted < {w.names.size(threads)}"
+    with w.nest(f"if {wanted}:", conditional=True), w.neighbours():
         w.stores()

@@ -19,7 +19,7 @@ from ...loops.one_run import bent, goes_on, steps
 from ...shapes import Dim, divide, nominal, product
 from .alignment import begins_aligned
 from .build import POINTER_ALIGN
-from .contraction import Tiled, matrices, plan_tile
+from .contraction import MULTIPROCESSORS, Tiled, matrices, plan_tile
 from .tensor_cores import TensorCoreTiled, plan_tensor_cores
 
 THREADS = 256
@@ -28,6 +28,9 @@ SERIAL = 32  # a reduction of fewer terms is summed by one thread
 JOINED = 4  # NVVM joins so many neighbours at most in one access, whatever their width
 MANY_SUMS = 128  # of these in a thread's registers, a second block's registers are too few for the rest
 LONG = 1024  # a reduction of more terms is shared by a block
+MANY_POINTS = MULTIPROCESSORS * 8 * THREADS  # a thread each fills the GPU
+VECTOR_LANES = 16  # of a strip with neighbours in each thread
+NARROW_LANES = 8  # of the narrowest strip: 32 bytes of float32, the least that memory gives
 
 
 @dataclass(frozen=True)
@@ -62,14 +65,26 @@ class PerGroup:
 
 @dataclass(frozen=True)
 class PerStrip:
-    """A block for every 32 neighbouring points of `axes`, a lane for each; the warps share the terms of its reductions.
+    """A block for every strip of neighbouring points of `runs` (as in `PerThread`): `lanes` threads beside each other
+    with `vector` points each, and as many rows of threads as the block has, which share the terms of the reductions.
     Neighbouring lanes read neighbouring elements, as in sums over rows of a matrix."""
 
-    axes: tuple[Axis, ...]
+    runs: tuple[tuple[Axis, ...], ...]
+    lanes: int = WARP
+    vector: int = 1
     threads: int = THREADS
 
+    @property
+    def points(self) -> int:
+        return self.lanes * self.vector
+
+    @property
+    def rows(self) -> int:
+        return self.threads // self.lanes
+
     def __str__(self) -> str:
-        return f"block per {WARP} points of {_names(self.axes)}: reductions shared by {self.threads // WARP} warps"
+        each = f", {self.vector} per thread" if self.vector > 1 else ""
+        return f"block per {self.points} points of {_runs(self.runs)}{each}: reductions shared by {self.rows} rows"
 
 
 @dataclass(frozen=True)
@@ -108,7 +123,7 @@ def launch(s: Schedule) -> Launch:
     if isinstance(s, PerGroup):
         return Launch(s.threads, ((product(x.extent for x in s.outer), s.threads // s.group),))
     if isinstance(s, PerStrip):
-        return Launch(s.threads, ((product(x.extent for x in s.axes), WARP),))
+        return Launch(s.threads, ((product(x.extent for run in s.runs for x in run), s.points),))
     sides = ((s.rows, s.tile.rows), (s.columns, s.tile.columns))
     return Launch(
         s.tile.threads,
@@ -145,7 +160,8 @@ def plan_schedule(kernel: Kernel, precision: str = "float32") -> Single:
     if shared is not None:
         return shared
     runs = _join(kernel, order)
-    return PerThread(runs, _vector(kernel, runs))
+    simple = not any(e.kind in ("reduce", "guard") for e in kernel.expressions)
+    return PerThread(runs, _vector(kernel, runs) if simple else 1)
 
 
 def by_stride(kernel: Kernel) -> tuple[Axis, ...]:
@@ -165,12 +181,22 @@ def _per_group(kernel: Kernel, order: tuple[Axis, ...]) -> PerGroup | PerStrip |
     needed = {x for e in heads for x in e.axes}
     outer = tuple(x for x in order if x in needed)
     points = math.prod(nominal(x.extent) for x in outer)
-    if terms < SERIAL or (_along_output(heads, order) and points >= THREADS * WARP):
+    columns = _along_output(heads, order)
+    if terms < SERIAL or (columns and points >= MANY_POINTS):
         return None
-    if _along_output(heads, order) and needed == set(order):
-        return PerStrip(order)
+    if columns and needed == set(order):
+        return _strip(kernel, order, heads, points)
     group = WARP if terms <= LONG else THREADS
     return PerGroup(outer, tuple(x for x in order if x not in needed), group)
+
+
+def _strip(kernel: Kernel, order: tuple[Axis, ...], heads: Sequence[Expr], points: int) -> PerStrip:
+    """The widest strip of which there are blocks enough, else a narrow one, whose reductions more threads share."""
+    runs = _join(kernel, order)
+    vector = _vector(kernel, runs) if all(e.axes >= set(*runs[-1:]) for e in heads) else 1
+    shapes = [(VECTOR_LANES, vector)] * (vector > 1) + [(WARP, 1)]
+    lanes, vector = next((s for s in shapes if points >= s[0] * s[1] * MULTIPROCESSORS), (NARROW_LANES, 1))
+    return PerStrip(runs, lanes, vector)
 
 
 def shared_reductions(values: Sequence[Expr]) -> list[Expr]:
@@ -229,7 +255,8 @@ def _join(kernel: Kernel, order: tuple[Axis, ...]) -> tuple[tuple[Axis, ...], ..
 def _vector(kernel: Kernel, runs: tuple[tuple[Axis, ...], ...]) -> int:
     """How many neighbouring points a thread takes, so that its widest accesses are of 16 bytes; of words of 16 bits
     four, which are 8 bytes: a thread's second access beside the first would leave gaps between neighbouring threads."""
-    if not runs or any(e.kind in ("reduce", "guard") for e in kernel.expressions):
+    guards = [e for e in kernel.expressions if e.kind == "guard"]
+    if not runs or any(set(runs[-1]) & i.axes for e in guards for i in loops.indices(e)):
         return 1
     places = [s.buffer.address(s.index) for s in kernel.stores] + [address(e) for e in kernel.loads]
     last = runs[-1][-1]

@@ -46,7 +46,9 @@ def _like(kernel: Kernel) -> tuple[Class, Kernel] | None:
         return None
     if not isinstance(kernel.schedule, PerThread | PerGroup | PerStrip):
         return None
-    schedule = replace(kernel.schedule, vector=1) if isinstance(kernel.schedule, PerThread) else kernel.schedule
+    schedule = kernel.schedule
+    if isinstance(schedule, PerThread | PerStrip):
+        schedule = replace(schedule, vector=1)
     member = replace(kernel, schedule=schedule)
     source = print_member(member)
     kinds = tuple(b.dtype for b in source.names.buffers)

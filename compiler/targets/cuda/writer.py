@@ -8,7 +8,7 @@ in an order that never changes. Leans on `shared.writer`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from ... import dtypes
@@ -16,7 +16,7 @@ from ...loops import expressions as loops
 from ...loops.expressions import Axis, Expr, Index
 from ...loops.functions import Form, Function
 from ...loops.kernels import Buffer, Kernel, Store
-from ...shapes import Dim, product
+from ...shapes import Dim, divide, product
 from ..shared.indices import Steps
 from ..shared.levels import Level
 from ..shared.literals import combine, initial
@@ -106,28 +106,64 @@ class CudaWriter(Writer):
         """The atoms of an index. Axes joined to the one after them are in that one's name already."""
         return [(a, c) for a, c in index.terms if a not in self.absorbed]
 
-    def decode(self, flat: str, axes: Sequence[Axis | tuple[Axis, ...]], stem: str) -> None:
-        """Lines that take a position in the product of `axes` (outermost first; runs of axes count as one) apart."""
+    def decode(self, flat: str, axes: Sequence[Axis | tuple[Axis, ...]], stem: str, each: int = 1) -> None:
+        """Lines that take a position in the product of `axes` (outermost first; runs of axes count as one) apart. Where
+        each of the positions is `each` neighbours along the last run, these are bound inside `neighbours`."""
         runs = [x if isinstance(x, tuple) else (x,) for x in axes]
         for i, run in reversed(list(enumerate(runs))):
             self.absorbed.update(run[:-1])
+            count = each if run is runs[-1] else 1
             if len(runs) == 1:
-                self._bind_run(run, flat)
+                self._bind_run(run, flat, count)
                 return
             name = self.fresh(stem)
             if i == 0:
                 self.line(f"{name} = {flat}")
             else:
-                extent = self.names.size(product(x.extent for x in run))
-                self.line(f"{name} = rest({flat}, {extent})")
+                extent = divide(product(x.extent for x in run), count)
+                assert extent is not None
+                self.line(f"{name} = rest({flat}, {self.names.size(extent)})")
                 rest = self.fresh("rest")
-                self.line(f"{rest} = quotient({flat}, {extent})")
+                self.line(f"{rest} = quotient({flat}, {self.names.size(extent)})")
                 flat = rest
-            self._bind_run(run, name)
+            self._bind_run(run, name, count)
 
-    def _bind_run(self, run: tuple[Axis, ...], name: str) -> None:
+    at_lane = "[e]"
+
+    def neighbours(self) -> AbstractContextManager[object]:
+        """The loop over a thread's neighbouring points, where it has several."""
+        return self.in_lanes() if self.lane else nullcontext()
+
+    def _scratch(self, dtype: str) -> str:
+        name = self.fresh("each")
+        self.scratch.append(f"{name} = cuda.local.array({self.chunk_size}, {dtype})")
+        return name
+
+    def _bind_run(self, run: tuple[Axis, ...], name: str, each: int) -> None:
+        if each > 1:
+            self.lane, self.beside, self.lane_header = run[-1], frozenset(run[:-1]), f"for e in range({each}):"
+            self.chunk_depth, self.chunk_size, self.first = len(self.levels) - 1, each, name
+            name = f"({name} * {each} + e)"
         for x in run:
             self.bind(x, name)
+
+    first = ""
+    """Of a thread's neighbouring points: the number of the first, divided by how many they are."""
+
+    def index_steps(self, index: Index) -> Steps:
+        """With neighbours, where all else is a multiple of how many they are, as that times an index: NVVM then sees
+        that accesses begin on a boundary, and joins them."""
+        each = self.chunk_size
+        if self.lane is None or index.coefficient(self.lane) != 1:
+            return (yield from super().index_steps(index))
+        others = [(a, c) for a, c in self.terms(index) if a is not self.lane]
+        terms = [(a, part) for a, c in others if (part := divide(c, each)) is not None]
+        const = divide(index.const, each)
+        if const is None or len(terms) < len(others):
+            return (yield from super().index_steps(index))
+        rest = yield from super().index_steps(Index(terms, const))
+        whole = self.first if rest == "0" else f"({rest} + {self.first})"
+        return f"{whole} * {each} + e"
 
     # ------------------------------------------------------------ values
     def operation(self, e: Expr) -> Steps:
@@ -159,9 +195,9 @@ class CudaWriter(Writer):
         """Have `group` threads compute a reduction together, here and at once."""
         self.levels[-1].values[e] = self._reduce_shared(e, group)
 
-    def share_in_columns(self, e: Expr, warps: int) -> None:
-        """Have each lane's `warps` threads compute its reduction together, here and at once."""
-        self.levels[-1].values[e] = self._reduce_in_columns(e, warps)
+    def share_in_columns(self, e: Expr, lanes: int, rows: int) -> None:
+        """Have the `rows` threads of each of `lanes` lanes compute its reduction together, here and at once."""
+        self.levels[-1].values[e] = self._reduce_in_columns(e, lanes, rows)
 
     def _reduce_shared(self, e: Expr, group: int) -> str:
         """Each thread of the group takes every `group`-th term; then all of them have the whole."""
@@ -178,21 +214,24 @@ class CudaWriter(Writer):
         kind, axes = e.data
         dtype = e.args[0].dtype
         axes = axes if kind == "argmax" else memory_order(axes, e.args[0])
-        acc, best = self.fresh("acc"), self.fresh("best") if kind == "argmax" else ""
-        if best:
-            self.line(f"{best} = {initial('max', dtype)}")
-        self.line(f"{acc} = {'int32(0)' if best else initial(kind, dtype)}")
+        acc = self._accumulator("acc", "int32" if kind == "argmax" else dtype)
+        best = self._accumulator("best", dtype) if kind == "argmax" else ""
+        with self.neighbours():
+            if best:
+                self.line(f"{best} = {initial('max', dtype)}")
+            self.line(f"{acc} = {'int32(0)' if best else initial(kind, dtype)}")
         term = self.fresh("k")
         count = self.names.size(product(x.extent for x in axes))
         with self.nest(f"for {term} in range({first}, {count}, {step}):", *axes):
             self.decode(term, axes, "r")
-            self._accumulate(loops.reduction(kind, axes, e.args[0], e.dtype), acc, best)
+            with self.neighbours():
+                self._accumulate(loops.reduction(kind, axes, e.args[0], e.dtype), acc, best)
         return acc, best
 
-    def _reduce_in_columns(self, e: Expr, warps: int) -> str:
-        """Each warp takes every `warps`-th term of its 32 lanes' points; then all threads of a lane have the whole."""
-        acc, best = self._own_share(e, "warp", warps)
-        self._merge_columns(e, acc, best, warps)
+    def _reduce_in_columns(self, e: Expr, lanes: int, rows: int) -> str:
+        """Each row takes every `rows`-th term of its lanes' points; then all threads of a lane have the whole."""
+        acc, best = self._own_share(e, "row", rows)
+        self._merge_columns(e, acc, best, lanes, rows)
         return acc
 
     def _merge(self, e: Expr, acc: str, best: str, other: Sequence[str]) -> None:
@@ -219,18 +258,25 @@ class CudaWriter(Writer):
                 self.line(f"{part}[lane // {WARP}] = {x}")
         self._combine(e, parts, warps, "{part}[{w}]")
 
-    def _merge_columns(self, e: Expr, acc: str, best: str, warps: int) -> None:
+    def _accumulator(self, stem: str, dtype: str) -> str:
+        return self._scratch(dtype) + self.at_lane if self.lane else self.fresh(stem)
+
+    def _merge_columns(self, e: Expr, acc: str, best: str, lanes: int, rows: int) -> None:
         """Each thread's part through shared memory; the threads of a lane combine theirs in the same order."""
         parts = [(x, self.fresh("part"), d) for x, d in ((acc, e.dtype), (best, e.args[0].dtype)) if x]
+        each = self.chunk_size if self.lane else 1
+        at = f"lane * {each} + e" if self.lane else "lane"
         for x, part, dtype in parts:
-            self.scratch.append(f"{part} = cuda.shared.array({warps * WARP}, {dtype})")
-            self.line(f"{part}[warp * {WARP} + lane] = {x}")
-        self._combine(e, parts, warps, f"{{part}}[{{w}} * {WARP} + lane]")
+            self.scratch.append(f"{part} = cuda.shared.array({rows * lanes * each}, {dtype})")
+            with self.neighbours():
+                self.line(f"{part}[row * {lanes * each} + {at}] = {x}")
+        self._combine(e, parts, rows, f"{{part}}[{{w}} * {lanes * each} + {at}]")
 
-    def _combine(self, e: Expr, parts: Sequence[tuple[str, str, str]], warps: int, element: str) -> None:
+    def _combine(self, e: Expr, parts: Sequence[tuple[str, str, str]], count: int, element: str) -> None:
         self.line("cuda.syncthreads()")
-        for x, part, _ in parts:
-            self.line(f"{x} = {element.format(part=part, w=0)}")
+        with self.neighbours():
+            for x, part, _ in parts:
+                self.line(f"{x} = {element.format(part=part, w=0)}")
         acc, best = parts[0][0], parts[1][0] if len(parts) > 1 else ""
-        with self.nest(f"for w in range(1, {warps}):"):
+        with self.nest(f"for w in range(1, {count}):"), self.neighbours():
             self._merge(e, acc, best, [element.format(part=part, w="w") for _, part, _ in parts])

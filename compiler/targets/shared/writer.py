@@ -8,12 +8,14 @@ written by a call of its own. Leans on these, and on `sum_blocks` for sums in bl
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from ... import dtypes
 from ...loops import expressions as loops
 from ...loops.expressions import Axis, Expr, Index
 from ...shapes import nominal, product
+from .levels import Level
 from .literals import combine, initial
 from .names import Names
 from .sum_blocks import LANE_TERMS, TERMS, Blocks, blocks
@@ -30,14 +32,13 @@ class Writer(Values):
         super().__init__(names, roots, masks)
         self.lane: Axis | None = None
         self.lane_header = ""
+        self.beside: frozenset[Axis] = frozenset()
 
     def reduced(self, e: Expr) -> str:
         """The loops of a reduction, before the level that needs its value."""
         in_lanes = self.lane is not None and self.lane in e.axes
-        depth = max(
-            (d for d, level in enumerate(self.levels) if level.bound & (e.axes - {self.lane}) or level.conditional),
-            default=0,
-        )
+        outside = e.axes - {self.lane} - self.beside
+        depth = max((d for d, level in enumerate(self.levels) if level.bound & outside or level.conditional), default=0)
         if in_lanes:
             depth = max(depth, self.chunk_depth)
             in_lanes = not any(self.lane in level.bound for level in self.levels[: depth + 1])  # else this lane alone
@@ -51,6 +52,8 @@ class Writer(Values):
     """The innermost loop, which LLVM is to vectorise: a short sum inside keeps all its trips there, behind masks."""
     chunk_depth = 0
     chunk_size = 0
+    at_lane = "[lane]"
+    """What stands behind the name of a value for each lane."""
 
     def _reduce_scalar(self, e: Expr) -> str:
         kind, axes, conditions, e = self._cut(e)
@@ -143,36 +146,39 @@ class Writer(Values):
         kind, axes, conditions, e = self._cut(e)
         dtype = e.args[0].dtype
         assert self.lane is not None
-        lane, header = self.lane, self.lane_header
         parted = self._parted(kind, dtype, axes, conditions, LANE_TERMS)
         if parted:
             return self._reduce_lanes_in_blocks(e, parted, conditions)
-        acc = self._scratch("int32" if kind == "argmax" else dtype)
-        best = self._scratch(dtype) if kind == "argmax" else ""
-        with self.nest(header, lane, trips=lane.extent):
+        acc = self._scratch("int32" if kind == "argmax" else dtype) + self.at_lane
+        best = self._scratch(dtype) + self.at_lane if kind == "argmax" else ""
+        with self.in_lanes():
             if best:
-                self.line(f"{best}[lane] = {initial('max', dtype)}")
-            self.line(f"{acc}[lane] = {'0' if best else initial(kind, dtype)}")
+                self.line(f"{best} = {initial('max', dtype)}")
+            self.line(f"{acc} = {'0' if best else initial(kind, dtype)}")
 
         def body() -> None:
-            with self.nest(header, lane, trips=lane.extent):
-                self._accumulate(e, f"{acc}[lane]", f"{best}[lane]" if best else "")
+            with self.in_lanes():
+                self._accumulate(e, acc, best)
 
         self._loops(axes, conditions, body)
-        return f"{acc}[lane]"
+        return acc
+
+    def in_lanes(self) -> AbstractContextManager[Level]:
+        """The loop over the lanes."""
+        assert self.lane is not None
+        return self.nest(self.lane_header, self.lane, *self.beside, trips=self.lane.extent)
 
     def _reduce_lanes_in_blocks(self, e: Expr, parts: Blocks, conditions: Sequence[loops.Condition]) -> str:
         """`_reduce_lanes` of a sum in blocks: a running sum for each lane, and the sum of these."""
-        dtype, lane, header = e.args[0].dtype, self.lane, self.lane_header
-        assert lane is not None
+        dtype = e.args[0].dtype
         acc, part = self._scratch(dtypes.FLOAT64), self._scratch(dtype)
 
         def each_lane(text: str) -> None:
-            with self.nest(header, lane, trips=lane.extent):
+            with self.in_lanes():
                 self.line(text)
 
         def terms() -> None:
-            with self.nest(header, lane, trips=lane.extent):
+            with self.in_lanes():
                 self._accumulate(e, f"{part}[lane]", "")
 
         def block(inner: Callable[[Any], None]) -> None:
