@@ -120,6 +120,22 @@ def test_columns_are_read_by_four(toolkit, dtype, width):
     assert code.cubin is None or "0 bytes spill stores" in code.log
 
 
+@pytest.mark.parametrize("dtype, width", [("float32", "v4.f32"), ("bfloat16", "v4.u16")])
+def test_windows_of_channels_last_are_read_by_four(toolkit, dtype, width):
+    """The maximum, its place (32-bit words) and the gradient."""
+    x = kw.input("x", (16, 56, 56, 64), dtype)
+    y = kw.max_pool(x.transpose((0, 3, 1, 2)), 3, stride=2, pad=1)
+    (gradient,) = kw.grad((y.astype("float32") ** 2).sum(), [x])
+    kernels = program.build_kernels([x], [y.transpose((0, 2, 3, 1)), gradient], {}).kernels
+    windows = [k for k in kernels if "window" in k.name]
+    assert len(windows) == 3
+    for kernel in windows:
+        code = kernel.compile((9, 0))
+        found = re.findall(r"(?:ld|st)\.global\S*?\.((?:v\d\.)?[a-z]\d+) ", code.ptx)
+        assert set(found) <= {width, "v4.u32"}, kernel
+        assert code.cubin is None or "0 bytes spill stores" in code.log
+
+
 def test_the_executor_finds_a_strip_without_its_barrier():
     x = kw.input("x", (100, 40))
     (kernel,) = program.build_kernels([x], [x.sum(0)], {}).kernels

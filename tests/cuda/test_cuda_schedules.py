@@ -132,6 +132,33 @@ def test_rows_that_are_no_multiple_of_16_bytes_are_taken_one_by_one():
     assert kernel.schedule.vector == 1
 
 
+@pytest.mark.parametrize("channels", [4, 20])
+@pytest.mark.parametrize("window, stride, pad", [(3, 2, 1), (2, 2, 0), (3, 1, 1)])
+def test_neighbouring_channels_of_windows_are_one_threads(channels, window, stride, pad, monkeypatch):
+    """Channels last: the maximum, its place and its gradient, with NaN, infinities and equal values."""
+    monkeypatch.setattr(schedule, "FEW_THREADS", 1)
+    last, first = (0, 2, 3, 1), (0, 3, 1, 2)
+    x, g = kw.input("x", (None, 9, 9, channels)), kw.input("g", (None, 9, 9, channels))
+    y = kw.max_pool(x.transpose(first), window, stride=stride, pad=pad)
+    pooled = (y * g.transpose(first)[:, :, : y.shape[2], : y.shape[3]]).sum()
+    mean = kw.avg_pool(kw.tanh(x).transpose(first), window, stride=stride, pad=pad)
+    rng = np.random.default_rng(6)
+    values = [rng.integers(-3, 4, (3, 9, 9, channels)).astype("float32") for _ in range(2)]
+    values[0][0, 3, 4, 1], values[0][1, :3, :3, 2], values[0][2, 5, 5, 3] = np.nan, -np.inf, np.inf
+    outputs = [y.transpose(last), *kw.grad(pooled, [x]), mean.transpose(last)]
+    built = run([x, g], outputs, values, PerThread)
+    assert all(k.schedule.vector == 4 for k in built.kernels if isinstance(k.schedule, PerThread)), built.kernels
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int32", "bool"])
+def test_padded_rows_are_taken_by_four_and_padded_columns_one_by_one(dtype):
+    x = kw.input("x", (5, 3, 8), dtype)
+    value = np.random.default_rng(7).integers(0, 99, (5, 3, 8)).astype(dtype)
+    rows, columns = kw.pad(x, ((1, 2), (0, 1), (0, 0))), kw.pad(x, ((0, 0), (0, 0), (4, 4)))
+    built = run([x], [rows, columns], [value], PerThread)
+    assert [k.schedule.vector for k in built.kernels] == [4, 1]
+
+
 def test_truth_values_are_bytes_in_memory():
     x = kw.input("x", (3, 5))
     value = np.random.default_rng(4).normal(size=(3, 5)).astype("float32")

@@ -147,7 +147,9 @@ def _operands(reduction: Expr) -> tuple[Expr, Expr] | None:
 
 def step(e: Expr, x: Axis) -> int:
     """The longest step through memory of what `e` loads, along x, either way."""
-    return max((abs(nominal(b.address(i).coefficient(x))) for b, i in (load.data for load in loops.loads([e]))), default=0)
+    return max(
+        (abs(nominal(b.address(i).coefficient(x))) for b, i in (load.data for load in loops.loads([e]))), default=0
+    )
 
 
 def _shape(points: int, m: int, n: int, k: int) -> Shape | None:

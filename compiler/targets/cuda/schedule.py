@@ -28,6 +28,7 @@ SERIAL = 32  # a reduction of fewer terms is summed by one thread
 JOINED = 4  # NVVM joins so many neighbours at most in one access, whatever their width
 MANY_SUMS = 128  # of these in a thread's registers, a second block's registers are too few for the rest
 LONG = 1024  # a reduction of more terms is shared by a block
+FEW_THREADS = THREADS * WARP  # of which none reduces for several points, since others idle
 MANY_POINTS = MULTIPROCESSORS * 8 * THREADS  # a thread each fills the GPU
 VECTOR_LANES = 16  # of a strip with neighbours in each thread
 NARROW_LANES = 8  # of the narrowest strip: 32 bytes of float32, the least that memory gives
@@ -160,8 +161,10 @@ def plan_schedule(kernel: Kernel, precision: str = "float32") -> Single:
     if shared is not None:
         return shared
     runs = _join(kernel, order)
-    simple = not any(e.kind in ("reduce", "guard") for e in kernel.expressions)
-    return PerThread(runs, _vector(kernel, runs) if simple else 1)
+    vector = _vector(kernel, runs)
+    points = math.prod(nominal(x.extent) for x in order)
+    slow = any(e.kind == "reduce" for e in kernel.expressions) and points < vector * FEW_THREADS
+    return PerThread(runs, 1 if slow else vector)
 
 
 def by_stride(kernel: Kernel) -> tuple[Axis, ...]:

@@ -21,7 +21,7 @@ from ..shared.indices import Steps
 from ..shared.levels import Level
 from ..shared.literals import combine, initial
 from ..shared.names import Names
-from ..shared.summed_axes import memory_order
+from ..shared.summed_axes import flat, memory_order
 from ..shared.writer import Writer
 from .alignment import begins_aligned
 from .bfloat16 import NARROWED, WIDENED
@@ -152,7 +152,7 @@ class CudaWriter(Writer):
 
     def index_steps(self, index: Index) -> Steps:
         """With neighbours, where all else is a multiple of how many they are, as that times an index: NVVM then sees
-        that accesses begin on a boundary, and joins them."""
+        that accesses begin on a boundary, and joins them, if the constant stands last."""
         each = self.chunk_size
         if self.lane is None or index.coefficient(self.lane) != 1:
             return (yield from super().index_steps(index))
@@ -161,11 +161,29 @@ class CudaWriter(Writer):
         const = divide(index.const, each)
         if const is None or len(terms) < len(others):
             return (yield from super().index_steps(index))
-        rest = yield from super().index_steps(Index(terms, const))
-        whole = self.first if rest == "0" else f"({rest} + {self.first})"
-        return f"{whole} * {each} + e"
+        parts = [(yield from super().index_steps(Index(terms)))] if terms else []
+        parts += [self.first, *([self._factor(const)] if const != 0 else [])]
+        whole = " + ".join(parts).replace("+ -", "- ")
+        return f"{f'({whole})' if len(parts) > 1 else whole} * {each} + e"
 
     # ------------------------------------------------------------ values
+    def _guard(self, e: Expr) -> Steps:
+        """A condition that holds for all of a thread's neighbours or none stands outside of the loop over them."""
+        inside = self.lane in self.levels[-1].bound and self.lane in e.axes
+        if not inside or e.dtype == dtypes.BOOL or any(self.lane in i.axes for i in loops.indices(e)):
+            return (yield from super()._guard(e))
+        name = self._scratch(e.dtype) + self.at_lane
+        inner = self.levels.pop()
+        with self.neighbours():
+            otherwise = yield e.args[1]
+            self.line(f"{name} = {otherwise}")
+        with self.nest(f"if {' and '.join(map(self.condition, e.data))}:", conditional=True), self.neighbours():
+            value = yield e.args[0]
+            self.line(f"{name} = {value}")
+        self.levels[-1].values[e] = name
+        self.levels.append(inner)
+        return name
+
     def operation(self, e: Expr) -> Steps:
         text = yield from super().operation(e)
         return LOADED.get(e.data[0].dtype, "{}").format(text) if e.kind == "load" else text
@@ -189,6 +207,20 @@ class CudaWriter(Writer):
 
     def store(self, s: Store, text: str) -> None:
         self.line(f"{self.names.buffer(s.buffer)}[{self.index(s.buffer.address(s.index))}] = {text}")
+
+    def _accumulate(self, e: Expr, acc: str, best: str) -> None:
+        """Of an argmax without a branch, so that NVVM joins the loads of neighbours."""
+        if not best:
+            super()._accumulate(e, acc, best)
+            return
+        v, better = self.value(e.args[0]), self.fresh("better")
+        if not v.isidentifier():
+            name = self.fresh("v")
+            self.line(f"{name} = {v}")
+            v = name
+        self.line(f"{better} = ({v} > {best}) | (({v} != {v}) & ({best} == {best}))")
+        self.line(f"{best} = where({better}, {v}, {best})")
+        self.line(f"{acc} = where({better}, int32({self.index(flat(e.data[1]))}), {acc})")
 
     # ------------------------------------------------------------ reductions shared by a group
     def share(self, e: Expr, group: int) -> None:
