@@ -17,7 +17,7 @@ from ...loops.kernels import address
 from ...shapes import Dim, product
 from .panels import SharedPanel, copied, parted
 from .tensor_cores import TensorCoreTiled
-from .writer import CudaWriter
+from .writer import LOADED, CudaWriter
 
 
 class Registers:
@@ -87,7 +87,7 @@ class Side:
     def _prepare_rows(self, w: CudaWriter, count: str) -> None:
         """Rows past the last one are those of the last: what comes of them is never stored."""
         extent = product(x.extent for x in self.panel.axes)
-        found = copied(self.panel.operand, self.summed) if self.panel.vector else None
+        found = copied(self.panel.operand, self.summed)
         self.load = found[1] if found else None
         here = {*self.panel.axes, *self.summed}
         self.conditions = [c for c in (found[0] if found else ()) if c.index.axes & here]
@@ -104,6 +104,9 @@ class Side:
                 self._keep_axes(w, trip)
             else:
                 self._keep_parts(w, trip)
+        if not self.panel.vector:
+            w.scratch.append(f"{self.name}_x = cuda.local.array({self.trips}, float32)")
+            self._load(w)
 
     def _keep_parts(self, w: CudaWriter, trip: str) -> None:
         """The rows' parts of the element's place and of each condition that speaks of them."""
@@ -127,7 +130,7 @@ class Side:
     # ------------------------------------------------------------ each stage
     def fill(self, w: CudaWriter) -> None:
         """This thread's share of a stage, and its terms moved on to those of the next."""
-        if self.load is None:
+        if not self.panel.vector:
             self._fill_computed(w)
             return
         with self._each(w, self.trips) as trip, self._lines(w, trip):
@@ -139,22 +142,35 @@ class Side:
             self._move(w, "")
 
     def _fill_computed(self, w: CudaWriter) -> None:
-        """All elements first, so that their loads are on their way together, and then to shared memory."""
-        elements = f"{self.name}_x"
-        w.scratch.append(f"{elements} = cuda.local.array({self.trips}, float32)")
+        """What was loaded before goes to shared memory; what the next stage takes is on its way during the products."""
+        with self._each(w, self.trips) as trip, self._lines(w, trip):
+            w.line(f"store_shared_{self.panel.words}({self._at(trip)}, {self.name}_x[{trip or 0}])")
+        self._load(w)
+
+    def _load(self, w: CudaWriter) -> None:
+        """The elements of the stage that the counters are at, in registers; the counters move on."""
         with self._each(w, self.trips) as trip, self._bound(w, trip):
-            element = f"{elements}[{trip or 0}]"
-            w.line(f"{element} = float32(0.0)")
             conditions = [f"{self._line(trip)} < {self.slow}"] if self.slow % self.at_once else []
-            bounds = " and ".join(conditions + self._valid(w, trip)) or "True"
-            with w.nest(f"if {bounds}:", *self.panel.axes, *self.summed, conditional=True):
-                w.line(f"{element} = {w.value(self.panel.operand)}")
+            valid = " and ".join(conditions + self._valid(w, trip, True)) or "True"
+            self._element(w, f"{self.name}_x[{trip or 0}]", valid, trip)
             if self.terms > 1:
                 self._move(w, trip)
-        with self._each(w, self.trips) as trip, self._lines(w, trip):
-            w.line(f"store_shared_{self.panel.words}({self._at(trip)}, {elements}[{trip or 0}])")
         if self.terms == 1:
             self._move(w, "")
+
+    def _element(self, w: CudaWriter, target: str, valid: str, trip: str) -> None:
+        """One element in a register; a load without a branch, so that those of all trips are on their way together."""
+        if self.load is None:
+            w.line(f"{target} = float32(0.0)")
+            with w.nest(f"if {valid}:", *self.panel.axes, *self.summed, conditional=True):
+                w.line(f"{target} = {w.value(self.panel.operand)}")
+            return
+        buffer = self.load.data[0]
+        w.line(f"exists = {valid}")
+        element = (
+            f"{w.names.buffer(buffer)}[where(exists, {self._sum(w, address(self.load), self.fixed[0], 0, trip)}, 0)]"
+        )
+        w.line(f"{target} = where(exists, {LOADED.get(buffer.dtype, '{}').format(element)}, float32(0.0))")
 
     def _at(self, trip: str) -> str:
         """The address of this thread's elements of a trip, in the stage that is filled."""
@@ -201,10 +217,10 @@ class Side:
                     self.counters[i].set(w, trip, f"{counter} - {extent}")
                     outer.set(w, trip, f"{outer.at(trip)} + 1")
 
-    def _valid(self, w: CudaWriter, trip: str) -> list[str]:
-        """The conditions under which the element exists."""
+    def _valid(self, w: CudaWriter, trip: str, ahead: bool = False) -> list[str]:
+        """The conditions under which the element exists; `ahead`: also of a stage past the last."""
         first, extent = self.counters[0].at(trip), self.summed[0].extent
-        whole = _divides(self.depth, product(x.extent for x in self.summed))
+        whole = not ahead and _divides(self.depth, product(x.extent for x in self.summed))
         found = [] if whole else [f"within({first}, {w.names.size(extent)})"]
         return found + [self._condition(w, c, fixed, trip) for c, fixed in zip(self.conditions, self.fixed[1:])]
 

@@ -20,6 +20,8 @@ TERMS = {"tf32": 8, "bfloat16": 16}
 """Terms of one mma."""
 
 FRAGMENT_ROWS, FRAGMENT_COLUMNS = 16, 8
+COMPUTED_DEPTH = 16
+"""Terms of a stage where threads compute elements, which are in their registers meanwhile."""
 ENOUGH_TERMS = 8192
 """Few tiles of sums longer than this leave the GPU idle: a block per element is better."""
 
@@ -121,7 +123,9 @@ def plan_tensor_cores(found: Product, precision: str) -> TensorCoreTiled | None:
     ]
     best = max(range(len(orders)), key=lambda i: sum(p.vector * p.itemsize for p in panels[i]))
     a, b = panels[best]
-    if a.itemsize == b.itemsize == 2 and a.vector and b.vector:
+    if not (a.vector and b.vector):
+        tile = replace(tile, depth=COMPUTED_DEPTH)
+    elif a.itemsize == b.itemsize == 2:
         tile = replace(tile, depth=2 * tile.depth)
     return TensorCoreTiled(
         **vars(replace(found, summed=orders[best])), tile=tile, precision=precision, a_panel=a, b_panel=b

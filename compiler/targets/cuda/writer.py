@@ -13,7 +13,7 @@ from typing import Any
 
 from ... import dtypes
 from ...loops import expressions as loops
-from ...loops.expressions import Axis, Expr, Index
+from ...loops.expressions import Axis, Condition, Divides, Expr, Index
 from ...loops.functions import Form, Function
 from ...loops.kernels import Buffer, Kernel, Store
 from ...shapes import Dim, divide, product
@@ -165,6 +165,12 @@ class CudaWriter(Writer):
         parts += [self.first, *([self._factor(const)] if const != 0 else [])]
         whole = " + ".join(parts).replace("+ -", "- ")
         return f"{f'({whole})' if len(parts) > 1 else whole} * {each} + e"
+
+    def condition(self, c: Condition) -> str:
+        """Bounds as one comparison of 32 bits, which is all that an index may need."""
+        if isinstance(c, Divides):
+            return super().condition(c)
+        return f"within({self.index(c.index + -c.low)}, {self.names.size(c.high - c.low)})"
 
     # ------------------------------------------------------------ values
     def _guard(self, e: Expr) -> Steps:
