@@ -140,6 +140,13 @@ def panels(along_terms):
     return [SharedPanel(None, (), along_terms, 4, words, packed) for words, packed in kinds]
 
 
+def run_rows(tile):
+    """Neighbouring rows or columns that a lane loads at once, of operands that lie along them."""
+    panel = SharedPanel(None, (), False, 4)
+    fields = dict.fromkeys(("batch", "rows", "columns", "summed", "reduction", "a", "b"), ())
+    return set(TensorCoreTiled(**fields, tile=tile, precision="tf32", a_panel=panel, b_panel=panel).runs)
+
+
 @pytest.mark.parametrize("tile", BLOCKS, ids=str)
 @pytest.mark.parametrize("along_terms", [True, False])
 def test_a_fragment_is_read_from_32_banks(tile, along_terms):
@@ -153,8 +160,14 @@ def test_a_fragment_is_read_from_32_banks(tile, along_terms):
                 first = np.arange(8)[:, None] * max(row, term) + np.arange(0, 16, 4)
             elif panel.packed and along_terms:  # half a warp at a time, 8 bytes for each lane
                 first = (lanes[:16] // 4 * row + lanes[:16] % 4 * 2 * term)[:, None] + np.arange(0, 8, 4)
-            else:
-                first = lanes // 4 * row + lanes % 4 * (2 if panel.packed else 1) * term
+            elif panel.packed:
+                first = lanes // 4 * row + lanes % 4 * 2 * term
+            else:  # a quarter of a warp with 16 bytes for each lane, or half with 8
+                assert run_rows(tile) <= {2, 4}
+                for run in run_rows(tile):
+                    few = lanes[: 32 // run]
+                    first = (few // 4 * run * row + few % 4 * term)[:, None] + np.arange(0, 4 * run, 4)
+                    assert len(set((first.reshape(-1) // 4 % 32).tolist())) == 32
             assert len(set((first.reshape(-1) // 4 % 32).tolist())) == 32
 
 

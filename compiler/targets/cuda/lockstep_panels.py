@@ -70,7 +70,7 @@ def functions(threads: Threads, shared: type[Shared]) -> dict[str, Any]:
         "panel": panel,
         "shared_float32": lambda at: at.shared[at.elements(4)],
         "store_4": _store_4,
-        "load_shared_4": _load_4,
+        **{f"load_shared_{n}": partial(_load_neighbours, n) for n in (2, 4)},
         "store_shared_2": _store_2,
         "pack_shared": _pack_shared,
         "store_shared_float32": store,
@@ -83,9 +83,9 @@ def functions(threads: Threads, shared: type[Shared]) -> dict[str, Any]:
     }
 
 
-def _load_4(part: Any, first: int, at: Panel) -> None:
-    place = at.elements(16)
-    for i in range(4):
+def _load_neighbours(count: int, part: Any, first: int, at: Panel) -> None:
+    place = at.elements(4 * count)
+    for i in range(count):
         part[first + i] = at.shared[place + i]
 
 

@@ -7,7 +7,7 @@ begin `first` bytes in; the others take an address `at`:
     copy_async_16(at, buffer, index, valid)     16 bytes (or 8, or 4) on their way; zeros where not `valid`
     shared_float32(at), store_shared_float32(at, x), store_shared_bfloat16(at, x)
     store_4(buffer, index, array)               four neighbours to global memory at once
-    load_shared_4(part, i, at)                  part[i:i+4], 16 bytes at once
+    load_shared_4(part, i, at)                  part[i:i+4], 16 bytes at once; load_shared_2: 8
     store_shared_2(at, x, y)                    two neighbouring float32 at once
     pack_shared(at)                             two neighbouring float32 as a word of two bfloat16
     load_matrices(part, i, at)                  part[i:i+4] of a warp's four matrices of 8 rows of 16 bytes, each row
@@ -78,17 +78,23 @@ def _pack(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
     return asm(builder, "cvt.rn.bf16x2.f32 $0, $1, $2;", I32, "=r,f,f", [high, low], False)
 
 
-def _load_4(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
-    four = ir.LiteralStructType([F32] * 4)
-    text = "ld.shared.v4.f32 {$0, $1, $2, $3}, [$4];"
-    found = asm(builder, text, four, f"=f,=f,=f,=f,r,{MEMORY}", [builder.trunc(args[2], I32)], True)
-    return _keep(context, builder, sig, args, found)
+def _load_neighbours(count: int) -> Callable[..., Any]:
+    values = ", ".join(f"${i}" for i in range(count))
+    text = f"ld.shared.v{count}.f32 {{{values}}}, [${count}];"
+    constraints = ",".join(["=f"] * count + ["r", MEMORY])
+
+    def emit(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
+        kind = ir.LiteralStructType([F32] * count)
+        found = asm(builder, text, kind, constraints, [builder.trunc(args[2], I32)], True)
+        return _keep(context, builder, sig, args, found, count)
+
+    return emit
 
 
-def _keep(context: Any, builder: ir.IRBuilder, sig: Any, args: Any, found: ir.Value) -> ir.Value:
-    """Four values to args[0][args[1]:]."""
+def _keep(context: Any, builder: ir.IRBuilder, sig: Any, args: Any, found: ir.Value, count: int = 4) -> ir.Value:
+    """The values to args[0][args[1]:]."""
     part = elements(context, builder, sig.args[0], args[0])
-    for i in range(4):
+    for i in range(count):
         place = builder.gep(part, [builder.add(args[1], ir.Constant(I64, i))], inbounds=True)
         builder.store(builder.extract_value(found, i), place)
     return context.get_dummy_value()
@@ -177,7 +183,7 @@ def namespace(named: Callable[..., Any]) -> dict[str, Any]:
         "store_shared_bfloat16": plain("store_shared_bfloat16", stored, _store_bfloat16),
         "store_shared_2": plain("store_shared_2", types.void(types.int64, types.float32, types.float32), _store_2),
         "store_4": named("store_4", store_4, 3),
-        "load_shared_4": loads("load_shared_4", _load_4),
+        **{f"load_shared_{n}": loads(f"load_shared_{n}", _load_neighbours(n)) for n in (2, 4)},
         "load_matrices": loads("load_matrices", _matrices(False)),
         "load_matrices_transposed": loads("load_matrices_transposed", _matrices(True)),
         **{f"copy_async_{n}": copy(n) for n in COPIES},

@@ -91,6 +91,12 @@ class TensorCoreTiled(Product):
         return t.stages * self.a_panel.room(t.rows, t.depth), t.stages * self.b_panel.room(t.columns, t.depth)
 
     @property
+    def runs(self) -> tuple[int, int]:
+        """How many neighbouring rows (and columns) a lane has of either operand, one of each of as many fragments or
+        halves of them, since it loads them at once: more than one where words of 4 bytes lie along rows."""
+        return _run(self.a_panel, self.tile.high), _run(self.b_panel, self.tile.wide)
+
+    @property
     def shared_bytes(self) -> int:
         """A block's shared memory: stages, and in their place results."""
         results = self.tile.rows * self.tile.results_pitch * dtypes.ITEMSIZE[dtypes.FLOAT32]
@@ -102,6 +108,12 @@ class TensorCoreTiled(Product):
             f"{self.precision} tensor cores, tile {t.rows}x{t.columns}x{t.depth}, {t.high}x{t.wide} per warp, "
             f"{t.stages} stages, a {self.a_panel} and b {self.b_panel}: {self.axes_text()}"
         )
+
+
+def _run(panel: SharedPanel, size: int) -> int:
+    if panel.by_matrices or panel.packed:
+        return 1
+    return 4 if size % 32 == 0 else 2
 
 
 def plan_tensor_cores(found: Product, precision: str) -> TensorCoreTiled | None:

@@ -29,22 +29,36 @@ def print_epilogue(s: TensorCoreTiled, w: CudaWriter, m: str, n: str) -> None:
     t, pitch = s.tile, s.tile.results_pitch
     w.line("cuda.syncthreads()")
     w.line(f"results = panel(0, {t.rows * pitch}, float32)")
-    w.line(f"results_at = results + (down + group) * {4 * pitch} + (along + quad * 2) * 4")
+    rows, columns = s.runs
+    w.line(f"results_at = results + (down + group * {rows}) * {4 * pitch} + (along + quad * 2 * {columns}) * 4")
     down, along = t.high // FRAGMENT_ROWS, t.wide // FRAGMENT_COLUMNS
     each = max(1, UNROLLED // (4 * along))
     part = min(along, UNROLLED // 4)
     for first, across in product_of(range(0, down, each), range(0, along, part)):
-        rows, columns = (
-            f"range({i}, {min(i + by, end)})" for i, by, end in ((first, each, down), (across, part, along))
-        )
-        with w.nest(f"for y in {rows}:"), w.nest(f"for z in {columns}:"):
-            at = f"results_at + y * {FRAGMENT_ROWS * 4 * pitch} + z * {4 * FRAGMENT_COLUMNS}"
-            for half in range(2):
-                pair = (f"acc[(y * {along} + z) * 4 + {2 * half + e}]" for e in range(2))
-                more = f" + {FRAGMENT_ROWS // 2 * 4 * pitch}" if half else ""
-                w.line(f"store_shared_2({at}{more}, {', '.join(pair)})")
+        ys, zs = (f"range({i}, {min(i + by, end)})" for i, by, end in ((first, each, down), (across, part, along)))
+        with w.nest(f"for y in {ys}:"), w.nest(f"for z in {zs}:"):
+            _leave(w, along, rows, columns, 4 * pitch)
     w.line("cuda.syncthreads()")
     _rows(s, w, m, n)
+
+
+def _leave(w: CudaWriter, along: int, rows: int, columns: int, line: int) -> None:
+    """A lane's four sums of a fragment: two neighbouring columns in two rows, 8 apart; or, where the lane has a run of
+    neighbouring rows or columns in as many halves or fragments, as far apart as those are."""
+    at = f"results_at + y * {FRAGMENT_ROWS * line} + z * {4 * FRAGMENT_COLUMNS}"
+    if rows == 4:
+        at = at.replace(f"y * {FRAGMENT_ROWS * line}", f"y // 2 * {2 * FRAGMENT_ROWS * line} + y % 2 * {2 * line}")
+    if columns > 1:
+        fragment = f"z // {columns} * {4 * FRAGMENT_COLUMNS * columns} + z % {columns} * 4"
+        at = at.replace(f"z * {4 * FRAGMENT_COLUMNS}", fragment)
+    for half in range(2):
+        pair = [f"acc[(y * {along} + z) * 4 + {2 * half + e}]" for e in range(2)]
+        place = at + (f" + {line if rows > 1 else FRAGMENT_ROWS // 2 * line}" if half else "")
+        if columns == 1:
+            w.line(f"store_shared_2({place}, {', '.join(pair)})")
+            continue
+        for e in range(2):
+            w.line(f"store_shared_float32({place} + {4 * columns * e}, {pair[e]})")
 
 
 def _rows(s: TensorCoreTiled, w: CudaWriter, m: str, n: str) -> None:

@@ -30,6 +30,9 @@ def print_tensor(s: TensorCoreTiled, w: CudaWriter) -> None:
     declare(s, sides, w)
     for name, words in (("a_part", t.high // FRAGMENT_ROWS * 4), ("b_part", t.wide // FRAGMENT_COLUMNS * 2)):
         w.scratch.append(f"{name} = cuda.local.array({words}, uint32)")
+    for name, run in zip("ab", s.runs):
+        if run > 1:
+            w.scratch.append(f"{name}_run = cuda.local.array({run}, float32)")
     place_block(s, t.rows, t.columns, w, m, n)
     _place_lane(s, sides, w)
     for side, count in zip(sides, (m, n)):
@@ -87,11 +90,11 @@ def _place_lane(s: TensorCoreTiled, sides: tuple[Side, Side], w: CudaWriter) -> 
     w.line(f"group = t % {WARP} // 4")
     w.line("quad = t % 4")
     for side, first in zip(sides, ("down", "along")):
-        row, term = _lane(side)
+        row, term = _lane(side, s.runs[0 if side.name == "a" else 1])
         w.line(f"{side.name}_at = {side.name}_tile + ({first} + {row}) * {side.row_step} + {term} * {side.term_step}")
 
 
-def _lane(side: Side) -> tuple[str, str]:
+def _lane(side: Side, run: int) -> tuple[str, str]:
     """(row, term) of the lane's first element of a fragment; for loads of matrices, of the line whose address it gives.
 
     Four matrices of 8 rows by 16 bytes are two blocks of rows by two of terms: those of an operand with rows first
@@ -99,7 +102,7 @@ def _lane(side: Side) -> tuple[str, str]:
     """
     panel, half = side.panel, 16 // side.panel.itemsize
     if not panel.by_matrices:
-        return "group", "quad * 2" if panel.packed else "quad"
+        return f"group * {run}", "quad * 2" if panel.packed else "quad"
     rows_first = side.name == "a"
     if panel.along_terms:
         return (
@@ -127,23 +130,38 @@ def _multiply(s: TensorCoreTiled, sides: tuple[Side, Side], w: CudaWriter) -> No
 def _fragments(s: TensorCoreTiled, side: Side, count: int, w: CudaWriter) -> None:
     """A lane's four words of each of `count` blocks of 16 rows (or columns), from term `first` on."""
     name, panel, words = side.name, side.panel, 4
-    at = f"{name}_now + y * {16 * side.row_step} + first * {side.term_step}"
-    with w.nest(f"for y in range({count}):"):
-        if panel.by_matrices:
-            load = "load_matrices" if panel.along_terms else "load_matrices_transposed"
-            w.line(f"{load}({name}_part, y * {words}, {at})")
-        for part in range(0 if panel.by_matrices else words):
-            row, half = (part % 2, part // 2) if name == "a" else (part // 2, part % 2)
-            w.line(f"{name}_part[y * {words} + {part}] = {_word(side, at, 8 * row, half)}")
+    run = s.runs[0 if name == "a" else 1]
+    if run > 1:
+        _runs(side, run, count, w)
+    else:
+        at = f"{name}_now + y * {16 * side.row_step} + first * {side.term_step}"
+        with w.nest(f"for y in range({count}):"):
+            if panel.by_matrices:
+                load = "load_matrices" if panel.along_terms else "load_matrices_transposed"
+                w.line(f"{load}({name}_part, y * {words}, {at})")
+            for part in range(0 if panel.by_matrices else words):
+                row, half = (part % 2, part // 2) if name == "a" else (part // 2, part % 2)
+                w.line(f"{name}_part[y * {words} + {part}] = {_packed(side, at, 8 * row, half)}")
     if s.precision == "tf32":
         with w.nest(f"for y in range({count * words}):"):
             w.line(f"{name}_part[y] = round_tf32({name}_part[y])")
 
 
-def _word(side: Side, at: str, row: int, half: int) -> str:
-    """One word of a fragment, of a term in tf32 or of two in bfloat16, from elements loaded one by one."""
-    if not side.panel.packed:
-        return f"bits(shared_float32({at}{_more(row * side.row_step + 4 * half * side.term_step)}))"
+def _runs(side: Side, run: int, count: int, w: CudaWriter) -> None:
+    """Fragments by loads of `run` neighbouring rows of 4 bytes: fragments have the rows in another order, which
+    `tensor_epilogue` knows. A row is half a fragment of `a`, and one of `b` has 8 columns."""
+    name = side.name
+    halves = 2 if name == "a" else 1
+    with w.nest(f"for y in range({count * 2 // run}):"), w.nest("for half in range(2):"):
+        at = f"{name}_now + y * {8 * run * side.row_step} + first * {side.term_step} + half * {4 * side.term_step}"
+        w.line(f"load_shared_{run}({name}_run, 0, {at})")
+        for i in range(run):
+            part = f"{i // halves * 2 * halves + i % halves} + half * {halves}"
+            w.line(f"{name}_part[y * {2 * run} + {part}] = bits({name}_run[{i}])")
+
+
+def _packed(side: Side, at: str, row: int, half: int) -> str:
+    """One word of a fragment, two terms rounded to bfloat16."""
     place = row * side.row_step + 8 * half * side.term_step
     if side.panel.along_terms:
         return f"pack_shared({at}{_more(place)})"
