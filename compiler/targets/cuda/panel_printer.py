@@ -48,7 +48,8 @@ class Side:
         self.across = fast // self.vector  # threads along the fast side
         self.at_once = self.threads // self.across  # lines that all threads fill together
         self.trips = -(-self.slow // self.at_once)
-        self.rows, self.terms = (self.trips, 1) if panel.along_terms else (1, self.trips)
+        together = len(self.summed) == 1 or _divides(t.depth, self.summed[-1].extent)
+        self.rows, self.terms = (self.trips, 1) if panel.along_terms else (1, 1 if together else self.trips)
         self.row_step, self.term_step = panel.steps(size, t.depth)
 
     # ------------------------------------------------------------ before the first stage
@@ -67,7 +68,7 @@ class Side:
         """A counter for each summed axis, of each trip's first term; and how far a stage moves each."""
         self.counters = [Registers(w, f"{self.name}_{x.hint}{i}", self.terms) for i, x in enumerate(self.summed)]
         with self._each(w, self.terms) as trip:
-            first = f"{self.name}_fast" if self.panel.along_terms else self._line(trip)
+            first = f"{self.name}_fast" if self.panel.along_terms else self._line(trip)  # of the first trip if of one
             self._digits(w, first, [c.at(trip) for c in self.counters], wrap="int32({})")
         self.moves = [str(d) for d in digits(self.depth, self.summed)] if known(self.summed) else []
         if not self.moves:
@@ -183,6 +184,8 @@ class Side:
         with w.bound(*self.panel.axes, *self.summed):
             for x, counter in zip(self.summed, self.counters):
                 w.bind(x, counter.at(trip))
+            if self.terms == 1 and not self.panel.along_terms:  # a stage has terms of one innermost axis
+                w.bind(self.summed[-1], self._innermost(trip))
             for x, place in zip(self.panel.axes, self.places):
                 w.bind(x, place.at(trip))
             yield
@@ -196,6 +199,12 @@ class Side:
     def _line(self, trip: str) -> str:
         """The line that a thread has in a trip."""
         return f"{self.name}_line{_by(trip, self.at_once)}"
+
+    def _innermost(self, trip: str) -> str:
+        """The innermost axis of a trip's terms."""
+        counter = self.counters[-1].at(trip)
+        shared = self.terms == 1 and not self.panel.along_terms
+        return f"({counter}{_by(trip, self.at_once)})" if shared and trip else counter
 
     def _lines(self, w: CudaWriter, trip: str) -> AbstractContextManager[Any]:
         """A condition for the last trip, where not all threads have a line."""
@@ -219,7 +228,8 @@ class Side:
 
     def _valid(self, w: CudaWriter, trip: str, ahead: bool = False) -> list[str]:
         """The conditions under which the element exists; `ahead`: also of a stage past the last."""
-        first, extent = self.counters[0].at(trip), self.summed[0].extent
+        first = self.counters[0].at(trip) if len(self.summed) > 1 else self._innermost(trip)
+        extent = self.summed[0].extent
         whole = not ahead and _divides(self.depth, product(x.extent for x in self.summed))
         found = [] if whole else [f"within({first}, {w.names.size(extent)})"]
         return found + [self._condition(w, c, fixed, trip) for c, fixed in zip(self.conditions, self.fixed[1:])]
