@@ -74,10 +74,10 @@ def product_and_memory(tile=TILES[0]):
         (0, "cuda.syncthreads()\n        a_now", "a_now", "no barrier|has not brought|race"),
         (0, "wait_copies_1()", "wait_copies_2()", "has not brought"),
         (0, "wgmma_wait_1()", "t = t", "reads"),
-        (1, "wgmma_wait_0()\n        fence", "fence", "reads"),
+        (2, "wgmma_wait_0()\n        fence", "fence", "reads"),
         (0, "wgmma_wait_0()\n    cuda", "cuda", "under way are used"),
         (0, "wgmma_commit()", "t = t", "reads|under way"),
-        (0, "stage == 4", "stage == 3", "has not brought|race|reads"),
+        (0, "stage == 4", "stage == 2", "has not brought|race|reads"),
         (0, "a_now + first * 32", "a_now + first * 32 + 8", "between pieces"),
     ],
 )

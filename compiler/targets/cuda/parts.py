@@ -24,8 +24,11 @@ from .schedule import JOINED, LONG, VECTOR_LANES, PerStrip, PerThread, by_stride
 MOST_PARTS = 1 << 26
 """Elements that the parts may have: they are written and read again."""
 
-SIDE = 64
-"""Tiles of so many rows and columns are worth parts."""
+SIDE = 128
+"""Rows and columns of the tiles that multiply fastest, for the sake of which products are divided."""
+
+FEW = 3
+"""Fewer parts of a product than these are not worth that they are written and read again."""
 
 LEAST_TERMS = 256
 """Of a part of a product, so that it is worth its start."""
@@ -48,7 +51,7 @@ def divided(kernel: Kernel, precision: str) -> list[Kernel]:
         points, m, n, k = found.sizes()
         blocks = points * math.ceil(m / SIDE) * math.ceil(n / SIDE)
         wanted = min(2 * MULTIPROCESSORS // max(blocks, 1), k // LEAST_TERMS) if k >= LONG else 1
-        return _in_pieces(kernel, found.reduction, wanted)
+        return _in_pieces(kernel, found.reduction, wanted) if wanted >= FEW else [kernel]
     schedule = plan_schedule(kernel, precision)
     blocks = math.prod(-(-nominal(extent) // size) for extent, size in launch(schedule).blocks)
     if isinstance(schedule, PerThread):

@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass, replace
 
 from ... import dtypes
+from .contraction import MULTIPROCESSORS
 from .tensor_cores import TensorCoreTile, TensorCoreTiled
 
 WARPGROUP = 128
@@ -18,13 +19,23 @@ HIGH = 64
 """Rows that a warpgroup multiplies."""
 DEPTH = 64
 """Terms of a stage: a line of 128 bytes."""
-MULTIPROCESSORS = 132  # of an H100
 TILES = tuple(
     (TensorCoreTile(rows, columns, DEPTH, 16, columns, stages), flying)
-    for rows, columns, stages, flying in ((256, 128, 4, 1), (128, 128, 3, 0), (128, 64, 3, 0), (64, 64, 4, 0))
+    for rows, columns, stages, flying in (
+        (128, 256, 4, 1),
+        (256, 128, 4, 1),
+        (128, 128, 3, 0),
+        (128, 64, 3, 0),
+        (64, 64, 4, 0),
+    )
 )
 """Tiles, and how many stages' products may be under way when the next are begun: one where a multiprocessor has room
 for a single block, none where another block multiplies meanwhile."""
+
+RATES = {(128, 256): 1.0, (256, 128): 0.95, (128, 128): 0.77, (128, 64): 0.6, (64, 64): 0.36}
+"""How fast each multiplies, of the fastest, as an H100 measured it on a product of 8192 x 8192 x 8192."""
+START_AND_END = 128
+"""Terms in whose time a block begins and leaves its results, where no other block multiplies meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -49,15 +60,14 @@ def by_warpgroups(s: TensorCoreTiled) -> TensorCoreTiled:
     points, m, n, k = s.sizes()
     if k < DEPTH // 2 or m < HIGH // 2 or n < HIGH // 2:
         return s
-    tile, flying = min(TILES, key=lambda each: _cost(each[0], points, m, n))
+    tile, flying = min(TILES, key=lambda each: _cost(each[0], each[1], points, m, n, k))
     a, b = (replace(p, swizzled=True) for p in panels)
     fields = {**vars(s), "tile": tile, "a_panel": a, "b_panel": b}
     return WarpgroupTiled(**fields, flying=flying)
 
 
-def _cost(t: TensorCoreTile, points: int, m: int, n: int) -> float:
-    """Multiply-adds, padding included, by the copies that each needs and by how much of the GPU stays idle."""
+def _cost(t: TensorCoreTile, flying: int, points: int, m: int, n: int, k: int) -> float:
+    """How long the multiprocessor with the most blocks takes, in results by terms at the fastest rate."""
     blocks = points * math.ceil(m / t.rows) * math.ceil(n / t.columns)
-    copies = (t.rows + t.columns) / (t.rows * t.columns)
-    waves = blocks / MULTIPROCESSORS
-    return blocks * t.rows * t.columns * (1 + 64 * copies) * max(1.0, 1 / waves)
+    each = t.rows * t.columns * (k / RATES[t.rows, t.columns] + START_AND_END / (1 if flying else 2))
+    return math.ceil(blocks / MULTIPROCESSORS) * each
