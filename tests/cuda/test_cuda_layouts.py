@@ -111,6 +111,31 @@ def test_parts_of_sums_of_columns_are_strips(monkeypatch):
     assert first.name.endswith("_parts") and strips_of_four([first])
 
 
+@pytest.mark.parametrize("order, count", [((0, 1, 2, 3), 1), ((0, 2, 1, 3), 2)])
+def test_sums_of_the_same_elements_read_them_once(order, count, monkeypatch):
+    """Of whole numbers. Parts along other axes of g have other elements, and stay apart."""
+    monkeypatch.setattr(schedule, "MULTIPROCESSORS", 1)
+    monkeypatch.setattr(parts, "LONG", 64)
+    monkeypatch.setattr(parts, "LEAST_SHARED", 40)
+    x, g, shift = kw.input("x", (3, 12, 12, 64)), kw.input("g", (3, 12, 12, 64)), kw.input("shift", (64,))
+    outputs = [g.sum((0, 1, 2)), (g.transpose(order) * (x - shift)).sum((0, 1, 2))]
+    kernels = run([x, g, shift], outputs, whole_numbers([x, g, shift]), tolerance=0)
+    first = [k for k in kernels if "_parts" in k.name]
+    assert strips_of_four(first) and len(first) == count
+    for k in first:
+        (argument,) = (name for b, name in k.source.names.buffers.items() if b.name == "g")
+        assert k.source.text.count(f"{argument}[") == 1
+
+
+def test_a_sum_that_needs_another_one_stays_behind_it(monkeypatch):
+    monkeypatch.setattr(schedule, "MULTIPROCESSORS", 1)
+    x = kw.input("x", (100, 64))
+    value = np.random.default_rng(2).integers(-3, 4, x.shape).astype("float32")
+    total = x.sum(0)
+    kernels = run([x], [(x * total).sum(0)], [value], tolerance=0)
+    assert [len(k.kernel.stores) for k in kernels] == [1, 1]
+
+
 @pytest.mark.parametrize("dtype, width", [("float32", "v4.f32"), ("bfloat16", "v4.u16")])
 def test_columns_are_read_by_four(toolkit, dtype, width):
     x = kw.input("x", (64, 28, 28, 256), dtype)

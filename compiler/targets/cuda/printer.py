@@ -15,7 +15,17 @@ from ...loops.kernels import Kernel
 from ...rewriting.verify import verify_source
 from ...shapes import Dim, divide, product
 from .contraction import Tiled
-from .schedule import Launch, PerGroup, PerStrip, PerThread, Schedule, Together, launch, shared_reductions
+from .schedule import (
+    Launch,
+    PerGroup,
+    PerStrip,
+    PerThread,
+    Schedule,
+    Together,
+    in_one_loop,
+    launch,
+    shared_reductions,
+)
 from .tensor_cores import TensorCoreTiled
 from .tensor_printer import print_tensor
 from .tile_printer import print_tiled
@@ -140,14 +150,14 @@ def _per_strip(s: PerStrip, w: CudaWriter) -> None:
     whole = isinstance(points, int) and points % s.points == 0
     w.bind_outermost(*(axes[: -len(s.runs[-1])] if s.vector > 1 else axes))
     w.line(f"lane = cuda.threadIdx.x % {s.lanes}")
-    w.line(f"row = cuda.threadIdx.x // {s.lanes}")
+    w.line(f"group = cuda.threadIdx.x // {s.lanes}")
     w.line(f"p = {w.block} * {s.lanes} + lane")
     if not whole:
         w.line("wanted = p")
         w.line(f"p = min(p, {w.names.size(threads)} - 1)")
     w.decode("p", s.runs, "i", s.vector)
-    for e in shared_reductions(w.kernel.values):
-        w.share_in_columns(e, s.lanes, s.rows)
-    wanted = "row == 0" if whole else f"row == 0 and wanted < {w.names.size(threads)}"
+    for together in in_one_loop(shared_reductions(w.kernel.values)):
+        w.share_in_columns(together, s.lanes, s.rows)
+    wanted = "group == 0" if whole else f"group == 0 and wanted < {w.names.size(threads)}"
     with w.nest(f"if {wanted}:", conditional=True), w.neighbours():
         w.stores()

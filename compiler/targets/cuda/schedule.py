@@ -218,6 +218,20 @@ def shared_reductions(values: Sequence[Expr]) -> list[Expr]:
     return [e for e in found if not e.axes & terms]
 
 
+def in_one_loop(heads: Sequence[Expr]) -> list[list[Expr]]:
+    """Shared reductions in order, those over the same axes together where none needs another."""
+    found: list[list[Expr]] = []
+    for e in heads:
+        below = set(loops.postorder(e.args))
+        last = found[-1] if found else []
+        same = last and e.data[1] == last[0].data[1] and "argmax" not in (e.data[0], last[0].data[0])
+        if same and below.isdisjoint(last):
+            last.append(e)
+        else:
+            found.append([e])
+    return found
+
+
 def _terms(e: Expr) -> int:
     return math.prod(nominal(x.extent) for x in e.data[1])
 

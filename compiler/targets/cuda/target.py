@@ -24,6 +24,7 @@ from .costs import seconds
 from .parts import divided
 from .printer import CudaSource, print_kernel
 from .schedule import plan_schedule
+from .shared_reads import shared_reads
 from .tensor_cores import TensorCoreTiled, check_precision
 from .together import together
 from .warpgroups import by_warpgroups
@@ -52,6 +53,7 @@ class Cuda(Target):
             KernelPass("strided_gradients", each(_by_phases)),
             KernelPass("set_orders", partial(layout.set_orders, price=self.price), needed=True),
             KernelPass("long_sums", each(partial(divided, precision=self.options.precision))),
+            KernelPass("shared_reads", shared_reads),
             KernelPass("order_kernels", kernel_order.order, needed=True),
             KernelPass("schedule", each(self.scheduled), needed=True),
             KernelPass("together", together),

@@ -233,13 +233,16 @@ class CudaWriter(Writer):
         """Have `group` threads compute a reduction together, here and at once."""
         self.levels[-1].values[e] = self._reduce_shared(e, group)
 
-    def share_in_columns(self, e: Expr, lanes: int, rows: int) -> None:
-        """Have the `rows` threads of each of `lanes` lanes compute its reduction together, here and at once."""
-        self.levels[-1].values[e] = self._reduce_in_columns(e, lanes, rows)
+    def share_in_columns(self, together: Sequence[Expr], lanes: int, rows: int) -> None:
+        """Have the `rows` threads of each of `lanes` lanes compute reductions over the same axes in one loop, here and
+        at once: each row takes every `rows`-th term of its lanes' points; then all threads of a lane have the whole."""
+        for e, (acc, best) in zip(together, self._own_share(together, "group", rows), strict=True):
+            self._merge_columns(e, acc, best, lanes, rows)
+            self.levels[-1].values[e] = acc
 
     def _reduce_shared(self, e: Expr, group: int) -> str:
         """Each thread of the group takes every `group`-th term; then all of them have the whole."""
-        acc, best = self._own_share(e, "lane", group)
+        ((acc, best),) = self._own_share([e], "lane", group)
         for step in STEPS:
             pair = [f"cuda.shfl_xor_sync({ALL_LANES}, {x}, {step})" for x in (acc, best) if x]
             self._merge(e, acc, best, pair)
@@ -247,30 +250,31 @@ class CudaWriter(Writer):
             self._merge_warps(e, acc, best, group // WARP)
         return acc
 
-    def _own_share(self, e: Expr, first: str, step: int) -> tuple[str, str]:
-        """This thread's part of a reduction, from term `first` on: (the sum or place, the best of an argmax)."""
-        kind, axes = e.data
-        dtype = e.args[0].dtype
-        axes = axes if kind == "argmax" else memory_order(axes, e.args[0])
+    def _own_share(self, together: Sequence[Expr], first: str, step: int) -> list[tuple[str, str]]:
+        """This thread's part of each of several reductions, from term `first` on: (the sum or place, the best of an
+        argmax, which is alone)."""
+        kind, axes = together[0].data
+        axes = axes if kind == "argmax" else memory_order(axes, together[0].args[0])
+        parts = [self._begun(e) for e in together]
+        term = self.fresh("k")
+        count = self.names.size(product(x.extent for x in axes))
+        with self.nest(f"for {term} in range({first}, {count}, {step}):", *axes):
+            self.decode(term, axes, "r")
+            with self.neighbours():
+                for e, (acc, best) in zip(together, parts, strict=True):
+                    self._accumulate(loops.reduction(e.data[0], axes, e.args[0], e.dtype), acc, best)
+        return parts
+
+    def _begun(self, e: Expr) -> tuple[str, str]:
+        """The names of a reduction of no terms yet."""
+        kind, dtype = e.data[0], e.args[0].dtype
         acc = self._accumulator("acc", "int32" if kind == "argmax" else dtype)
         best = self._accumulator("best", dtype) if kind == "argmax" else ""
         with self.neighbours():
             if best:
                 self.line(f"{best} = {initial('max', dtype)}")
             self.line(f"{acc} = {'int32(0)' if best else initial(kind, dtype)}")
-        term = self.fresh("k")
-        count = self.names.size(product(x.extent for x in axes))
-        with self.nest(f"for {term} in range({first}, {count}, {step}):", *axes):
-            self.decode(term, axes, "r")
-            with self.neighbours():
-                self._accumulate(loops.reduction(kind, axes, e.args[0], e.dtype), acc, best)
         return acc, best
-
-    def _reduce_in_columns(self, e: Expr, lanes: int, rows: int) -> str:
-        """Each row takes every `rows`-th term of its lanes' points; then all threads of a lane have the whole."""
-        acc, best = self._own_share(e, "row", rows)
-        self._merge_columns(e, acc, best, lanes, rows)
-        return acc
 
     def _merge(self, e: Expr, acc: str, best: str, other: Sequence[str]) -> None:
         """`acc` (and `best`) combined with another thread's."""
@@ -307,7 +311,7 @@ class CudaWriter(Writer):
         for x, part, dtype in parts:
             self.scratch.append(f"{part} = cuda.shared.array({rows * lanes * each}, {dtype})")
             with self.neighbours():
-                self.line(f"{part}[row * {lanes * each} + {at}] = {x}")
+                self.line(f"{part}[group * {lanes * each} + {at}] = {x}")
         self._combine(e, parts, rows, f"{{part}}[{{w}} * {lanes * each} + {at}]")
 
     def _combine(self, e: Expr, parts: Sequence[tuple[str, str, str]], count: int, element: str) -> None:
