@@ -1,6 +1,7 @@
 """The part `ceilings`: how fast the card copies and multiplies, by our kernels and by PyTorch where it is installed.
 
-A copy is x * 2 over 2^26 elements of float32, bytes read and written together. Leans on `work`.
+A copy is x * 2 over 2^26 elements of float32, bytes read and written together. Products in bfloat16 are of matrices of
+it, as PyTorch's are. Leans on `work`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from ...compiler.dtypes import BFLOAT16, FLOAT32
+from ...compiler.graph.bfloat16 import to_bfloat16
 from ...compiler.graph.tensor import input
 from . import turn
 from .parts import PRECISIONS
@@ -30,11 +33,13 @@ def programs(case: str) -> Iterator[Work]:
 
 
 def _product(side: int, precision: str) -> Work:
-    a, b = input("a", (side, side)), input("b", (side, side))
+    narrow = precision == BFLOAT16
+    a, b = (input(name, (side, side), BFLOAT16 if narrow else FLOAT32) for name in "ab")
 
     def arrays() -> list[np.ndarray]:
         rng = np.random.default_rng(0)
-        return [rng.random((side, side), dtype="float32") - 0.5 for _ in range(2)]
+        found = [rng.random((side, side), dtype="float32") - 0.5 for _ in range(2)]
+        return [to_bfloat16(x) for x in found] if narrow else found
 
     return Work(f"product {side} {precision}", [a, b], [a @ b], {}, precision, side, arrays)
 
