@@ -32,8 +32,8 @@ def newest(folder: Path) -> dict[str, Any]:
 
 
 def join(folder: Path) -> Path:
-    """Add to the newest file the parts that it has not and that earlier sessions of its day on a card of that name
-    have. Returns the file. Raises BenchError where there is none."""
+    """Add to the newest file the parts that it has not finished and that earlier sessions of its day on a card of that
+    name have. Returns the file. Raises BenchError where there is none."""
     run = newest(folder)
     *earlier, last = sorted((folder / "results").glob("*-gpu.json"))
     parts = {(p["kind"], p["case"]): p for p in run["parts"]}
@@ -41,10 +41,24 @@ def join(folder: Path) -> Path:
     for path in reversed(earlier):
         other = json.loads(path.read_text())
         if (other["date"], other["card"]) == (run["date"], run["card"]):
-            parts = {(p["kind"], p["case"]): p for p in other["parts"]} | parts
+            for part in other["parts"]:
+                key = part["kind"], part["case"]
+                parts[key] = _completed(parts[key], part) if key in parts else part
             commands.insert(0, other["command"])
     last.write_text(json.dumps({**run, "command": "; ".join(commands), "parts": list(parts.values())}, indent=1) + "\n")
     return last
+
+
+def _completed(newer: dict[str, Any], older: dict[str, Any]) -> dict[str, Any]:
+    """The newer part; where it was not finished, with the older one's rows of what it did not come to."""
+    if newer["outcome"] == "done":
+        return newer
+
+    def about(row: dict[str, Any]) -> list[tuple[str, str]]:
+        return [(key, value) for key, value in row.items() if isinstance(value, str)]
+
+    known = [about(row) for row in newer["rows"]]
+    return {**older, "rows": [*newer["rows"], *(row for row in older["rows"] if about(row) not in known)]}
 
 
 def write(folder: Path) -> Path:

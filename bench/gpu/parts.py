@@ -93,7 +93,8 @@ def planned(only: Sequence[str] = ()) -> list[Part]:
     parts += [part for part in found["kernels"] if not part.case.endswith("float32")] + found["compiled"]
     if not only:
         return parts
-    return list(dict.fromkeys(part for each in only for part in _those(parts, each)))
+    chosen = dict.fromkeys(part for each in only for part in _those(parts, each))
+    return sorted(chosen, key=lambda part: part.kind == "compiled")
 
 
 def _those(parts: Sequence[Part], asked: str) -> list[Part]:

@@ -207,8 +207,9 @@ def test_every_op_with_samples_is_checked_with_its_gradients():
 
 
 def test_sessions_of_a_day_are_joined_the_newest_part_first(tmp_path):
-    def session_of(name, day, card, *parts):
-        kept = [{"kind": "networks", "case": c, "outcome": f"{name} {c}", "rows": []} for c in parts]
+    def session_of(name, day, card, *parts, outcome="done"):
+        rows = [{"network": "mlp", "batch": 4, "mode": "train", "precision": "tf32", "by": name, "ms": 1.0}]
+        kept = [{"kind": "networks", "case": c, "outcome": outcome, "rows": rows} for c in parts]
         about = {"date": day, "card": card, "arch": "sm_90", "cuda": "13.0", "command": name}
         about["machine"] = {"versions": {}, "cores": 16}
         (tmp_path / "results" / f"{name}-gpu.json").write_text(json.dumps({**about, "parts": kept}))
@@ -218,8 +219,11 @@ def test_sessions_of_a_day_are_joined_the_newest_part_first(tmp_path):
     session_of("2", "day", "A100", "z")
     session_of("3", "day", "H100", "b", "c")
     session_of("4", "day", "H100", "c", "d")
+    session_of("5", "day", "H100", "a", "e", outcome="cut off")
     command.main(["--join", "--folder", str(tmp_path)])
     run = page.newest(tmp_path)
-    assert run["command"] == "1; 3; 4"
-    assert {p["case"]: p["outcome"] for p in run["parts"]} == {"a": "1 a", "b": "3 b", "c": "4 c", "d": "4 d"}
-    assert "| networks a | 1 a |" in (tmp_path / "gpu.md").read_text()
+    assert run["command"] == "1; 3; 4; 5"
+    found = {p["case"]: (p["outcome"], [row["by"] for row in p["rows"]]) for p in run["parts"]}
+    want = {"a": ("done", ["5", "1"]), "b": ("done", ["3"]), "c": ("done", ["4"]), "d": ("done", ["4"])}
+    assert found == want | {"e": ("cut off", ["5"])}  # what was cut off keeps its rows, and has the rest from before
+    assert "| networks e | cut off |" in (tmp_path / "gpu.md").read_text()
