@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from ... import dtypes
 from ...errors import CompileError
+from ...loops.expressions import Expr
 from .contraction import MULTIPROCESSORS, Product, step
 from .panels import SharedPanel, narrow, panel
 
@@ -20,6 +21,9 @@ TERMS = {"tf32": 8, "bfloat16": 16}
 """Terms of one mma."""
 
 FRAGMENT_ROWS, FRAGMENT_COLUMNS = 16, 8
+MANY_SUMS, MANY_CONDITIONS = 64, 3
+"""Beside so many sums, a thread has registers for what two copies of either operand need, and not for four, unless that
+is little; nor for two where each has so many conditions."""
 COMPUTED_DEPTH = 16
 """Terms of a stage where threads compute elements, which are in their registers meanwhile."""
 ENOUGH_TERMS = 8192
@@ -110,6 +114,15 @@ class TensorCoreTiled(Product):
         )
 
 
+def _plain(found: Product) -> bool:
+    """Does a copy need no more than the place of its row and one counter of terms?"""
+    return len(found.summed) == 1 and not any(map(_conditions, (found.a, found.b)))
+
+
+def _conditions(e: Expr) -> int:
+    return len(e.data) if e.kind == "guard" else 0
+
+
 def _run(panel: SharedPanel, size: int) -> int:
     if panel.by_matrices or panel.packed:
         return 1
@@ -125,7 +138,9 @@ def plan_tensor_cores(found: Product, precision: str) -> TensorCoreTiled | None:
     points, m, n, k = found.sizes()
     if min(points, m, n, k) == 0 or m * n < FRAGMENT_ROWS * FRAGMENT_COLUMNS:
         return None
-    tile = min(BLOCKS, key=lambda t: _cost(t, points, m, n))
+    few = max(map(_conditions, (found.a, found.b))) >= MANY_CONDITIONS
+    fitting = [t for t in BLOCKS if not few or t.sums < MANY_SUMS] or BLOCKS
+    tile = min(fitting, key=lambda t: _cost(t, points, m, n))
     if k > ENOUGH_TERMS and _blocks(BLOCKS[-1], points, m, n) < MULTIPROCESSORS // 2:
         return None
     orders = [tuple(sorted(found.summed, key=lambda x, e=e: -step(e, x))) for e in (found.b, found.a)]  # type: ignore[misc]
@@ -135,6 +150,8 @@ def plan_tensor_cores(found: Product, precision: str) -> TensorCoreTiled | None:
     ]
     best = max(range(len(orders)), key=lambda i: sum(p.vector * p.itemsize for p in panels[i]))
     a, b = panels[best]
+    if tile.sums >= MANY_SUMS and not _plain(found):
+        tile = replace(tile, depth=16, stages=4)
     if not (a.vector and b.vector):
         tile = replace(tile, depth=COMPUTED_DEPTH)
     elif a.itemsize == b.itemsize == 2:
