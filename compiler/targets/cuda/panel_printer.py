@@ -41,14 +41,14 @@ class Side:
     def __init__(self, schedule: TensorCoreTiled, panel: SharedPanel, name: str, side: str, size: int) -> None:
         self.panel, self.name, self.side, self.size = panel, name, side, size
         t = schedule.tile
-        self.summed, self.depth, self.threads, self.stages = schedule.summed, t.depth, t.threads, t.stages
+        self.summed, self.depth = schedule.summed, t.depth
         self.room = panel.room(size, t.depth)
         self.vector = max(1, panel.vector)
         fast, self.slow = (t.depth, size) if panel.along_terms else (size, t.depth)
         self.across = fast // self.vector  # threads along the fast side
-        self.at_once = self.threads // self.across  # lines that all threads fill together
+        self.at_once = t.threads // self.across  # lines that all threads fill together
         self.trips = -(-self.slow // self.at_once)
-        together = len(self.summed) == 1 or _divides(t.depth, self.summed[-1].extent)
+        together = len(self.summed) == 1 or whole(self.summed[-1].extent, t.depth)
         self.rows, self.terms = (self.trips, 1) if panel.along_terms else (1, 1 if together else self.trips)
         self.row_step, self.term_step = panel.steps(size, t.depth)
 
@@ -96,10 +96,11 @@ class Side:
         self.fixed: list[Registers | None] = []
         self.places: list[Registers] = []
         with self._each(w, self.rows) as trip, w.bound(*self.panel.axes):
-            whole = isinstance(extent, int) and extent % self.size == 0
             row = f"{self.side}0 + {self._line(trip) if self.panel.along_terms else f'{self.name}_fast'}"
             last = 1 if self.panel.along_terms else self.vector
-            w.line(f"{self.side} = {row}" if whole else f"{self.side} = min({row}, {count} - {last})")
+            w.line(
+                f"{self.side} = {row}" if whole(extent, self.size) else f"{self.side} = min({row}, {count} - {last})"
+            )
             w.decode(self.side, self.panel.axes, f"i{self.side}")
             if self.load is None:
                 self._keep_axes(w, trip)
@@ -184,8 +185,7 @@ class Side:
         with w.bound(*self.panel.axes, *self.summed):
             for x, counter in zip(self.summed, self.counters):
                 w.bind(x, counter.at(trip))
-            if self.terms == 1 and not self.panel.along_terms:  # a stage has terms of one innermost axis
-                w.bind(self.summed[-1], self._innermost(trip))
+            w.bind(self.summed[-1], self._innermost(trip))
             for x, place in zip(self.panel.axes, self.places):
                 w.bind(x, place.at(trip))
             yield
@@ -201,7 +201,7 @@ class Side:
         return f"{self.name}_line{_by(trip, self.at_once)}"
 
     def _innermost(self, trip: str) -> str:
-        """The innermost axis of a trip's terms."""
+        """The innermost axis of a trip's terms; trips share a counter where a stage has terms of that axis alone."""
         counter = self.counters[-1].at(trip)
         shared = self.terms == 1 and not self.panel.along_terms
         return f"({counter}{_by(trip, self.at_once)})" if shared and trip else counter
@@ -230,8 +230,8 @@ class Side:
         """The conditions under which the element exists; `ahead`: also of a stage past the last."""
         first = self.counters[0].at(trip) if len(self.summed) > 1 else self._innermost(trip)
         extent = self.summed[0].extent
-        whole = not ahead and _divides(self.depth, product(x.extent for x in self.summed))
-        found = [] if whole else [f"within({first}, {w.names.size(extent)})"]
+        ends = ahead or not whole(product(x.extent for x in self.summed), self.depth)
+        found = [f"within({first}, {w.names.size(extent)})"] if ends else []
         return found + [self._condition(w, c, fixed, trip) for c, fixed in zip(self.conditions, self.fixed[1:])]
 
     def _condition(self, w: CudaWriter, c: Condition, fixed: Registers | None, trip: str) -> str:
@@ -267,8 +267,9 @@ def _parts(index: Index, summed: Sequence[Axis]) -> tuple[Index, Index]:
     return found
 
 
-def _divides(by: int, extent: Dim) -> bool:
-    return isinstance(extent, int) and extent % by == 0
+def whole(extent: Dim, size: int) -> bool:
+    """Is an extent known to be so many whole tiles or stages?"""
+    return isinstance(extent, int) and extent % size == 0
 
 
 def known(axes: Sequence[Axis]) -> bool:

@@ -21,11 +21,11 @@ TERMS = {"tf32": 8, "bfloat16": 16}
 """Terms of one mma."""
 
 FRAGMENT_ROWS, FRAGMENT_COLUMNS = 16, 8
-MANY_SUMS, MANY_CONDITIONS = 64, 3
+CROWDED, MANY_CONDITIONS = 64, 3
 """Beside so many sums, a thread has registers for what two copies of either operand need, and not for four, unless that
 is little; nor for two where each has so many conditions."""
-COMPUTED_DEPTH = 16
-"""Terms of a stage where threads compute elements, which are in their registers meanwhile."""
+SHALLOW = 16
+"""Terms of a stage where registers are few: there, and where threads compute elements, which are in them meanwhile."""
 ENOUGH_TERMS = 8192
 """Few tiles of sums longer than this leave the GPU idle: a block per element is better."""
 
@@ -139,7 +139,7 @@ def plan_tensor_cores(found: Product, precision: str) -> TensorCoreTiled | None:
     if min(points, m, n, k) == 0 or m * n < FRAGMENT_ROWS * FRAGMENT_COLUMNS:
         return None
     few = max(map(_conditions, (found.a, found.b))) >= MANY_CONDITIONS
-    fitting = [t for t in BLOCKS if not few or t.sums < MANY_SUMS] or BLOCKS
+    fitting = [t for t in BLOCKS if not few or t.sums < CROWDED] or BLOCKS
     tile = min(fitting, key=lambda t: _cost(t, points, m, n))
     if k > ENOUGH_TERMS and _blocks(BLOCKS[-1], points, m, n) < MULTIPROCESSORS // 2:
         return None
@@ -150,10 +150,10 @@ def plan_tensor_cores(found: Product, precision: str) -> TensorCoreTiled | None:
     ]
     best = max(range(len(orders)), key=lambda i: sum(p.vector * p.itemsize for p in panels[i]))
     a, b = panels[best]
-    if tile.sums >= MANY_SUMS and not _plain(found):
-        tile = replace(tile, depth=16, stages=4)
+    if tile.sums >= CROWDED and not _plain(found):
+        tile = replace(tile, depth=SHALLOW, stages=4)
     if not (a.vector and b.vector):
-        tile = replace(tile, depth=COMPUTED_DEPTH)
+        tile = replace(tile, depth=SHALLOW)
     elif a.itemsize == b.itemsize == 2:
         tile = replace(tile, depth=2 * tile.depth)
     return TensorCoreTiled(

@@ -15,8 +15,9 @@ from typing import Any
 
 from ...loops.expressions import Axis
 from ...loops.kernels import Store
-from ...shapes import Dim, divide, product
+from ...shapes import divide, product
 from .alignment import begins_aligned
+from .panel_printer import whole
 from .tensor_cores import FRAGMENT_COLUMNS, FRAGMENT_ROWS, TensorCoreTiled
 from .writer import CudaWriter, storage
 
@@ -45,15 +46,16 @@ def print_epilogue(s: TensorCoreTiled, w: CudaWriter, m: str, n: str) -> None:
 def _leave(w: CudaWriter, along: int, rows: int, columns: int, line: int) -> None:
     """A lane's four sums of a fragment: two neighbouring columns in two rows, 8 apart; or, where the lane has a run of
     neighbouring rows or columns in as many halves or fragments, as far apart as those are."""
-    at = f"results_at + y * {FRAGMENT_ROWS * line} + z * {4 * FRAGMENT_COLUMNS}"
+    down, across = f"y * {FRAGMENT_ROWS * line}", f"z * {4 * FRAGMENT_COLUMNS}"
     if rows == 4:
-        at = at.replace(f"y * {FRAGMENT_ROWS * line}", f"y // 2 * {2 * FRAGMENT_ROWS * line} + y % 2 * {2 * line}")
+        down = f"y // 2 * {2 * FRAGMENT_ROWS * line} + y % 2 * {2 * line}"
     if columns > 1:
-        fragment = f"z // {columns} * {4 * FRAGMENT_COLUMNS * columns} + z % {columns} * 4"
-        at = at.replace(f"z * {4 * FRAGMENT_COLUMNS}", fragment)
+        across = f"z // {columns} * {4 * FRAGMENT_COLUMNS * columns} + z % {columns} * 4"
     for half in range(2):
         pair = [f"acc[(y * {along} + z) * 4 + {2 * half + e}]" for e in range(2)]
-        place = at + (f" + {line if rows > 1 else FRAGMENT_ROWS // 2 * line}" if half else "")
+        place = f"results_at + {down} + {across}" + (
+            f" + {line if rows > 1 else FRAGMENT_ROWS // 2 * line}" if half else ""
+        )
         if columns == 1:
             w.line(f"store_shared_2({place}, {', '.join(pair)})")
             continue
@@ -73,11 +75,11 @@ def _rows(s: TensorCoreTiled, w: CudaWriter, m: str, n: str) -> None:
     if together > 1:
         w.scratch.append(f"sums = cuda.local.array({together}, float32)")
     w.line("n = n0 + column")
-    with _below(w, "n", None if _whole(product(x.extent for x in s.columns), t.columns) else n):
+    with _below(w, "n", None if whole(product(x.extent for x in s.columns), t.columns) else n):
         w.decode("n", s.columns, "in")
         with w.nest(f"for f in range({t.rows // at_once}):"):
             w.line(f"m = m0 + row + f * {at_once}")
-            with _below(w, "m", None if _whole(product(x.extent for x in s.rows), t.rows) else m), w.bound(*s.rows):
+            with _below(w, "m", None if whole(product(x.extent for x in s.rows), t.rows) else m), w.bound(*s.rows):
                 w.decode("m", s.rows, "im")
                 _points(s, w, together, f"results_from + f * {4 * t.results_pitch * at_once}")
 
@@ -120,10 +122,6 @@ def _neighbours(last: Axis, s: Store) -> bool:
     others = [c for atom, c in address.terms if atom is not last] + [address.const]
     whole = all(divide(c, TOGETHER) is not None for c in others)
     return whole and address.coefficient(last) == 1 and begins_aligned(s.buffer)
-
-
-def _whole(extent: Dim, size: int) -> bool:
-    return isinstance(extent, int) and extent % size == 0
 
 
 def _below(w: CudaWriter, name: str, end: str | None) -> AbstractContextManager[Any]:

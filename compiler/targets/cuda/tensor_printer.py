@@ -12,6 +12,8 @@ The barrier of a step parts the reading of a stage in the step before from the c
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ... import dtypes
 from ...shapes import product
 from .panel_printer import Side
@@ -25,23 +27,7 @@ from .writer import CudaWriter
 def print_tensor(s: TensorCoreTiled, w: CudaWriter) -> None:
     """The whole kernel."""
     t = s.tile
-    m, n, k = (w.names.size(product(x.extent for x in axes)) for axes in (s.rows, s.columns, s.summed))
-    sides = (Side(s, s.a_panel, "a", "m", t.rows), Side(s, s.b_panel, "b", "n", t.columns))
-    declare(s, sides, w)
-    for name, words in (("a_part", t.high // FRAGMENT_ROWS * 4), ("b_part", t.wide // FRAGMENT_COLUMNS * 2)):
-        w.scratch.append(f"{name} = cuda.local.array({words}, uint32)")
-    for name, run in zip("ab", s.runs):
-        if run > 1:
-            w.scratch.append(f"{name}_run = cuda.local.array({run}, float32)")
-    place_block(s, t.rows, t.columns, w, m, n)
-    _place_lane(s, sides, w)
-    for side, count in zip(sides, (m, n)):
-        side.prepare(w, count)
-    with w.nest(f"for z in range({t.sums}):"):
-        w.line("acc[z] = float32(0.0)")
-    stages_of_block(s, sides, w, k)
-    w.line("stage = int32(0)")
-    w.line("ready = int32(1)")
+    sides, m, n = begin(s, w, _place_lane, 1)
     with w.nest(f"for step in range(tiles + {t.stages - 1}):"):
         with w.nest(f"if step >= {t.stages - 1}:"):
             w.line(f"wait_copies_{t.stages - 2}()")
@@ -52,11 +38,43 @@ def print_tensor(s: TensorCoreTiled, w: CudaWriter) -> None:
         w.line("commit_copies()")
         with w.nest(f"if step >= {t.stages - 1}:"):
             _multiply(s, sides, w)
-        _next_stage(t.stages, w)
+        go_on("stage", t.stages, w)  # what is multiplied is the one after what is filled: the oldest
+        go_on("ready", t.stages, w)
     print_epilogue(s, w, m, n)
 
 
-def declare(s: TensorCoreTiled, sides: tuple[Side, Side], w: CudaWriter) -> None:
+def begin(
+    s: TensorCoreTiled,
+    w: CudaWriter,
+    place_lane: Callable[[TensorCoreTiled, tuple[Side, Side], CudaWriter], None],
+    ready: int,
+) -> tuple[tuple[Side, Side], str, str]:
+    """What comes before the first stage; `ready` is the first to be multiplied. Returns the operands, and how many rows
+    and columns there are."""
+    t = s.tile
+    m, n, k = (w.names.size(product(x.extent for x in axes)) for axes in (s.rows, s.columns, s.summed))
+    sides = (Side(s, s.a_panel, "a", "m", t.rows), Side(s, s.b_panel, "b", "n", t.columns))
+    _declare(s, sides, w)
+    place_block(s, t.rows, t.columns, w, m, n)
+    place_lane(s, sides, w)
+    for side, count in zip(sides, (m, n)):
+        side.prepare(w, count)
+    with w.nest(f"for z in range({t.sums}):"):
+        w.line("acc[z] = float32(0.0)")
+    _stages_of_block(s, sides, w, k)
+    w.line("stage = int32(0)")
+    w.line(f"ready = int32({ready})")
+    return sides, m, n
+
+
+def go_on(name: str, stages: int, w: CudaWriter) -> None:
+    """To the next stage, after the last to the first."""
+    w.line(f"{name} = int32({name} + 1)")
+    with w.nest(f"if {name} == {stages}:"):
+        w.line(f"{name} = int32(0)")
+
+
+def _declare(s: TensorCoreTiled, sides: tuple[Side, Side], w: CudaWriter) -> None:
     """Panels in shared memory, sums in registers."""
     first = 0
     for side, room in zip(sides, s.rooms):
@@ -66,7 +84,7 @@ def declare(s: TensorCoreTiled, sides: tuple[Side, Side], w: CudaWriter) -> None
     w.scratch.append(f"acc = cuda.local.array({s.tile.sums}, float32)")
 
 
-def stages_of_block(s: TensorCoreTiled, sides: tuple[Side, Side], w: CudaWriter, k: str) -> None:
+def _stages_of_block(s: TensorCoreTiled, sides: tuple[Side, Side], w: CudaWriter, k: str) -> None:
     """How many stages this block goes through: none where all its terms are zeros."""
     w.line(f"tiles = ({k} + {s.tile.depth - 1}) // {s.tile.depth}")
     for condition in dict.fromkeys(c for side in sides for c in side.of_block):
@@ -74,24 +92,27 @@ def stages_of_block(s: TensorCoreTiled, sides: tuple[Side, Side], w: CudaWriter,
             w.line("tiles = 0")
 
 
-def _next_stage(stages: int, w: CudaWriter) -> None:
-    """Which stage is filled next, and which is multiplied: the one after it, the oldest."""
-    for name in ("stage", "ready"):
-        w.line(f"{name} = int32({name} + 1)")
-        with w.nest(f"if {name} == {stages}:"):
-            w.line(f"{name} = int32(0)")
-
-
 def _place_lane(s: TensorCoreTiled, sides: tuple[Side, Side], w: CudaWriter) -> None:
-    """The warp's part of the tile, the lane's of a fragment, and where its fragments begin in either panel."""
-    across = s.tile.columns // s.tile.wide
-    w.line(f"down = t // {WARP} // {across} * {s.tile.high}")
-    w.line(f"along = t // {WARP} % {across} * {s.tile.wide}")
-    w.line(f"group = t % {WARP} // 4")
-    w.line("quad = t % 4")
+    """The warp's part of the tile, the lane's fragments in registers, and where they begin in either panel."""
+    t = s.tile
+    for name, words in (("a_part", t.high // FRAGMENT_ROWS * 4), ("b_part", t.wide // FRAGMENT_COLUMNS * 2)):
+        w.scratch.append(f"{name} = cuda.local.array({words}, uint32)")
+    for name, run in zip("ab", s.runs):
+        if run > 1:
+            w.scratch.append(f"{name}_run = cuda.local.array({run}, float32)")
+    across = t.columns // t.wide
+    w.line(f"down = t // {WARP} // {across} * {t.high}")
+    w.line(f"along = t // {WARP} % {across} * {t.wide}")
+    lane_of_fragment(w)
     for side, first in zip(sides, ("down", "along")):
         row, term = _lane(side, s.runs[0 if side.name == "a" else 1])
         w.line(f"{side.name}_at = {side.name}_tile + ({first} + {row}) * {side.row_step} + {term} * {side.term_step}")
+
+
+def lane_of_fragment(w: CudaWriter) -> None:
+    """A lane's row and its pair of columns in the sums of a fragment."""
+    w.line(f"group = t % {WARP} // 4")
+    w.line("quad = t % 4")
 
 
 def _lane(side: Side, run: int) -> tuple[str, str]:

@@ -12,39 +12,21 @@ on `panel_printer` and `tensor_epilogue` for what comes before and after, on `wg
 
 from __future__ import annotations
 
-from ...shapes import product
 from .panel_printer import Side
 from .schedule import WARP
+from .tensor_cores import TERMS, TensorCoreTiled
 from .tensor_epilogue import print_epilogue
-from .tensor_printer import declare, stages_of_block
-from .tile_printer import place_block
+from .tensor_printer import begin, go_on, lane_of_fragment
 from .warpgroups import DEPTH, WARPGROUP, WarpgroupTiled
 from .wgmma import BOX
 from .writer import CudaWriter
-
-TERMS = 16  # of one wgmma
 
 
 def print_warpgroups(s: WarpgroupTiled, w: CudaWriter) -> None:
     """The whole kernel."""
     t = s.tile
     ahead = t.stages - 1 - s.flying
-    m, n, k = (w.names.size(product(x.extent for x in axes)) for axes in (s.rows, s.columns, s.summed))
-    sides = (Side(s, s.a_panel, "a", "m", t.rows), Side(s, s.b_panel, "b", "n", t.columns))
-    declare(s, sides, w)
-    place_block(s, t.rows, t.columns, w, m, n)
-    w.line(f"down = t // {WARP} * {t.high}")
-    w.line("along = 0")
-    w.line(f"group = t % {WARP} // 4")
-    w.line("quad = t % 4")
-    w.line(f"a_at = a_tile + t // {WARPGROUP} * {BOX}")
-    for side, count in zip(sides, (m, n)):
-        side.prepare(w, count)
-    with w.nest(f"for z in range({t.sums}):"):
-        w.line("acc[z] = float32(0.0)")
-    stages_of_block(s, sides, w, k)
-    w.line("stage = int32(0)")
-    w.line("ready = int32(0)")
+    sides, m, n = begin(s, w, _place_lane, 0)
     with w.nest(f"for step in range({ahead}):"):
         _fill(s, sides, w, "step < tiles")
     with w.nest("for step in range(tiles):"):
@@ -54,7 +36,7 @@ def print_warpgroups(s: WarpgroupTiled, w: CudaWriter) -> None:
         w.line("cuda.syncthreads()")
         _multiply(s, sides, w)
         _fill(s, sides, w, f"step + {ahead} < tiles")
-        _next("ready", t.stages, w)
+        go_on("ready", t.stages, w)
     w.line("wgmma_wait_0()")
     print_epilogue(s, w, m, n)
 
@@ -64,22 +46,24 @@ def _fill(s: WarpgroupTiled, sides: tuple[Side, Side], w: CudaWriter, condition:
         for side in sides:
             side.fill(w)
     w.line("commit_copies()")
-    _next("stage", s.tile.stages, w)
+    go_on("stage", s.tile.stages, w)
 
 
-def _next(name: str, stages: int, w: CudaWriter) -> None:
-    w.line(f"{name} = int32({name} + 1)")
-    with w.nest(f"if {name} == {stages}:"):
-        w.line(f"{name} = int32(0)")
+def _place_lane(s: TensorCoreTiled, sides: tuple[Side, Side], w: CudaWriter) -> None:
+    """The warp's rows of the tile, with all its columns, and where its group's rows begin."""
+    w.line(f"down = t // {WARP} * {s.tile.high}")
+    w.line("along = 0")
+    lane_of_fragment(w)
+    w.line(f"a_at = a_tile + t // {WARPGROUP} * {BOX}")
 
 
 def _multiply(s: WarpgroupTiled, sides: tuple[Side, Side], w: CudaWriter) -> None:
-    a, b = sides
+    (a, b), terms = sides, TERMS[s.precision]
     ways = "".join("t" if side.panel.along_terms else "r" for side in sides)
     w.line(f"a_now = a_at + ready * {a.room}")
     w.line(f"b_now = b_tile + ready * {b.room}")
     w.line("wgmma_fence()")
-    steps = [TERMS * side.term_step for side in sides]
-    with w.nest(f"for first in range({DEPTH // TERMS}):"):
+    steps = [terms * side.term_step for side in sides]
+    with w.nest(f"for first in range({DEPTH // terms}):"):
         w.line(f"wgmma_{s.tile.columns}_{ways}(acc, a_now + first * {steps[0]}, b_now + first * {steps[1]})")
     w.line("wgmma_commit()")
