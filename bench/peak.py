@@ -15,8 +15,8 @@ from functools import cache
 import llvmlite.binding as llvm
 import numpy as np
 
+from ..compiler.targets.cpu.core import core
 from ..compiler.targets.cpu.machine import target
-from ..compiler.targets.cpu.operand_cost import L2
 from ..compiler.targets.shared.inspect import Roofline
 from ..runtime.loader import host_machine, link
 
@@ -39,7 +39,7 @@ def measure(threads: int, repeats: int = 20) -> Roofline:
     flops = multiply_adds(threads, repeats)
     moved = 3 * 4 * STREAM * threads / _best(stream, threads, repeats)
     cycle = 2 * target().lanes("float32") * threads / flops
-    return Roofline(threads, flops, moved, cycle, threads * L2)
+    return Roofline(threads, flops, moved, cycle, threads * core().held_l2)
 
 
 def multiply_adds(threads: int, repeats: int = 20) -> float:

@@ -52,9 +52,6 @@ MATRIX_UNITS = ("sapphirerapids",)
 SIDE, DEPTH = 16, 32
 """Of a tile register of the matrix unit: rows, as many as columns of sums; words of bfloat16 in a row."""
 
-SLOW_PAIRS = ("cooperlake", "sapphirerapids", "emeraldrapids", "graniterapids", "graniterapids-d")
-"""Intel's CPUs with AVX-512 BF16: their cores have one unit for pairs of bfloat16, and two for float32."""
-
 PROBE = """
 declare <16 x float> @llvm.fmuladd.v16f32(<16 x float>, <16 x float>, <16 x float>)
 define void @probe(ptr %a, ptr %b) {
@@ -91,12 +88,6 @@ class Machine:
     masks: bool
     pairs: bool = False
     matrix_unit: bool = False
-
-    @property
-    def pair_cycles(self) -> float:
-        """What a dot product of pairs takes, in multiply-adds of the same width: on Intel's cores more than the two
-        that it stands for (a Xeon "emeraldrapids" had 0.65 of the speed of float32)."""
-        return 2.8 if self.cpu in SLOW_PAIRS else 1.0
 
     def lanes(self, dtype: str) -> int:
         """How many elements of `dtype` one vector register holds."""

@@ -1,7 +1,7 @@
 """What a register tile's operands cost to fetch: cycles per step from the caches and from memory.
 
 Counted from the bytes that a step needs, and from how much of what is read again stays in which cache. `tiling` ranks
-tiles by it. Leans on `loops` and on what the target's instructions are.
+tiles by it. Leans on `loops`, on `core` for what the caches are, and on what the target's instructions are.
 """
 
 from __future__ import annotations
@@ -12,23 +12,13 @@ from dataclasses import dataclass
 
 from ... import dtypes
 from ...loops.expressions import Axis, Expr, Index
-from ...lowering.recompute import Memory
 from ...shapes import nominal
+from .core import Core, core
 from .machine import target
 
-L1, L2, L3 = 24 << 10, 768 << 10, 12 << 20
-"""Bytes of the caches that a tile's operands can count on."""
-FROM_L2, FROM_L3, FROM_MEMORY = 24.0, 10.0, 2.0
-"""Bytes per cycle and core."""
-MEMORY = Memory(L2, L3, FROM_L2, FROM_L3, FROM_MEMORY)
 VECTOR_LOAD, SPLAT = 0.9, 0.2
 INTERLEAVE, TWO_WORDS = 1.0, 2.5
 """Cycles to put two vectors of 16-bit words together word by word, and to broadcast two words from apart."""
-PAGE, LINE, WAYS = 4096, 64, 8
-"""The first cache has as many sets as a page has lines, so addresses a page apart share a set of WAYS lines."""
-
-STRIDED, PAGES = 14.0, 64
-"""Cycles that a step to another page costs, and how many pages are at hand (the first TLB)."""
 
 
 @dataclass(frozen=True)
@@ -37,20 +27,23 @@ class OperandFeed:
 
     Rows are the inner loop over tiles: what a column of tiles shares stays near where it fits, else it is fetched for
     every tile. `depth` is the number of steps, `size` an element's bytes, `stride` the bytes from one row of a to the
-    next, `line` what is fetched for a row at least; in `blocks`, nothing comes from beyond the second cache.
+    next, `line` what is fetched for a row at least, all by `core`; in `blocks`, nothing comes from beyond the second
+    cache.
     """
 
     depth: float
     size: int
     stride: int
     line: int
+    core: Core
     blocks: bool = False
 
     def of_a(self, rows: int, tiles: int) -> float:
-        sets = PAGE // math.gcd(self.stride, PAGE)
-        if self.line <= self.size and rows > WAYS * sets:
-            return rows * LINE / FROM_L2  # the rows evict each other from the few sets that they share
-        together = LINE if self.stride == self.size and self.line > self.size else 0
+        on = self.core
+        sets = on.way // math.gcd(self.stride, on.way)
+        if self.line <= self.size and rows > on.ways * sets:
+            return rows * on.line / on.from_l2  # the rows evict each other from the few sets that they share
+        together = on.line if self.stride == self.size and self.line > self.size else 0
         return self._rate(
             max(rows * self.size, together) if together else rows * self.line, rows * tiles * self.size, 1
         )
@@ -60,12 +53,11 @@ class OperandFeed:
 
     def _rate(self, step: int, whole: int, reused: int) -> float:
         """`step` bytes in each step of a tile, `whole` in each step of all tiles side by side."""
-        if self.depth * step <= L1 and (reused > 1 or self.depth * whole <= L1):
+        near = self.core.held_l1
+        if self.depth * step <= near and (reused > 1 or self.depth * whole <= near):
             return 0.0
         footprint = self.depth * (step if reused > 1 else whole)
-        if self.blocks or footprint <= L2:
-            return step / FROM_L2
-        return step / (FROM_L3 if footprint <= L3 else FROM_MEMORY)
+        return step / (self.core.from_l2 if self.blocks else self.core.rate(footprint))
 
 
 def walk(place: Index, summed: Sequence[Axis], size: int) -> float:
@@ -75,7 +67,8 @@ def walk(place: Index, summed: Sequence[Axis], size: int) -> float:
         return 0.0
     strides = [abs(size * nominal(place.coefficient(x))) for x in summed]
     reach = max(stride * nominal(x.extent) for stride, x in zip(strides, summed))
-    return STRIDED if strides[-1] > LINE and reach > PAGES * PAGE else 0.0
+    on = core()
+    return on.step if strides[-1] > on.line and reach > on.pages * on.page else 0.0
 
 
 @dataclass(frozen=True)
@@ -92,7 +85,7 @@ class Operands:
         if not self.paired:
             return max(rows * vectors + VECTOR_LOAD * vectors + SPLAT * rows, 4.0)
         loads = (2 * VECTOR_LOAD + INTERLEAVE) * vectors + (SPLAT if self.dense else TWO_WORDS) * rows
-        return max((rows * vectors * target().pair_cycles + loads) / 2, 2.0)
+        return max((rows * vectors * core().pair + loads) / 2, 2.0)
 
 
 def operands(a: Expr, b: Expr, place: Index, summed: Sequence[Axis]) -> Operands:
@@ -110,4 +103,4 @@ def overlapped(compute: float, fed: float) -> float:
 
 def line_of(place: Index, summed: Sequence[Axis], size: int) -> int:
     """The bytes fetched per row and step: an element where the innermost sum runs along memory, else a cache line."""
-    return size if summed and place.coefficient(summed[-1]) == 1 else LINE
+    return size if summed and place.coefficient(summed[-1]) == 1 else core().line

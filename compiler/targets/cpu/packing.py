@@ -21,8 +21,9 @@ from ...loops import expressions as loops
 from ...loops.expressions import Axis, Dynamic, Expr, Index
 from ...loops.kernels import Kernel, address
 from ...shapes import nominal
+from .core import core
 from .machine import DEPTH, SIDE, lanes, target
-from .operand_cost import FROM_L2, FROM_L3, FROM_MEMORY, L2, L3, LINE, Operands, overlapped
+from .operand_cost import Operands, overlapped
 from .schedule import Block, Packing, Tile
 from .sum_conditions import kept, protecting, terms_left
 from .tile_shapes import tile_shapes
@@ -30,13 +31,13 @@ from .tile_shapes import tile_shapes
 SMALL = 1 << 20
 """Multiply-adds up to which operands are not packed."""
 LONGEST = 384
-"""Places of the sum that a task packs at once, at most: 32 columns of them are a first cache."""
+"""Places of the sum that a task packs at once, at most: a tile's columns of them stay in the first cache, or nearly."""
 ROOM = 32
 """Copies have room for a multiple of so many places, so that kernels of near sizes are one text."""
 ACROSS, DOWN = (16, 12, 8, 6, 4, 3, 2, 1), (32, 24, 16, 12, 8, 6, 4, 2, 1)
 """How many tiles a task may have side by side and one below the other."""
 BYTES = 900 << 10
-"""Of a task's copies and sums, at most: they lie on the stack, and should lie in the second cache."""
+"""Of a task's copies and sums, at most, as they lie on the stack."""
 COPY, GATHER, ROW = 0.15, 1.5, 40.0
 """Cycles to copy an element beside its neighbour, one from elsewhere, and to find where a row over several axes is."""
 START, EPILOGUE = 20.0, 3.0
@@ -64,7 +65,8 @@ class Form:
         """Cycles of a step of a tile, what it reads coming from the second cache."""
         if self.kind == "matrix":  # a column's copy of b stays in the first; rows of 64 bytes come as whole lines
             loads = (rows / SIDE + vectors) * LOAD / DEPTH
-            return overlapped(rows / SIDE * vectors * PRODUCT / DEPTH, max(loads, rows * self.size / FROM_L2 / 2))
+            fed = rows * self.size / core().from_l2 / 2
+            return overlapped(rows / SIDE * vectors * PRODUCT / DEPTH, max(loads, fed))
         kind = Operands(self.size, paired=False, dense=True)  # copies hold what is summed
         return _step(kind, rows, vectors, width)
 
@@ -102,7 +104,7 @@ class _Operand:
 
     def copied(self, elements: float, rows: float, times: float) -> float:
         """Cycles to copy it `times`; its first reading is paid by every kernel."""
-        rate = FROM_L2 if self.bytes <= L2 else FROM_L3 if self.bytes <= L3 else FROM_MEMORY
+        rate = core().rate(self.bytes)
         return elements * times * self.element + rows * times * self.row + self.bytes / rate * max(times - 1, 0.0)
 
 
@@ -161,6 +163,7 @@ def _cheapest(
     run = min(nominal(summed[-1].extent), most) if along else 1
     parts = max(depth / most, 1.0)
     of_b = _Operand(form.copy + form.pair, 0.0, _bytes(b))
+    most_bytes = _most_bytes()
     best: tuple[float, int, int, int, int, bool] = (math.inf, 1, 1, 1, 1, False)
     for r, v in tile_shapes(form.kind):
         across_rows = _stride(wa, rows[-1]) == 1 and (len(rows) == 1 or form.follow_each_other(rows[-1], r))
@@ -177,7 +180,7 @@ def _cheapest(
             down_times = math.ceil(m / down)
             of_columns = of_b.copied(n * v * width * depth, 0, down_times)
             for across, across_times, of_rows in beside:
-                if form.held(down, across, room, pitch, r, v * width, block is not None, turned) > BYTES:
+                if form.held(down, across, room, pitch, r, v * width, block is not None, turned) > most_bytes:
                     break  # and so would more tiles be
                 tasks = outer * down_times * across_times
                 uneven = 2 * math.ceil(tasks / 2) / tasks if tasks < FEW_TASKS else 1.0
@@ -210,7 +213,12 @@ def room_for(steps: int, by_rows: bool, size: int) -> tuple[int, int]:
     """(room of copies for so many places of the sum, the pitch of a's rows, of elements of `size` bytes); an odd number
     of lines, so that rows do not meet in one cache set."""
     room = -(-steps // ROOM) * ROOM
-    return room, room + LINE // min(size, 4) if by_rows else 0
+    return room, room + core().line // min(size, 4) if by_rows else 0
+
+
+def _most_bytes() -> int:
+    """Of a task's copies and sums: they should lie in the second cache, with a little besides."""
+    return min(BYTES, core().l2 * 15 // 16)
 
 
 @lru_cache(256)
@@ -232,7 +240,7 @@ def repacked(tile: Tile, down: int, across: int, block: Block | None) -> Tile | 
     room, pitch = room_for(steps, bool(tile.packing.pitch), form.size)
     packing = replace(tile.packing, down=down, across=across, room=room, pitch=pitch)
     parted, width = block is not None, tile.columns * lanes(tile.reduction.dtype)
-    if form.held(down, across, room, pitch, tile.rows, width, parted, tile.packing.turned) > BYTES:
+    if form.held(down, across, room, pitch, tile.rows, width, parted, tile.packing.turned) > _most_bytes():
         return None
     return replace(tile, packing=packing, block=block)
 
@@ -253,7 +261,7 @@ def _part(summed: Sequence[Axis]) -> tuple[Block | None, int]:
 
 def _step(kind: Operands, rows: int, vectors: int, width: int) -> float:
     """Cycles of a step of a tile, what it reads coming from the second cache."""
-    return overlapped(kind.cycles(rows, vectors), (rows + vectors * width) * kind.size / FROM_L2)
+    return overlapped(kind.cycles(rows, vectors), (rows + vectors * width) * kind.size / core().from_l2)
 
 
 def _stride(place: Index, axis: Axis) -> int:

@@ -2,7 +2,8 @@
 
 A convolution's rows of pixels overlap, and its windows reach over the image's edge. Copied once per row of pixels, the
 operand has no edges, its rows lie side by side and its sums run along memory, so that every tile of the row is a full
-one; the copy is read `window size x filters / tile width` times. Leans on `loops`.
+one; the copy is read `window size x filters / tile width` times. Leans on `loops`, and on `core`
+for the caches.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from dataclasses import dataclass
 
 from ...loops import expressions as loops
 from ...loops.expressions import Axis, Expr, Index
+from .core import core
 
 MOST_ELEMENTS = 64 << 10
-"""Elements of the greatest panel: it lives on the stack and should stay in the second cache."""
+"""Elements of the greatest panel, as it lives on the stack; a quarter of the second cache at most."""
 
 Form = tuple[tuple[Axis, int], ...]
 
@@ -74,7 +76,7 @@ def make_panel(a: Expr, conditions: Sequence[loops.Condition], row: Axis, summed
     order = {x: i for i, x in enumerate(summed)}
     ordered = sorted(forms, key=lambda form: max(order.get(x, -1) for x, _ in form))
     table = {form: _axis_of(form) for form in ordered}
-    if math.prod(extent(axis) for axis, _, _ in table.values()) > MOST_ELEMENTS:
+    if math.prod(extent(axis) for axis, _, _ in table.values()) > min(MOST_ELEMENTS, core().l2 // 16):
         return None
 
     def moved(index: Index) -> Index:

@@ -2,7 +2,7 @@
 
 A map of small tiles touches 36 planes at one place of each. Planes of a power of two of bytes share a few sets of each
 cache, eight lines of which fit; with a line between every two planes they spread over all sets. Leans on
-`winograd_maps` for what is a map of tiles.
+`winograd_maps` for what is a map of tiles, on `core` for a line.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from ...dtypes import ITEMSIZE
 from ...loops import expressions as loops
 from ...loops.kernels import Buffer, Kernel
-from .operand_cost import LINE
+from .core import core
 from .winograd_maps import mapped
 
 
@@ -34,4 +34,4 @@ def _set_gap(buffer: Buffer, points: set[int]) -> None:
     """A gap after each plane, where the points of a tile are what varies slowest."""
     last = max(map(buffer.order.index, points))
     if all(d in points or buffer.shape[d] == 1 for d in buffer.order[: last + 1]):
-        buffer.planes, buffer.gap = last + 1, LINE // ITEMSIZE[buffer.dtype]
+        buffer.planes, buffer.gap = last + 1, core().line // ITEMSIZE[buffer.dtype]

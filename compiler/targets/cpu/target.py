@@ -21,7 +21,7 @@ from ...lowering import kernel_order, layout
 from ...lowering.joins import part_joins
 from ...lowering.merge import merged
 from ...lowering.normalize import normalize
-from ...lowering.recompute import recompute
+from ...lowering.recompute import Memory, recompute
 from ...lowering.sorted_sums import sorted_sums
 from ...lowering.strided_gradients import by_phases
 from ...passes import GraphPass, KernelPass, Trace, each
@@ -32,9 +32,9 @@ from ..shared import workers
 from .alike import Alike
 from .assemble import CpuKernelInfo, assemble, environment
 from .compiled import Native
+from .core import core
 from .machine import target as machine
 from .numbers import numbers_from_memory
-from .operand_cost import MEMORY
 from .parted_sums import in_parts
 from .plane_padding import set_plane_gaps
 from .planning import plan_schedule
@@ -75,7 +75,7 @@ class Cpu(Target):
 
     def kernel_passes(self) -> Sequence[KernelPass]:
         return (
-            KernelPass("recompute", partial(recompute, memory=MEMORY, by_rows=True)),
+            KernelPass("recompute", partial(recompute, memory=_memory(), by_rows=True)),
             KernelPass("strided_gradients", each(_by_phases)),
             KernelPass("set_orders", partial(layout.set_orders, price=self.price, operands=_operands), needed=True),
             KernelPass("set_plane_gaps", set_plane_gaps),
@@ -111,7 +111,7 @@ class Cpu(Target):
         return self.alike.print(kernel)
 
     def environment(self) -> str:
-        return f"{environment()} {machine()}"
+        return f"{environment()} {machine()} {core()}"
 
     # ------------------------------------------------------------ the whole
     def build(
@@ -127,6 +127,12 @@ class Cpu(Target):
         self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], updates: Mapping[Tensor, Tensor]
     ) -> Compiled:
         return Native(self, inputs, outputs, updates)
+
+
+def _memory() -> Memory:
+    """What streams of the present CPU's core come from."""
+    on = core()
+    return Memory(on.held_l2, on.held_l3, on.from_l2, on.from_l3, on.from_memory)
 
 
 def _by_phases(kernel: Kernel) -> Kernel:

@@ -17,8 +17,9 @@ from ...loops.expressions import Axis, Expr, Index
 from ...loops.kernels import Kernel, address
 from ...loops.products import contraction
 from ...shapes import Dim, nominal
+from .core import core
 from .machine import lanes
-from .operand_cost import FROM_L2, FROM_L3, L1, L2, PAGE, OperandFeed, Operands, line_of, operands, overlapped, walk
+from .operand_cost import OperandFeed, Operands, line_of, operands, overlapped, walk
 from .packing import packed_tiles
 from .panel import make_panel
 from .schedule import SLOTS, Block, Tile
@@ -150,6 +151,7 @@ def _outer(
     stride = size * nominal(address(a).coefficient(row)) if row is not None else 0
     unsure = row is not None and not isinstance(row.extent, int)
     apart = APART * _epilogue_accesses(kernel, reduction)
+    on = core()
     lost = walk(address(a), summed, size) + walk(address(b), summed, size)
     best: tuple[float, int, int, Block | None, bool] = (math.inf, 1, 1, None, False)
     for r, v in tile_shapes("outer"):
@@ -158,7 +160,7 @@ def _outer(
         m = math.ceil(nominal(row.extent) / r) if row is not None else 1
         n = math.ceil(nominal(lane.extent) / (v * width))
         compute = kind.cycles(r, v)
-        unsteady = 1.05 if (unsure and m < FEW_TILES) or stride >= PAGE else 1.0
+        unsteady = 1.05 if (unsure and m < FEW_TILES) or stride >= on.page else 1.0
         if (
             outer * m * n * (depth * (compute + lost) + (TILE_CALL + 2 * r * v) + EPILOGUE * r * v) * unsteady
             >= best[0]
@@ -174,7 +176,7 @@ def _outer(
             if block is not None:
                 steps = math.prod(nominal(x.extent) for x in summed[summed.index(block.axis) + 1 :]) * block.size
                 parts = max(depth / steps, 1.0)
-            feed = OperandFeed(steps, size, stride, line, block is not None)
+            feed = OperandFeed(steps, size, stride, line, on, block is not None)
             fed = feed.of_a(r, m) / (n if across else 1) + feed.of_b(v * width, n, 1 if across else m)
             each = depth * (overlapped(compute, fed) + lost) + (TILE_CALL + 2 * r * v) * parts + EPILOGUE * r * v
             total = outer * m * n * each * unsteady + (0.0 if across or n == 1 else apart)
@@ -230,14 +232,15 @@ def _from_panel(
     copy += panel.size * NEAR if panel.conditions else 0.0  # zeros first
     order = tuple(x for x in kernel.axes if x is not row and x is not lane)
     phases = math.prod(nominal(x.extent) for x in _last_of(order, address(b).axes))
-    far = 0.0 if panel.size * size <= L1 else size / FROM_L2
+    on = core()
+    far = 0.0 if panel.size * size <= on.held_l1 else size / on.from_l2
     best: tuple[float, int, int, int] = (math.inf, 1, 1, 1)
     for r, v in tile_shapes("outer"):
         m, n = math.ceil(nominal(row.extent) / r), math.ceil(nominal(lane.extent) / (v * width))
         column = depth * v * width * size * phases
-        group = max(min(int(L2 // 2 // max(column, 1)), n), 1)
-        rate = FROM_L2 if column <= L2 else FROM_L3
-        fed = far * r + (0.0 if column <= L1 else v * width * size / rate)
+        group = max(min(int(on.held_l2 // 2 // max(column, 1)), n), 1)
+        rate = on.from_l2 if column <= on.held_l2 else on.from_l3
+        fed = far * r + (0.0 if column <= on.held_l1 else v * width * size / rate)
         per_step = overlapped(kind.cycles(r, v), fed)
         tiles = outer * m * n * (depth * per_step * (PHASED if left else 1.0) + TILE_CALL + EPILOGUE * r * v)
         best = min(best, (tiles + outer * math.ceil(n / group) * copy, r, v, group))
@@ -264,7 +267,7 @@ def _block(
     if across:
         (r, m), (width, n) = columns, rows
     per_step = kind.size * (r * min(m, SLOTS) + width * min(n, math.ceil(SLOTS / max(m, 1))))
-    room = max(L2 // 2 // max(per_step, 1), 32)
+    room = max(core().held_l2 // 2 // max(per_step, 1), 32)
     inside = 1
     for i in reversed(range(len(summed))):
         trips = nominal(summed[i].extent)
@@ -295,7 +298,7 @@ def _dot(
     width = lanes(reduction.dtype)
     vectors = math.ceil(nominal(lane.extent) / width)
     size = max(dtypes.ITEMSIZE[e.data[0].dtype] for e in (a, b))
-    feed = OperandFeed(depth * nominal(lane.extent), size, size, size)
+    feed = OperandFeed(depth * nominal(lane.extent), size, size, size, core())
     best = (math.inf, 1, 1)
     for r, c in tile_shapes("dot"):
         if (r > 1 and row is None) or (c > 1 and column is None):
@@ -339,7 +342,7 @@ def _epilogue_accesses(kernel: Kernel, reduction: Expr) -> float:
     """How many elements the epilogue loads and stores, where what it touches does not fit the second cache."""
     points = math.prod(nominal(x.extent) for x in kernel.axes)
     whole = [p for p in _epilogue_places(kernel, reduction) if len(p.axes) >= 2]
-    return points * len(whole) if 4 * points * len(whole) > 2 * L2 else 0.0
+    return points * len(whole) if 4 * points * len(whole) > 2 * core().held_l2 else 0.0
 
 
 def _epilogue_places(kernel: Kernel, reduction: Expr) -> list[Index]:

@@ -16,11 +16,12 @@ from ...loops import expressions as loops
 from ...loops.expressions import Axis, Expr, Index
 from ...loops.kernels import Kernel, address
 from ...shapes import Dim, Size, nominal
+from .core import core
 from .machine import lanes
 from .schedule import Doubted, Grid, Transform
 from .winograd_matrices import MATRICES, STEPS
 
-OPERATION, EDGE, BYTES_PER_CYCLE = 1.0, 1.3, 5.0
+OPERATION, EDGE = 1.0, 1.3
 FAR = 5.0
 
 
@@ -163,7 +164,8 @@ def _grid(kernel: Kernel, m: Mapped, within: Axis) -> Grid | None:
 
 
 def _cost(kernel: Kernel, m: Mapped, lane: Axis) -> float:
-    """Every map reads and writes its vectors once; arithmetic and memory overlap badly."""
+    """Every map reads and writes its vectors once; arithmetic and memory overlap badly, and half comes from the
+    last cache at best."""
     points, size = MATRICES[m.matrix].shape
     numbers = math.prod(nominal(a.extent) for a in kernel.axes)
     across = math.prod(nominal(a.extent) for a in kernel.axes if a is not lane)
@@ -176,7 +178,7 @@ def _cost(kernel: Kernel, m: Mapped, lane: Axis) -> float:
     rarely = seldom - {e.data[0] for e in kernel.loads if e not in summed}
     moved = 4.0 * sum(_elements(b.shape) for b in [*kernel.reads(), *kernel.writes()] if b not in rarely)
     computed: float = vectors * (2 * points * size / 9) * OPERATION * EDGE
-    return computed + moved / BYTES_PER_CYCLE + numbers * scattered * FAR
+    return computed + moved / (core().from_l3 / 2) + numbers * scattered * FAR
 
 
 def _elements(shape: Iterable[Dim]) -> float:
