@@ -7,7 +7,7 @@ positive and cut off at 32 bits; NOWHERE where there is none. Leans on `program`
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -19,10 +19,9 @@ PLACE = 2**32
 NOWHERE = 2**63 - 1
 
 
-def taken(
-    checks: Sequence[ComputedCheck], outputs: list[np.ndarray], sizes: Callable[[], Mapping[str, int]]
-) -> list[np.ndarray]:
-    """The outputs of a run without the last, which are the checks' flags: each one number, or one for each step.
+def taken(checks: Sequence[ComputedCheck], outputs: list[Any], sizes: Callable[[], Mapping[str, int]]) -> list[Any]:
+    """The outputs of a run without the last, which are the checks' flags: each one number, or one for each step,
+    in an array of NumPy.
 
     Raises IndexLimitError where one of them is raised.
     """

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -16,6 +17,13 @@ from .program import Program
 from .sizes import Poly, channels_last, describe, evaluate, single_symbol, symbols
 
 Shape = tuple[int, ...]
+
+
+class Shaped(Protocol):
+    """An array, wherever it lies."""
+
+    @property
+    def shape(self) -> tuple[Any, ...]: ...
 
 
 @dataclass(frozen=True)
@@ -51,7 +59,7 @@ def resolve(program: Program, shapes: Sequence[Shape], steps: Steps) -> Resolved
 
 
 def step_shapes(
-    program: Program, inputs: Sequence[np.ndarray], steps: int, per_step: frozenset[int]
+    program: Program, inputs: Sequence[Shaped], steps: int, per_step: frozenset[int]
 ) -> tuple[list[Shape], Steps]:
     """The shapes that the inputs have in one step, and what is stacked over the steps.
 

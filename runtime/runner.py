@@ -19,7 +19,7 @@ from . import flags
 from .errors import IndexLimitError, ProgramError, RuntimeShapeError
 from .packing import Plans
 from .program import IndexCheck, Program
-from .resolve import Resolved, bind_sizes, resolve, step_shapes
+from .resolve import Resolved, Shaped, bind_sizes, resolve, step_shapes
 from .sizes import evaluate, symbols
 from .state import State
 
@@ -46,19 +46,27 @@ class Runner(ABC, Generic[Binding]):
         unique = list(dict.fromkeys(program.outputs))
         self._returned = [unique.index(position) for position in program.outputs]
 
-    def run(
-        self, inputs: Sequence[np.ndarray], steps: int = 1, per_step: frozenset[int] = frozenset()
-    ) -> list[np.ndarray]:
-        """The outputs of `steps` runs in one native call.
+    def run(self, inputs: Sequence[Any], steps: int = 1, per_step: frozenset[int] = frozenset()) -> list[np.ndarray]:
+        """The outputs of `steps` runs in one native call. inputs: NumPy's arrays, and on a GPU `OnDevice`s.
 
         Inputs at the positions in `per_step` have a leading axis of length `steps` and advance along it; with more than
         one step, or any such input, outputs have one too. Raises IndexLimitError where an index is out of range: before
         the call if it is an input, after it (states have changed by then) if kernels compute it.
         """
+        return self._checked_run(self._execute, inputs, steps, per_step)
+
+    def _checked_run(
+        self,
+        execute: Callable[[Binding, Sequence[Any]], list[Any]],
+        inputs: Sequence[Shaped],
+        steps: int,
+        per_step: frozenset[int],
+    ) -> list[Any]:
+        """`run` with another way to execute, whose inputs and outputs need not be NumPy's; flags are."""
         with self._lock:
             binding = self._binding(inputs, steps, per_step)
-            check_inputs(self.program, inputs, per_step)
-            outputs = self._execute(binding, inputs)
+            check_inputs(self.program, self._readable(inputs), per_step)
+            outputs = execute(binding, inputs)
         return _without_flags(self.program, [outputs[index] for index in self._returned], inputs, per_step)
 
     # ------------------------------------------------------------ what differs
@@ -87,6 +95,10 @@ class Runner(ABC, Generic[Binding]):
     def _execute(self, binding: Binding, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Run it; each output once, in the order in which the program lists them first."""
 
+    def _readable(self, inputs: Sequence[Any]) -> Sequence[np.ndarray]:
+        """The inputs, those that are checked as arrays of NumPy."""
+        return inputs
+
     # ------------------------------------------------------------ what is the same
     def _fixed(self) -> dict[int, int]:
         """Place the states and constants; the addresses by buffer."""
@@ -97,7 +109,7 @@ class Runner(ABC, Generic[Binding]):
                 fixed[position] = self._place_constant(position, np.asarray(spec.data, spec.dtype))
         return fixed
 
-    def _binding(self, inputs: Sequence[np.ndarray], steps: int, per_step: frozenset[int]) -> Binding:
+    def _binding(self, inputs: Sequence[Shaped], steps: int, per_step: frozenset[int]) -> Binding:
         key = (steps, per_step, *[array.shape for array in inputs])
         binding = self._bindings.get(key)
         if binding is not None:
@@ -161,13 +173,13 @@ def _unsigned(program: Program, check: IndexCheck) -> np.dtype:
 
 
 def _without_flags(
-    program: Program, outputs: list[np.ndarray], inputs: Sequence[np.ndarray], per_step: frozenset[int]
-) -> list[np.ndarray]:
+    program: Program, outputs: list[Any], inputs: Sequence[Shaped], per_step: frozenset[int]
+) -> list[Any]:
     """The outputs without flags. Raises IndexLimitError where one of these is raised."""
 
     return flags.taken(program.computed_checks, outputs, lambda: _sizes(program, inputs, per_step))
 
 
-def _sizes(program: Program, inputs: Sequence[np.ndarray], per_step: frozenset[int]) -> dict[str, int]:
+def _sizes(program: Program, inputs: Sequence[Shaped], per_step: frozenset[int]) -> dict[str, int]:
     """The size symbols of a run with these inputs."""
     return bind_sizes(program, [a.shape[1:] if i in per_step else a.shape for i, a in enumerate(inputs)])

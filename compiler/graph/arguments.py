@@ -52,24 +52,31 @@ def check_program(inputs: Sequence[Any], outputs: Sequence[Any], updates: Mappin
 
 def check_arrays(inputs: Sequence[Tensor], arrays: Sequence[Any]) -> list[np.ndarray]:
     """The arrays for the inputs, in native byte order. Raises InputError for a wrong number of them or wrong dtypes."""
+    check_number(inputs, arrays)
+    return [check_array(x, a) for x, a in zip(inputs, arrays)]
+
+
+def check_number(inputs: Sequence[Tensor], arrays: Sequence[Any]) -> None:
+    """Raises InputError where there are not as many arrays as inputs."""
     if len(arrays) != len(inputs):
         names = ", ".join(f"{x.attrs.name}{show(x.shape)}" for x in inputs)
         raise InputError(f"{len(arrays)} arrays given, {len(inputs)} inputs expected: {names}")
-    given = []
-    for x, a in zip(inputs, arrays):
-        try:
-            array = a if isinstance(a, np.ndarray) else _converted(a, x.dtype)
-        except (TypeError, ValueError, OverflowError) as error:
-            raise InputError(f"input {x.attrs.name!r} takes {x.dtype}{show(x.shape)}: {error}") from None
-        if x.dtype == dtypes.BFLOAT16:
-            array = _words(x, array)
-        elif array.dtype.name != x.dtype:
-            raise InputError(
-                f"input {x.attrs.name!r} takes {x.dtype}, got {array.dtype} of shape {array.shape}; "
-                f"convert it with .astype({x.dtype!r})"
-            )
-        given.append(array if array.dtype.isnative else array.astype(dtypes.stored(x.dtype)))
-    return given
+
+
+def check_array(x: Tensor, given: Any) -> np.ndarray:
+    """The array for the input `x`, in native byte order. Raises InputError for a wrong dtype."""
+    try:
+        array = given if isinstance(given, np.ndarray) else _converted(given, x.dtype)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"input {x.attrs.name!r} takes {x.dtype}{show(x.shape)}: {error}") from None
+    if x.dtype == dtypes.BFLOAT16:
+        array = _words(x, array)
+    elif array.dtype.name != x.dtype:
+        raise InputError(
+            f"input {x.attrs.name!r} takes {x.dtype}, got {array.dtype} of shape {array.shape}; "
+            f"convert it with .astype({x.dtype!r})"
+        )
+    return array if array.dtype.isnative else array.astype(dtypes.stored(x.dtype))
 
 
 def _converted(value: Any, dtype: str) -> np.ndarray:

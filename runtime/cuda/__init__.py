@@ -4,7 +4,8 @@ Leans on NVIDIA's driver through ctypes and on nothing that compiles: a process 
 no package of the extra `cuda`.
 """
 
+from .arrays import DeviceArray, OnDevice, on_gpu, taken
 from .driver import Gpu, absent
 from .executable import CudaExecutable
 
-__all__ = ["CudaExecutable", "Gpu", "absent"]
+__all__ = ["CudaExecutable", "DeviceArray", "Gpu", "OnDevice", "absent", "on_gpu", "taken"]

@@ -21,6 +21,8 @@ LIBRARY = "libcuda.so.1"
 SUCCESS, OUT_OF_MEMORY = 0, 2
 NON_BLOCKING = 1
 CAPTURE_THREAD_LOCAL = 1
+NO_TIMING = 2
+POINTER_DEVICE = 9
 COMPUTE_CAPABILITY_MAJOR, COMPUTE_CAPABILITY_MINOR = 75, 76
 MAX_DYNAMIC_SHARED = 8
 SHARED = 48 << 10
@@ -145,6 +147,29 @@ class Gpu:
         if nbytes:
             addresses = ctypes.c_uint64(target), ctypes.c_uint64(source)
             self._call("cuMemcpyDtoDAsync_v2", *addresses, ctypes.c_size_t(nbytes), self._stream)
+
+    @property
+    def stream(self) -> int:
+        """The stream's handle, for other libraries."""
+        return self._stream.value or 0
+
+    def wait_for(self, stream: int) -> None:
+        """What comes into our stream next waits for what another one has (1: the legacy default stream, 2: the calling
+        thread's), without the host."""
+        event = ctypes.c_void_p()
+        self._call("cuEventCreate", ctypes.byref(event), ctypes.c_uint(NO_TIMING))
+        try:
+            self._call("cuEventRecord", event, ctypes.c_void_p(stream))
+            self._call("cuStreamWaitEvent", self._stream, event, ctypes.c_uint(0))
+        finally:
+            self._call("cuEventDestroy_v2", event)
+
+    def owner_of(self, address: int) -> int | None:
+        """The number of the GPU in whose memory an address lies; None where it lies in none's."""
+        found = ctypes.c_int()
+        given = ctypes.c_int(POINTER_DEVICE), ctypes.c_uint64(address)
+        status = self._cuda.cuPointerGetAttribute(ctypes.byref(found), *given)
+        return found.value if status == SUCCESS else None
 
     def function(self, cubin: bytes, symbol: str, shared: int = 0) -> Any:
         """The kernel `symbol` of a cubin, loaded into the context for good; its blocks may have `shared` bytes of

@@ -1,16 +1,17 @@
 """A CUDA program ready to run: each step one replay of a CUDA graph, in which the turns of a loop follow each other.
 
 For every set of input shapes, memory is laid out once in one arena on the device and the step's launches are captured
-once; a run then uploads inputs, replays, and downloads outputs. Variables live on the device: one that was changed
+once; a run then brings inputs to their places, replays, and takes outputs away: from and to the host, or within the GPU
+where an input lies there or an output is to stay. Variables live on the device: one that was changed
 elsewhere is uploaded when a run begins, and those that the program changes stay there until the host looks.
-Leans on `driver` and `variables`, and on the CPU's `runner` and `resolve` for all that does not depend on where memory
-lies.
+Leans on `driver`, `arrays` and `variables`, and on the CPU's `runner` and `resolve` for all that does not depend on
+where memory lies.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -22,15 +23,17 @@ import numpy as np
 from ..errors import DeviceMemoryError, ProgramError, RuntimeShapeError
 from ..kernels import CudaBatchSpec, CudaKernelSpec, arguments
 from ..program import Program
-from ..resolve import Resolved
+from ..resolve import Resolved, Shape
 from ..runner import Runner, check_inputs
 from ..state import State, bring_home, leave
+from .arrays import DeviceArray, OnDevice
 from .driver import Gpu, Memory
 from .turns import turns
 from .variables import Copy, copy_of
 
 ALIGN = 256
 LARGEST = 2**31 - 1
+Given = np.ndarray | OnDevice
 Launch = tuple[Any, int, int, Sequence[int], int]
 """A function, blocks, threads of a block, and arguments."""
 
@@ -71,46 +74,88 @@ class CudaExecutable(Runner[CudaBinding]):
     def _lock(self) -> RLock:
         return self.driver.turn
 
-    def _execute(self, binding: CudaBinding, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def run_on_device(
+        self, inputs: Sequence[Given], steps: int = 1, per_step: frozenset[int] = frozenset()
+    ) -> list[DeviceArray]:
+        """As `run`, with outputs that stay on the device, bfloat16 as uint16 words."""
+
+        def execute(binding: CudaBinding, inputs: Sequence[Given]) -> list[Any]:
+            self.driver.use()
+            made = {p: self._new(binding, p) for p in self.program.outputs if p not in self._flags}
+
+            def take(binding: CudaBinding, position: int) -> DeviceArray | np.ndarray:
+                if position not in made:
+                    return self._download(binding, position)
+                array, memory = made[position]
+                self.driver.copy(memory.address, _source(binding, position), array.nbytes)
+                return array
+
+            return self._through(binding, inputs, take)
+
+        return self._checked_run(execute, inputs, steps, per_step)
+
+    def _execute(self, binding: CudaBinding, inputs: Sequence[Given]) -> list[np.ndarray]:
+        return self._through(binding, inputs, self._download)
+
+    def _through(
+        self, binding: CudaBinding, inputs: Sequence[Given], take: Callable[[CudaBinding, int], Any]
+    ) -> list[Any]:
+        """Run; of each output what `take` makes of it, complete."""
         program, driver = self.program, self.driver
         driver.use()
         driver.tidy()
         kept = self._give(binding, inputs)
         leave(self._written)
         try:
-            self._steps(binding)
-            outputs = [self._download(binding, p) for p in dict.fromkeys(program.outputs)]
+            self._steps(binding, inputs)
+            outputs = [take(binding, p) for p in dict.fromkeys(program.outputs)]
             driver.synchronize()
         finally:
             leave(self._written)  # again: another thread may have fetched what was there in between
         del kept
         return outputs
 
-    def _give(self, binding: CudaBinding, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Inputs and changed variables to the device; the arrays to keep until they are there."""
+    def _readable(self, inputs: Sequence[Given]) -> Sequence[np.ndarray]:
+        """Inputs that index are fetched from the device to be checked; kernels read what lies there."""
+        found: list[Any] = [*inputs]
+        for i in {check.input for check in self.program.checks}:
+            given = inputs[i]
+            if isinstance(given, OnDevice):
+                found[i] = np.empty(given.shape, given.dtype)
+                self.driver.fetch(found[i], given.address)
+        return found
+
+    def _give(self, binding: CudaBinding, inputs: Sequence[Given]) -> list[np.ndarray]:
+        """Inputs and changed variables to their places; the arrays to keep until they are there. What lies on the
+        device and changes with the step stays where it is."""
         program, steps = self.program, binding.resolved.steps
-        kept = [np.ascontiguousarray(array) for array in inputs]
-        for index, (position, array) in enumerate(zip(program.inputs, kept)):
-            self.driver.upload((binding.stacked if index in steps.inputs else binding.places)[position], array)
+        kept = []
+        for index, (position, given) in enumerate(zip(program.inputs, inputs)):
+            if not isinstance(given, OnDevice):
+                kept.append(np.ascontiguousarray(given))
+                self.driver.upload((binding.stacked if index in steps.inputs else binding.places)[position], kept[-1])
+            elif index not in steps.inputs:
+                self.driver.copy(binding.places[position], given.address, given.nbytes)
         for copy, state in zip(self._copies.values(), self.states):
             kept += copy.refresh(state)
         return kept
 
-    def _steps(self, binding: CudaBinding) -> None:
+    def _steps(self, binding: CudaBinding, inputs: Sequence[Given]) -> None:
         """Each step's inputs to their places, the kernels, its outputs away."""
         size, places, stacked = binding.resolved.nbytes, binding.places, binding.stacked
-        incoming = [p for p in self.program.inputs if p in stacked]
+        given = zip(self.program.inputs, inputs)
+        incoming = {p: a.address if isinstance(a, OnDevice) else stacked[p] for p, a in given if p in stacked}
         outgoing = [p for p in dict.fromkeys(self.program.outputs) if p in stacked]
         for step in range(binding.resolved.steps.count):
-            for p in incoming:
-                self.driver.copy(places[p], stacked[p] + step * size[p], size[p])
+            for p, first in incoming.items():
+                self.driver.copy(places[p], first + step * size[p], size[p])
             if binding.graph is not None:
                 self.driver.replay(binding.graph)
             for p in outgoing:
                 self.driver.copy(stacked[p] + step * size[p], places[p], size[p])
 
     # ------------------------------------------------------------ timing
-    def step_seconds(self, inputs: Sequence[np.ndarray], rounds: int = 5, calls: int = 1) -> list[float]:
+    def step_seconds(self, inputs: Sequence[Given], rounds: int = 5, calls: int = 1) -> list[float]:
         """The device's seconds for a step, in each of `rounds` of `calls` steps in a row: kernels alone, without what
         goes to and from the host. Variables end as they began."""
         with self._timing(inputs) as binding:
@@ -121,7 +166,7 @@ class CudaExecutable(Runner[CudaBinding]):
 
             return [self.driver.seconds(replay) / calls for _ in range(rounds)] if binding.graph is not None else []
 
-    def profile(self, inputs: Sequence[np.ndarray], repeats: int = 10) -> list[float]:
+    def profile(self, inputs: Sequence[Given], repeats: int = 10) -> list[float]:
         """The device's seconds per kernel for one step, from `repeats` launches in a row, so that small operands come
         from the cache. Variables end as they began."""
         with self._timing(inputs) as binding:
@@ -134,17 +179,17 @@ class CudaExecutable(Runner[CudaBinding]):
             return found
 
     @contextmanager
-    def _timing(self, inputs: Sequence[np.ndarray]) -> Iterator[CudaBinding]:
+    def _timing(self, inputs: Sequence[Given]) -> Iterator[CudaBinding]:
         """With inputs and variables on the device, after one step; the variables' copies there are worthless after."""
         with self._lock:
             binding = self._binding(inputs, 1, frozenset())
-            check_inputs(self.program, inputs)
+            check_inputs(self.program, self._readable(inputs))
             self.driver.use()
             kept = self._give(binding, inputs)
             bring_home(state for state, _ in self._written)
             for _, copy in self._written:
                 copy.stamp = -1
-            self._steps(binding)
+            self._steps(binding, inputs)
             self.driver.synchronize()
             del kept
             yield binding
@@ -239,10 +284,31 @@ class CudaExecutable(Runner[CudaBinding]):
         return memory.address
 
     def _download(self, binding: CudaBinding, position: int) -> np.ndarray:
-        resolved = binding.resolved
-        array = np.empty(resolved.over_steps(resolved.shapes[position]), self.program.buffers[position].dtype)
-        self.driver.download(array, (binding.stacked if resolved.steps.outputs else binding.places)[position])
+        array = np.empty(*self._form(binding, position))
+        self.driver.download(array, _source(binding, position))
         return array
+
+    def _new(self, binding: CudaBinding, position: int) -> tuple[DeviceArray, Memory]:
+        """An array on the device for an output, and its memory."""
+        shape, dtype = self._form(binding, position)
+        nbytes = math.prod(shape) * np.dtype(dtype).itemsize
+        memory = self._allocate(nbytes, f"the output {self.program.buffers[position].name}")
+        return DeviceArray(self.driver, memory, shape, dtype), memory
+
+    @property
+    def _flags(self) -> tuple[int, ...]:
+        """Outputs that the run itself looks at, on the host."""
+        return self.program.outputs[len(self.program.outputs) - len(self.program.computed_checks) :]
+
+    def _form(self, binding: CudaBinding, position: int) -> tuple[Shape, str]:
+        """Shape and dtype of what is returned of an output."""
+        resolved = binding.resolved
+        return resolved.over_steps(resolved.shapes[position]), self.program.buffers[position].dtype
+
+
+def _source(binding: CudaBinding, position: int) -> int:
+    """Where an output lies at the end of a run."""
+    return (binding.stacked if binding.resolved.steps.outputs else binding.places)[position]
 
 
 def _whole(nbytes: int) -> int:

@@ -43,6 +43,7 @@ class Library:
         self.blocks, self.modules, self.graphs = {}, {}, {}
         self.recording = None
         self.launched, self.events, self.allowed = 0, {}, {}
+        self.recorded, self.waited = {}, []  # by event, the stream it was recorded in; those that ours waited for
 
     @cached_property
     def gpu(self):
@@ -206,8 +207,17 @@ class Library:
     def _cuEventRecord(self, event, stream):
         if self.recording is not None:
             return INVALID_VALUE
-        self.events[event.value] = self.launched
+        self.events[event.value], self.recorded[event.value] = self.launched, stream.value
         return 0
+
+    def _cuStreamWaitEvent(self, stream, event, flags):
+        if self.recording is not None or stream.value != 0x51 or event.value not in self.recorded:
+            return INVALID_VALUE
+        self.waited.append(self.recorded[event.value])
+        return 0
+
+    def _cuPointerGetAttribute(self, value, which, address):
+        return put(value, 0) if which.value == 9 and self.inside(address.value, 1) else INVALID_VALUE
 
     def _cuEventSynchronize(self, event):
         return 0

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from .... import runtime
-from ....runtime.cuda import CudaExecutable, Gpu, absent
+from ....runtime.cuda import CudaExecutable, Gpu, OnDevice, absent
 from ....runtime.locks import once
 from ... import config, dtypes
 from ...errors import CompileError
@@ -31,6 +31,7 @@ from ..shared.store import symbol
 from ..shared.workers import build_all
 from . import build, cubin_store, program
 from .build import Arch
+from .given import check_given
 from .tensor_cores import TensorCoreTiled, check_precision
 
 
@@ -146,16 +147,27 @@ class CudaCompiled(Compiled):
         self.executable = CudaExecutable(self.program, states, device)
 
     def run(self, arrays: Sequence[Any], steps: int = 1, per_step: Sequence[int] = ()) -> list[np.ndarray]:
-        return self.executable.run(self._check(arrays), steps, frozenset(per_step))
+        return self.executable.run(self._given(arrays), steps, frozenset(per_step))
+
+    def on_device(self, *arrays: Any, steps: int = 1, per_step: Sequence[int] = ()) -> Any:
+        """As a call, with outputs that stay on the GPU: a list of `DeviceArray`s (one where the program has one
+        output), each of which owns its memory. steps and per_step: as in `run`. Raises as `run` does, and
+        DeviceMemoryError before anything has run."""
+        made = self.executable.run_on_device(self._given(arrays), steps, frozenset(per_step))
+        out = [array.named(y.dtype) for array, y in zip(made, self.outputs, strict=True)]
+        return out[0] if len(out) == 1 else out
+
+    def _given(self, arrays: Sequence[Any]) -> list[np.ndarray | OnDevice]:
+        return check_given(self.inputs, arrays, self.executable.driver)
 
     def profile(self, *arrays: Any, repeats: int = 10) -> list[float]:
         """The device's seconds per kernel for one step, in the order of `kernels`; variables end as they began."""
-        return self.executable.profile(self._check(arrays), repeats)
+        return self.executable.profile(self._given(arrays), repeats)
 
     def step_seconds(self, *arrays: Any, rounds: int = 5, calls: int = 1) -> list[float]:
         """The device's seconds for a step in each of `rounds` of `calls` steps in a row, without what goes to and from
         the host; variables end as they began."""
-        return self.executable.step_seconds(self._check(arrays), rounds, calls)
+        return self.executable.step_seconds(self._given(arrays), rounds, calls)
 
     def __str__(self) -> str:
         from ..shared.inspect import table
