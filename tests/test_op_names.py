@@ -85,6 +85,7 @@ MADE = {
 
 REDUCTIONS = {
     "lowering/merge.py": {"argmax"},
+    "lowering/moments.py": {"add", "div", "max", "min", "mul", "size", "sub", "sum"},
     "lowering/recompute.py": {"argmax", "size"},
     "lowering/normalize.py": {"argmax"},
     "lowering/split_reductions.py": {"argmax"},

@@ -81,13 +81,13 @@ def _spaces(kernel: Kernel) -> Iterable[Sequence[Axis]]:
 
 
 def _tied(kernel: Kernel) -> set[Axis]:
-    """Axes that stand anywhere but plainly in an address, or in several reductions."""
+    """Axes that stand anywhere but plainly in an address, or in several reductions that are not over the same axes."""
     tied: set[Axis] = set()
-    summed: set[Axis] = set()
+    summed: dict[Axis, tuple[bool, Sequence[Axis]]] = {}
     for e in kernel.expressions:
         if e.kind == "reduce":
-            tied |= summed & set(e.data[1])
-            summed |= set(e.data[1])
+            space = (e.data[0] == "argmax", e.data[1])
+            tied |= {a for a in e.data[1] if summed.setdefault(a, space) != space}
         for index in loops.indices(e):
             if e.kind == "load":
                 tied |= bent(index)

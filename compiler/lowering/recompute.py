@@ -105,7 +105,7 @@ def producer(kernel: Kernel, by_rows: bool = False) -> Producer | None:
     store = kernel.stores[0]
     if store.buffer.fixed:  # a loop walks along it
         return None
-    axes = tuple(_single(i) for i in store.index)
+    axes = tuple(single(i) for i in store.index)
     if {x for x in axes if x is not None} != set(kernel.axes) or any(
         x is None and d != 1 for x, d in zip(axes, store.buffer.shape)
     ):
@@ -121,7 +121,7 @@ def producer(kernel: Kernel, by_rows: bool = False) -> Producer | None:
     return None if grown or calls > MAX_CALLS else Producer(kernel, store.buffer, axes, store.value)
 
 
-def _single(index: loops.Index) -> Axis | None:
+def single(index: loops.Index) -> Axis | None:
     """The axis that is this index."""
     if len(index.terms) == 1 and index.const == 0 and index.terms[0][1] == 1 and isinstance(index.terms[0][0], Axis):
         return index.terms[0][0]
@@ -165,7 +165,7 @@ def _absorbed(made: Producer, users: Sequence[Kernel], memory: Memory, by_rows: 
 
 def _has_rows(kernel: Kernel, made: Producer, load: Expr) -> bool:
     """Does the kernel run through the rows that the producer reduces, outside of its own sums, where it loads them?"""
-    rows = [_single(i) for x, i in zip(made.axes, load.data[1]) if x in made.rows]
+    rows = [single(i) for x, i in zip(made.axes, load.data[1]) if x in made.rows]
     through = len(set(rows)) == len(rows) and all(x in kernel.axes for x in rows)
     return not rows or (through and kernel.fact(contraction) is None)
 
@@ -242,4 +242,4 @@ def size(b: Buffer) -> int:
     return math.prod(nominal(d) for d in b.shape) * dtypes.ITEMSIZE[b.dtype]
 
 
-__all__ = ["Memory", "Producer", "absorb", "arithmetic", "points", "producer", "recompute", "sites", "size"]
+__all__ = ["Memory", "Producer", "absorb", "arithmetic", "points", "producer", "recompute", "single", "sites", "size"]

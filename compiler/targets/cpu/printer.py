@@ -15,6 +15,7 @@ from ...loops.expressions import Axis
 from ...loops.kernels import Kernel
 from ...rewriting.verify import verify_source
 from ..shared.names import Names
+from ..shared.summed_axes import over_the_same
 from ..shared.writer import Writer
 from .machine import lanes
 from .packed_printer import print_packed
@@ -51,11 +52,13 @@ def print_kernel(kernel: Kernel) -> CpuSource:
     elif isinstance(kernel.schedule, Transform):
         print_transform(kernel, kernel.schedule, writer)
     elif isinstance(kernel.schedule, Chunked):
+        writer.together = over_the_same(kernel.values)
         _chunked(kernel, kernel.schedule, writer)
     elif isinstance(kernel.schedule, Blocked):
         _blocked(kernel, kernel.schedule, writer)
     else:
         assert isinstance(kernel.schedule, Plain)
+        writer.together = over_the_same(kernel.values)
         _plain(kernel, kernel.schedule, writer)
     text = writer.text("kernel", ARGUMENTS)
     verify_source(kernel, text, names.buffers)

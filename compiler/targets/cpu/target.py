@@ -20,6 +20,7 @@ from ...loops.products import operands
 from ...lowering import kernel_order, layout
 from ...lowering.joins import part_joins
 from ...lowering.merge import merged
+from ...lowering.moments import moments_in_one_read
 from ...lowering.normalize import normalize
 from ...lowering.recompute import Memory, recompute
 from ...lowering.sorted_sums import sorted_sums
@@ -77,6 +78,7 @@ class Cpu(Target):
         return (
             KernelPass("recompute", partial(recompute, memory=_memory(), by_rows=True)),
             KernelPass("strided_gradients", each(_by_phases)),
+            KernelPass("moments", moments_in_one_read),
             KernelPass("set_orders", partial(layout.set_orders, price=self.price, operands=_operands), needed=True),
             KernelPass("set_plane_gaps", set_plane_gaps),
             KernelPass("long_sums", each(partial(in_parts, plan=self.alike.plan_of_like))),

@@ -51,12 +51,12 @@ def divided(kernel: Kernel, precision: str) -> list[Kernel]:
         points, m, n, k = found.sizes()
         blocks = points * math.ceil(m / SIDE) * math.ceil(n / SIDE)
         wanted = min(2 * MULTIPROCESSORS // max(blocks, 1), k // LEAST_TERMS) if k >= LONG else 1
-        return _in_pieces(kernel, found.reduction, wanted) if wanted >= FEW else [kernel]
+        return _in_pieces(kernel, [found.reduction], wanted) if wanted >= FEW else [kernel]
     schedule = plan_schedule(kernel, precision)
     blocks = math.prod(-(-nominal(extent) // size) for extent, size in launch(schedule).blocks)
     if isinstance(schedule, PerThread):
         return _columns(kernel, sums, 8 * MULTIPROCESSORS // max(blocks, 1), LEAST_ROWS)
-    if isinstance(schedule, PerStrip) and len(sums) == 1 and sums[0].data[0] == "sum":
+    if isinstance(schedule, PerStrip) and _over_one_space(sums):
         strips = math.ceil(_points(sums[0]) / STRIP)
         return _columns(kernel, sums, 4 * MULTIPROCESSORS // max(strips, 1), LEAST_SHARED)
     axis = None if blocks >= MULTIPROCESSORS else outermost(kernel, sums)
@@ -66,18 +66,25 @@ def divided(kernel: Kernel, precision: str) -> list[Kernel]:
 
 
 def _columns(kernel: Kernel, sums: Sequence[Expr], wanted: int, least: int) -> list[Kernel]:
-    """One long sum of each thread or strip, in about `wanted` parts of at least `least` terms, by as many threads as a
+    """The long sums of each thread or strip, in about `wanted` parts of at least `least` terms, by as many threads as a
     GPU holds, so that enough loads are under way."""
-    if len(sums) != 1 or sums[0].data[0] != "sum":
+    if not _over_one_space(sums):
         return [kernel]
     terms = math.prod(nominal(x.extent) for x in sums[0].data[1])
-    return _in_pieces(kernel, sums[0], min(wanted, terms // least) if terms >= LONG else 1)
+    return _in_pieces(kernel, sums, min(wanted, terms // least) if terms >= LONG else 1)
 
 
-def _in_pieces(kernel: Kernel, total: Expr, wanted: int) -> list[Kernel]:
-    """The kernel with its one sum in about `wanted` parts."""
+def _over_one_space(sums: Sequence[Expr]) -> bool:
+    """Are these sums, at least one, over the same axes for the same points, none of which needs another?"""
+    spaces = {(e.data[0], e.data[1], e.axes) for e in sums}
+    below = {x for e in sums for x in loops.postorder(e.args)}
+    return len(spaces) == 1 and sums[0].data[0] == "sum" and below.isdisjoint(sums)
+
+
+def _in_pieces(kernel: Kernel, sums: Sequence[Expr], wanted: int) -> list[Kernel]:
+    """The kernel with its sums, all over the same axes, in about `wanted` parts."""
     parted: list[Axis] = []
-    for x in sorted(total.data[1], key=lambda x: -step(total.args[0], x)):
+    for x in sorted(sums[0].data[1], key=lambda x: -step(sums[0].args[0], x)):
         if wanted < 2:
             break
         size = nominal(x.extent)
@@ -87,12 +94,12 @@ def _in_pieces(kernel: Kernel, total: Expr, wanted: int) -> list[Kernel]:
         else:
             piece, rest = _cut(x.extent, wanted)
             outer, inner = Axis(piece, x.hint), Axis(rest, x.hint)
-            kernel, total = _with_pieces(kernel, total, x, outer, inner)
+            kernel, sums = _with_pieces(kernel, sums, x, outer, inner)
             parted.append(outer)
             break
-    if not parted or math.prod(nominal(x.extent) for x in parted) * _points(total) > MOST_PARTS:
+    if not parted or math.prod(nominal(x.extent) for x in parted) * _points(sums[0]) > MOST_PARTS:
         return [kernel]
-    return split(_stored(kernel), [total], parted)
+    return split(_stored(kernel), sums, parted)
 
 
 def _cut(extent: Dim, wanted: int) -> tuple[Dim, Dim]:
@@ -103,19 +110,21 @@ def _cut(extent: Dim, wanted: int) -> tuple[Dim, Dim]:
     return (-(-extent // each) if isinstance(extent, int) and isinstance(each, int) else count), each
 
 
-def _with_pieces(kernel: Kernel, total: Expr, x: Axis, outer: Axis, inner: Axis) -> tuple[Kernel, Expr]:
-    """The kernel with its sum's axis `x` as pieces `outer` of places `inner`, and that sum."""
+def _with_pieces(kernel: Kernel, sums: Sequence[Expr], x: Axis, outer: Axis, inner: Axis) -> tuple[Kernel, list[Expr]]:
+    """The kernel with its sums' axis `x` as pieces `outer` of places `inner`, and those sums."""
     place = loops.at(outer) * inner.extent + loops.at(inner)
-    conditions, term = unguarded(total.args[0])
-    zero = loops.const(0, total.args[0].dtype)
-    axes = [a for y in total.data[1] for a in ((outer, inner) if y is x else (y,))]
-    term = loops.substitute(loops.guard(conditions, term, zero), {x: place})
-    conditions, term = unguarded(term)
-    made = loops.reduction("sum", axes, loops.guard([Within(place, x.extent), *conditions], term, zero), total.dtype)
-    stores = tuple(
-        Store(s.buffer, s.index, loops.transform(s.value, lambda e: made if e is total else e)) for s in kernel.stores
-    )
-    return Kernel(kernel.name, kernel.axes, stores, kernel.nodes, kernel.reasons, loop=kernel.loop), made
+    axes = [a for y in sums[0].data[1] for a in ((outer, inner) if y is x else (y,))]
+    made: dict[Expr, Expr] = {}
+    for total in sums:
+        conditions, term = unguarded(total.args[0])
+        zero = loops.const(0, total.args[0].dtype)
+        term = loops.substitute(loops.guard(conditions, term, zero), {x: place})
+        conditions, term = unguarded(term)
+        term = loops.guard([Within(place, x.extent), *conditions], term, zero)
+        made[total] = loops.reduction("sum", axes, term, total.dtype)
+    stores = tuple(Store(s.buffer, s.index, loops.transform(s.value, lambda e: made.get(e, e))) for s in kernel.stores)
+    cut = Kernel(kernel.name, kernel.axes, stores, kernel.nodes, kernel.reasons, loop=kernel.loop)
+    return cut, list(made.values())
 
 
 def _points(total: Expr) -> int:

@@ -14,18 +14,9 @@ from dataclasses import dataclass, replace
 from ...loops.kernels import Kernel
 from ...rewriting.verify import verify_source
 from ...shapes import Dim, divide, product
+from ..shared.summed_axes import in_one_loop, shared_reductions
 from .contraction import Tiled
-from .schedule import (
-    Launch,
-    PerGroup,
-    PerStrip,
-    PerThread,
-    Schedule,
-    Together,
-    in_one_loop,
-    launch,
-    shared_reductions,
-)
+from .schedule import Launch, PerGroup, PerStrip, PerThread, Schedule, Together, launch
 from .tensor_cores import TensorCoreTiled
 from .tensor_printer import print_tensor
 from .tile_printer import print_tiled
@@ -125,8 +116,8 @@ def _per_group(s: PerGroup, w: CudaWriter) -> None:
         w.line(f"point = min(point, {n} - 1)")
     if s.outer:
         w.decode("point", s.outer, "o")
-    for e in shared_reductions(w.kernel.values):
-        w.share(e, s.group)
+    for together in in_one_loop(shared_reductions(w.kernel.values)):
+        w.share(together, s.group)
     conditions = ([] if whole else [f"wanted < {n}"]) + ([] if s.inner else ["lane == 0"])
     with w.nest(f"if {' and '.join(conditions)}:", conditional=True) if conditions else nullcontext():
         if not s.inner:

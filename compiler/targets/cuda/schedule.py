@@ -17,6 +17,7 @@ from ...loops.expressions import Axis, Expr, Index
 from ...loops.kernels import Kernel, address
 from ...loops.one_run import bent, goes_on, steps
 from ...shapes import Dim, divide, nominal, product
+from ..shared.summed_axes import shared_reductions
 from .alignment import begins_aligned
 from .build import POINTER_ALIGN
 from .contraction import MULTIPROCESSORS, Tiled, matrices, plan_tile
@@ -200,36 +201,6 @@ def _strip(kernel: Kernel, order: tuple[Axis, ...], heads: Sequence[Expr], point
     shapes = [(VECTOR_LANES, vector)] * (vector > 1) + [(WARP, 1)]
     lanes, vector = next((s for s in shapes if points >= s[0] * s[1] * MULTIPROCESSORS), (NARROW_LANES, 1))
     return PerStrip(runs, lanes, vector)
-
-
-def shared_reductions(values: Sequence[Expr]) -> list[Expr]:
-    """The reductions that depend on no other reduction's terms, those needed first first. Not those under guards,
-    which may have no value where the guard does not hold."""
-    reachable: set[Expr] = set()
-    stack = list(values)
-    while stack:
-        e = stack.pop()
-        if e not in reachable:
-            reachable.add(e)
-            stack += e.args[1:] if e.kind == "guard" else e.args
-            stack += [a.value for i in loops.indices(e) for a, _ in i.terms if isinstance(a, loops.Dynamic)]
-    found = [e for e in loops.postorder(values) if e.kind == "reduce" and e in reachable]
-    terms = {x for e in found for x in e.data[1]}
-    return [e for e in found if not e.axes & terms]
-
-
-def in_one_loop(heads: Sequence[Expr]) -> list[list[Expr]]:
-    """Shared reductions in order, those over the same axes together where none needs another."""
-    found: list[list[Expr]] = []
-    for e in heads:
-        below = set(loops.postorder(e.args))
-        last = found[-1] if found else []
-        same = last and e.data[1] == last[0].data[1] and "argmax" not in (e.data[0], last[0].data[0])
-        if same and below.isdisjoint(last):
-            last.append(e)
-        else:
-            found.append([e])
-    return found
 
 
 def _terms(e: Expr) -> int:

@@ -13,6 +13,7 @@ from typing import ClassVar
 from ...graph.tensor import Tensor
 from ...loops.kernels import Kernel
 from ...lowering import kernel_order, layout
+from ...lowering.moments import moments_in_one_read
 from ...lowering.normalize import normalize
 from ...lowering.recompute import Memory, recompute
 from ...lowering.strided_gradients import by_phases
@@ -51,6 +52,7 @@ class Cuda(Target):
             KernelPass("recompute", partial(recompute, memory=MEMORY)),
             KernelPass("normalize", each(normalize)),
             KernelPass("strided_gradients", each(_by_phases)),
+            KernelPass("moments", moments_in_one_read),
             KernelPass("set_orders", partial(layout.set_orders, price=self.price), needed=True),
             KernelPass("long_sums", each(partial(divided, precision=self.options.precision))),
             KernelPass("shared_reads", shared_reads),

@@ -229,9 +229,12 @@ class CudaWriter(Writer):
         self.line(f"{acc} = where({better}, int32({self.index(flat(e.data[1]))}), {acc})")
 
     # ------------------------------------------------------------ reductions shared by a group
-    def share(self, e: Expr, group: int) -> None:
-        """Have `group` threads compute a reduction together, here and at once."""
-        self.levels[-1].values[e] = self._reduce_shared(e, group)
+    def share(self, together: Sequence[Expr], group: int) -> None:
+        """Have `group` threads compute reductions over the same axes in one loop, here and at once: each thread takes
+        every `group`-th term; then all of them have the whole."""
+        for e, (acc, best) in zip(together, self._own_share(together, "lane", group), strict=True):
+            self._merge_lanes(e, acc, best, group)
+            self.levels[-1].values[e] = acc
 
     def share_in_columns(self, together: Sequence[Expr], lanes: int, rows: int) -> None:
         """Have the `rows` threads of each of `lanes` lanes compute reductions over the same axes in one loop, here and
@@ -240,15 +243,13 @@ class CudaWriter(Writer):
             self._merge_columns(e, acc, best, lanes, rows)
             self.levels[-1].values[e] = acc
 
-    def _reduce_shared(self, e: Expr, group: int) -> str:
-        """Each thread of the group takes every `group`-th term; then all of them have the whole."""
-        ((acc, best),) = self._own_share([e], "lane", group)
+    def _merge_lanes(self, e: Expr, acc: str, best: str, group: int) -> None:
+        """Each thread's part through its warp's shuffles, and through shared memory where there are several warps."""
         for step in STEPS:
             pair = [f"cuda.shfl_xor_sync({ALL_LANES}, {x}, {step})" for x in (acc, best) if x]
             self._merge(e, acc, best, pair)
         if group > WARP:
             self._merge_warps(e, acc, best, group // WARP)
-        return acc
 
     def _own_share(self, together: Sequence[Expr], first: str, step: int) -> list[tuple[str, str]]:
         """This thread's part of each of several reductions, from term `first` on: (the sum or place, the best of an

@@ -7,8 +7,9 @@ written by a call of its own. Leans on these, and on `sum_blocks` for sums in bl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from types import MappingProxyType
 from typing import Any
 
 from ... import dtypes
@@ -43,10 +44,14 @@ class Writer(Values):
             depth = max(depth, self.chunk_depth)
             in_lanes = not any(self.lane in level.bound for level in self.levels[: depth + 1])  # else this lane alone
         inner, self.levels = self.levels[depth + 1 :], self.levels[: depth + 1]
-        name = self._reduce_lanes(e) if in_lanes else self._reduce_scalar(e)
-        self.levels[-1].values[e] = name
+        group = self.together.get(e, (e,))
+        names = self._reduce_lanes(group) if in_lanes else self._reduce_scalar(group)
+        self.levels[-1].values.update(zip(group, names, strict=True))
         self.levels += inner
-        return name
+        return names[group.index(e)]
+
+    together: Mapping[Expr, tuple[Expr, ...]] = MappingProxyType({})
+    """For a reduction, those that its loops take with it (`one_loop.py`), itself among them."""
 
     along: Axis | None = None
     """The innermost loop, which LLVM is to vectorise: a short sum inside keeps all its trips there, behind masks."""
@@ -55,22 +60,23 @@ class Writer(Values):
     at_lane = "[lane]"
     """What stands behind the name of a value for each lane."""
 
-    def _reduce_scalar(self, e: Expr) -> str:
-        kind, axes, conditions, e = self._cut(e)
-        acc, best = self.fresh("acc"), ""
-        dtype = e.args[0].dtype
+    def _reduce_scalar(self, group: Sequence[Expr]) -> list[str]:
+        kind, axes, conditions, cut = self._cut(group)
+        dtype, best = group[0].args[0].dtype, ""
+        accs = [self.fresh("acc") for _ in group]
         if kind == "argmax":
             best = self.fresh("best")
             self.line(f"{best} = {initial('max', dtype)}")
-            self.line(f"{acc} = int32(0)")
+            self.line(f"{accs[0]} = int32(0)")
         else:
             parted = self._parted(kind, dtype, axes, conditions, TERMS)
-            self.line(f"{acc} = {initial(kind, dtypes.FLOAT64 if parted else dtype)}")
+            for e, acc in zip(cut, accs):
+                self.line(f"{acc} = {initial(e.data[0], dtypes.FLOAT64 if parted else e.args[0].dtype)}")
             if parted:
-                self._in_blocks(parted, conditions, lambda inner: self._block(e, acc, inner))
-                return f"{dtype}({acc})"
-        self._loops(axes, conditions, lambda: self._accumulate(e, acc, best))
-        return acc
+                self._in_blocks(parted, conditions, lambda inner: self._block(cut, accs, inner))
+                return [f"{dtype}({acc})" for acc in accs]
+        self._loops(axes, conditions, lambda: self._accumulate_all(cut, accs, best))
+        return accs
 
     in_blocks = False
     """Are long sums taken in blocks (`sum_blocks.py`)?"""
@@ -105,27 +111,35 @@ class Writer(Values):
 
         self._loops(parts.outside, conditions, each)
 
-    def _block(self, e: Expr, acc: str, inner: Callable[[Any], None]) -> None:
-        part = self.fresh("part")
-        self.line(f"{part} = {initial('sum', e.args[0].dtype)}")
-        inner(lambda: self._accumulate(e, part, ""))
-        self.line(f"{acc} = {acc} + {dtypes.FLOAT64}({part})")
+    def _block(self, group: Sequence[Expr], accs: Sequence[str], inner: Callable[[Any], None]) -> None:
+        parts = [self.fresh("part") for _ in group]
+        for e, part in zip(group, parts):
+            self.line(f"{part} = {initial('sum', e.args[0].dtype)}")
+        inner(lambda: self._accumulate_all(group, parts, ""))
+        for acc, part in zip(accs, parts):
+            self.line(f"{acc} = {acc} + {dtypes.FLOAT64}({part})")
 
-    def _cut(self, e: Expr) -> tuple[str, Sequence[Axis], list[loops.Condition], Expr]:
-        """(kind, axes in memory order, conditions that become loop bounds, the reduction without them)."""
-        kind, axes = e.data
-        body = e.args[0]
+    def _cut(self, group: Sequence[Expr]) -> tuple[str, Sequence[Axis], list[loops.Condition], list[Expr]]:
+        """(kind, axes in memory order, conditions that become loop bounds, the reductions without them). Of several,
+        none has conditions."""
+        kind, axes = group[0].data
+        bodies = [e.args[0] for e in group]
+        body = bodies[0]
         taken: list[loops.Condition] = []
-        if body.kind == "guard" and is_identity(kind, body.args[1]):
+        if body.kind == "guard" and len(group) == 1 and is_identity(kind, body.args[1]):
             few = all(isinstance(a.extent, int) for a in axes) and nominal(product(a.extent for a in axes)) <= FEW_TAPS
             within = {self.lane, self.along} if few else {self.lane}
             taken = [c for c in body.data if cuts_loop(c, axes) and not within & c.index.axes]
             kept = [c for c in body.data if c not in taken]
-            body = loops.guard(kept, *body.args)
-        order = axes if kind == "argmax" else memory_order(axes, body)
-        cut = loops.reduction(kind, order, body, e.dtype)
-        self.uses.update(count_uses([cut]))
+            bodies = [loops.guard(kept, *body.args)]
+        order = axes if kind == "argmax" else memory_order(axes, bodies[0])
+        cut = [loops.reduction(e.data[0], order, body, e.dtype) for e, body in zip(group, bodies)]
+        self.uses.update(count_uses(cut))
         return kind, order, taken, cut
+
+    def _accumulate_all(self, group: Sequence[Expr], accs: Sequence[str], best: str) -> None:
+        for e, acc in zip(group, accs):
+            self._accumulate(e, acc, best)
 
     def _accumulate(self, e: Expr, acc: str, best: str) -> None:
         kind, axes = e.data
@@ -141,62 +155,66 @@ class Writer(Values):
         else:
             self.line(f"{acc} = {combine(kind, acc, v, e.dtype)}")
 
-    def _reduce_lanes(self, e: Expr) -> str:
-        """`acc[lane]` for a chunk of lanes, the lane loop innermost."""
-        kind, axes, conditions, e = self._cut(e)
-        dtype = e.args[0].dtype
+    def _reduce_lanes(self, group: Sequence[Expr]) -> list[str]:
+        """`acc[lane]` of each reduction for a chunk of lanes, the lane loop innermost."""
+        kind, axes, conditions, cut = self._cut(group)
+        dtype = group[0].args[0].dtype
         assert self.lane is not None
         parted = self._parted(kind, dtype, axes, conditions, LANE_TERMS)
         if parted:
-            return self._reduce_lanes_in_blocks(e, parted, conditions)
-        acc = self._scratch("int32" if kind == "argmax" else dtype) + self.at_lane
+            return self._reduce_lanes_in_blocks(cut, parted, conditions)
+        accs = [self._scratch("int32" if kind == "argmax" else e.args[0].dtype) + self.at_lane for e in group]
         best = self._scratch(dtype) + self.at_lane if kind == "argmax" else ""
         with self.in_lanes():
             if best:
                 self.line(f"{best} = {initial('max', dtype)}")
-            self.line(f"{acc} = {'0' if best else initial(kind, dtype)}")
+            for e, acc in zip(group, accs):
+                self.line(f"{acc} = {'0' if best else initial(e.data[0], e.args[0].dtype)}")
 
         def body() -> None:
             with self.in_lanes():
-                self._accumulate(e, acc, best)
+                self._accumulate_all(cut, accs, best)
 
         self._loops(axes, conditions, body)
-        return acc
+        return accs
 
     def in_lanes(self) -> AbstractContextManager[Level]:
         """The loop over the lanes."""
         assert self.lane is not None
         return self.nest(self.lane_header, self.lane, *self.beside, trips=self.lane.extent)
 
-    def _reduce_lanes_in_blocks(self, e: Expr, parts: Blocks, conditions: Sequence[loops.Condition]) -> str:
-        """`_reduce_lanes` of a sum in blocks: a running sum for each lane, and the sum of these."""
-        dtype = e.args[0].dtype
-        acc, part = self._scratch(dtypes.FLOAT64), self._scratch(dtype)
+    def _reduce_lanes_in_blocks(
+        self, group: Sequence[Expr], parts: Blocks, conditions: Sequence[loops.Condition]
+    ) -> list[str]:
+        """`_reduce_lanes` of sums in blocks: a running sum for each lane, and the sum of these."""
+        dtype = group[0].args[0].dtype
+        pairs = [(self._scratch(dtypes.FLOAT64), self._scratch(dtype)) for _ in group]
 
         def each_lane(text: str) -> None:
             with self.in_lanes():
-                self.line(text)
+                for acc, part in pairs:
+                    self.line(text.format(acc=acc, part=part))
 
         def terms() -> None:
             with self.in_lanes():
-                self._accumulate(e, f"{part}[lane]", "")
+                self._accumulate_all(group, [f"{part}[lane]" for _, part in pairs], "")
 
         def block(inner: Callable[[Any], None]) -> None:
-            each_lane(f"{part}[lane] = {initial('sum', dtype)}")
+            each_lane(f"{{part}}[lane] = {initial('sum', dtype)}")
             inner(terms)
-            each_lane(f"{acc}[lane] = {acc}[lane] + {dtypes.FLOAT64}({part}[lane])")
+            each_lane(f"{{acc}}[lane] = {{acc}}[lane] + {dtypes.FLOAT64}({{part}}[lane])")
 
-        each_lane(f"{acc}[lane] = {initial('sum', dtypes.FLOAT64)}")
+        each_lane(f"{{acc}}[lane] = {initial('sum', dtypes.FLOAT64)}")
         self._in_blocks(parts, conditions, block)
-        return f"{dtype}({acc}[lane])"
+        return [f"{dtype}({acc}[lane])" for acc, _ in pairs]
 
     def add_in_lanes(self, e: Expr, place: str, header: str, lane: Axis) -> None:
         """The terms of the sum e added to `place`, which depends on the lane, whose loop is innermost."""
-        _, axes, conditions, e = self._cut(e)
+        _, axes, conditions, cut = self._cut([e])
 
         def body() -> None:
             with self.nest(header, lane):
-                self._accumulate(e, place, "")
+                self._accumulate_all(cut, [place], "")
 
         self._loops(axes, conditions, body)
 
