@@ -25,21 +25,30 @@ CHAINS = 12
 LOOPS = 4_000_000
 STREAM = 16 * 2**20
 """Floats per array and thread of the memory test: 64 MiB, past any cache share of a core."""
+STREAMS = (2**16, 2**18, 2**20, 2**22)
+"""Floats per array and thread of shorter streams, from a second cache's 0.75 MiB in all to 48 MiB."""
 
 
 @cache
 def measure(threads: int, repeats: int = 20) -> Roofline:
     """The best of `repeats` runs on `threads` threads at once."""
-    arrays = [[np.ones(STREAM, "float32") for _ in range(3)] for _ in range(threads)]
+    flops = multiply_adds(threads, repeats)
+    cycle = 2 * target().lanes("float32") * threads / flops / core().kept_up
+    streams = tuple((12 * count * threads, _streaming(count, threads, repeats)) for count in STREAMS)
+    return Roofline(threads, flops, _streaming(STREAM, threads, repeats), cycle, streams)
+
+
+def _streaming(count: int, threads: int, repeats: int) -> float:
+    """Bytes per second of sums of two arrays of so many floats per thread into a third, again and again."""
+    arrays = [[np.ones(count, "float32") for _ in range(3)] for _ in range(threads)]
+    again = max(STREAM // 4 // count, 1)
 
     def stream(i: int) -> None:
         a, b, c = arrays[i]
-        np.add(a, b, out=c)
+        for _ in range(again):
+            np.add(a, b, out=c)
 
-    flops = multiply_adds(threads, repeats)
-    moved = 3 * 4 * STREAM * threads / _best(stream, threads, repeats)
-    cycle = 2 * target().lanes("float32") * threads / flops
-    return Roofline(threads, flops, moved, cycle, threads * core().held_l2)
+    return 3 * 4 * count * again * threads / _best(stream, threads, repeats)
 
 
 def multiply_adds(threads: int, repeats: int = 20) -> float:

@@ -9,6 +9,8 @@ from kernelwright import models
 from kernelwright.bench import contenders, ours, peak, race, racer, session
 from kernelwright.bench.contenders import BenchError, Setup
 from kernelwright.bench.networks import CASES, case
+from kernelwright.compiler.targets.cpu.core import core
+from kernelwright.compiler.targets.shared.inspect import Roofline
 from kernelwright.models.initializers import undrawn
 
 
@@ -62,7 +64,14 @@ def test_flops_are_those_of_products():
 def test_limits_of_the_machine():
     found = peak.measure(1, repeats=1)
     assert found.threads == 1 and found.flops > 1e8 and found.bytes > 1e6
-    assert found.cycle == pytest.approx(2 * ours_lanes() / found.flops)
+    assert found.cycle == pytest.approx(2 * ours_lanes() / found.flops / core().kept_up)
+    sizes = [most for most, _ in found.streams]
+    assert sizes == sorted(sizes) and min(rate for _, rate in found.streams) > 1e6
+
+
+def test_what_fits_a_cache_is_fetched_at_the_speed_of_a_stream_as_long():
+    limits = Roofline(1, 1.0, 10.0, 1.0, streams=((100, 50.0), (1000, 20.0)))
+    assert [limits.fetching(size) for size in (50, 100, 200, 1000, 2000)] == [1.0, 2.0, 10.0, 50.0, 200.0]
 
 
 def ours_lanes():

@@ -87,9 +87,8 @@ def test_a_profile_has_predictions_and_the_roofline(tmp_path):
     assert "predicted" in text and "roofline" in text and "total" in text and "limits of 1 thread:" in text
     product = next(r for r in outcome["kernels"] if "contract" in r["name"])
     limits = outcome["limits"]
-    near = product["bytes"] <= limits["near"]
-    fetched = 0.0 if near else product["bytes"] / limits["bytes"]
-    assert product["predicted"] == pytest.approx(max(product["cycles"] * limits["cycle"], fetched))
+    rate = next((each for most, each in limits["streams"] if product["bytes"] <= most), limits["bytes"])
+    assert product["predicted"] == pytest.approx(product["cycles"] * limits["cycle"] + product["bytes"] / rate)
     assert product["cycles"] > 0
     bound = max(product["flops"] / limits["flops"], product["bytes"] / limits["bytes"])
     assert product["bound"] == pytest.approx(bound) and product["roofline"] == pytest.approx(bound / product["seconds"])

@@ -9,14 +9,12 @@ cycles of one core. Leans on `schedule`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ...loops import expressions as loops
 from ...loops.expressions import Axis, Expr, Index
 from ...loops.kernels import Kernel, address
-from ...shapes import Dim, Size, nominal
-from .core import core
+from ...shapes import nominal
 from .machine import lanes
 from .schedule import Doubted, Grid, Transform
 from .winograd_matrices import MATRICES, STEPS
@@ -164,8 +162,7 @@ def _grid(kernel: Kernel, m: Mapped, within: Axis) -> Grid | None:
 
 
 def _cost(kernel: Kernel, m: Mapped, lane: Axis) -> float:
-    """Every map reads and writes its vectors once; arithmetic and memory overlap badly, and half comes from the
-    last cache at best."""
+    """Of the arithmetic and of what lies scattered; all choices of lanes read and write the same bytes once."""
     points, size = MATRICES[m.matrix].shape
     numbers = math.prod(nominal(a.extent) for a in kernel.axes)
     across = math.prod(nominal(a.extent) for a in kernel.axes if a is not lane)
@@ -174,12 +171,5 @@ def _cost(kernel: Kernel, m: Mapped, lane: Axis) -> float:
     places = [address(e) for e in kernel.loads if e not in summed]
     places += [s.buffer.address(s.index) for s in kernel.stores]
     scattered = sum(place.coefficient(lane) not in (0, 1) for place in places)
-    seldom = set() if m.direct is None else {e.data[0] for e in loops.loads([m.direct.sum])}
-    rarely = seldom - {e.data[0] for e in kernel.loads if e not in summed}
-    moved = 4.0 * sum(_elements(b.shape) for b in [*kernel.reads(), *kernel.writes()] if b not in rarely)
     computed: float = vectors * (2 * points * size / 9) * OPERATION * EDGE
-    return computed + moved / (core().from_l3 / 2) + numbers * scattered * FAR
-
-
-def _elements(shape: Iterable[Dim]) -> float:
-    return math.prod(nominal(d) if isinstance(d, Size) else d for d in shape)
+    return computed + numbers * scattered * FAR

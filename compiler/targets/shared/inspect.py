@@ -73,20 +73,26 @@ def _indented(row: dict[str, Any]) -> str:
 @dataclass(frozen=True)
 class Roofline:
     """What the machine does at most on the threads a program uses: flops per second, and bytes per second from memory;
-    `cycle` is the seconds of the cost model's cycle, one vector multiply-add of one thread; so many bytes are `near`,
-    in caches that memory's speed does not bound."""
+    `cycle` is the seconds of the cost model's cycle, one vector multiply-add of one thread as kernels keep them up.
+    `streams`: (bytes, bytes per second) of streams over so many bytes again and again, the shortest first, which come
+    from caches."""
 
     threads: int
     flops: float
     bytes: float
     cycle: float
-    near: int = 0
+    streams: tuple[tuple[int, float], ...] = ()
+
+    def fetching(self, size: float) -> float:
+        """Seconds to pass through so many bytes that were passed through before."""
+        return size / next((rate for most, rate in self.streams if size <= most), self.bytes)
 
 
 def profile_rows(program: Any, seconds: Sequence[float], limits: Roofline, **sizes: int) -> list[dict[str, Any]]:
     """`rows` with each kernel's measured seconds, predicted ones, GFLOP/s, GB/s and part of the roofline.
 
-    Predicted are the cost model's cycles, and the time of bytes from memory where that is longer. The roofline is the
+    Predicted are the cost model's cycles and, after another, the time of the bytes from where a kernel that runs again
+    finds them: the model ranks a kernel's schedules, all of which fetch these once. The roofline is the
     longer of flops at the peak and bytes from main memory; `roofline` is its part of the measured seconds, above 1
     where the data came from a cache.
     """
@@ -94,8 +100,7 @@ def profile_rows(program: Any, seconds: Sequence[float], limits: Roofline, **siz
     for row, s in zip(rows(program, **sizes), seconds):
         bound = max(row["flops"] / limits.flops, row["bytes"] / limits.bytes)
         rates = {"gflops": row["flops"] / s / 1e9, "gbytes": row["bytes"] / s / 1e9, "roofline": bound / s} if s else {}
-        fetched = row["bytes"] / limits.bytes if row["bytes"] > limits.near else 0.0
-        predicted = max(row["cycles"] * limits.cycle / limits.threads, fetched)
+        predicted = row["cycles"] * limits.cycle / limits.threads + limits.fetching(row["bytes"])
         nothing = {"gflops": 0.0, "gbytes": 0.0, "roofline": 0.0}
         out.append({**row, "seconds": s, "predicted": predicted, "bound": bound, **nothing, **rates})
     return out
