@@ -101,6 +101,10 @@ class Compiled:
         """
         raise NotImplementedError
 
+    def on_device(self, *arrays: Any, steps: int = 1, per_step: Sequence[int] = ()) -> Any:
+        """As a call, with outputs that stay in the device's memory. Raises CompileError on a target that has none."""
+        raise CompileError("on_device: results of this device are in the host's memory; device 'cuda' has its own")
+
     def profile(self, *arrays: Any, repeats: int = 10) -> list[float]:
         """Seconds per kernel, in the order of `kernels`. Raises CompileError on a target that cannot tell."""
         raise CompileError("profile: kernels of this device are not timed one by one; device 'cpu' has a profile")

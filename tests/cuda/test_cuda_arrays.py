@@ -153,6 +153,28 @@ def test_numpy_reads_a_result_in_place_which_lives_as_long(library, double, as_c
     assert not library.inside(address, 24)
 
 
+def test_pytorch_reads_results_in_place(library, as_cpu):
+    torch = pytest.importorskip("torch")
+    x, y = kw.input("x", (2, 3)), kw.input("y", (3,), "bfloat16")
+    program = on(library, [x, y], [x * 2, y + y])
+    numbers, words = program.on_device(VALUE, kw.to_bfloat16([1.0, -2.5, 3.0]))
+    seen = torch.from_dlpack(numbers)
+    assert (seen.dtype, seen.data_ptr()) == (torch.float32, numbers.__cuda_array_interface__["data"][0])
+    assert seen.tolist() == [[0, 2, 4], [6, 8, 10]]
+    seen = torch.from_dlpack(words)
+    assert (seen.dtype, seen.tolist()) == (torch.bfloat16, [2, -5, 6])
+
+
+def test_tensors_of_pytorch_are_read_where_they_lie(library, as_cpu):
+    torch = pytest.importorskip("torch")
+    x = kw.input("x", (2, 3), "bfloat16")
+    program = on(library, [x], [x + x])
+    lent = NumPys(library, np.zeros((2, 3), "uint16"))
+    lent.array = torch.from_dlpack(lent.array.view("int16")).view(torch.bfloat16)
+    lent.array[...] = torch.tensor([[0.5, 1, 2], [3, -4, 5]])
+    np.testing.assert_array_equal(kw.from_bfloat16(program(lent)), [[1, 2, 4], [6, -8, 10]])
+
+
 class NumPys:
     """An array of NumPy as one of the device: `np.ndarray.__dlpack__` makes the capsules."""
 
@@ -311,6 +333,12 @@ def test_what_cannot_be_read_where_it_lies_is_refused_with_a_way_out(library, do
 def test_a_transposed_capsule_is_refused(library, double, as_cpu):
     square = np.arange(9, dtype="float32").reshape(3, 3)
     assert "strides (4, 12)" in refused(double, NumPys(library, square, lambda a: a.T))
+
+
+def test_a_device_without_memory_of_its_own_says_so():
+    x = kw.input("x", (3,))
+    with pytest.raises(kw.CompileError, match="device 'cuda' has its own"):
+        kw.compile([x], [x * 2], device="reference").on_device(np.ones(3, "float32"))
 
 
 def test_a_result_is_not_fetched_by_accident(library, double):
