@@ -99,7 +99,7 @@ REDUCTIONS = {
     "targets/shared/names.py": {"exp", "max", "min", "size", "where"},
     "targets/shared/summed_axes.py": {"argmax", "min", "prod", "sum"},
     "targets/cuda/parts.py": {"sum"},
-    "targets/cuda/shared_reads.py": {"sum"},
+    "lowering/shared_reads.py": {"sum"},
     "targets/cuda/schedule.py": {"argmax"},
     "targets/shared/values.py": {"cast", "size"},
     "targets/shared/writer.py": {"argmax", "max", "min", "sum"},

@@ -167,6 +167,7 @@ def test_the_statistics_of_a_batch_normalisation():
     y = layer(x, training=True)
     (gradient,) = kw.grad((y * y * y).sum(), [x])
     step = kw.compile([x], [y, gradient], updates=layer.updates())
+    assert any("_and_" in k.name for k in step.kernels)  # the gradient's two sums
     value = normal(50.0, 3.0, (8, CHANNELS, 40, 40))
     got, slope = step(value)
     mean, var = exact(value)

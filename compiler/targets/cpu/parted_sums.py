@@ -1,4 +1,5 @@
-"""Which sums are parted for the CPU: those with so few results that threads would have nothing to share.
+"""Which sums are parted for the CPU: those with so few results that threads would have nothing to share; and which run
+in one loop.
 
 Threads share the results of a kernel, and the sums of a batch normalisation have as many results as channels: one
 chunk of lanes, so one thread. Leans on `split_reductions`.
@@ -10,8 +11,10 @@ import math
 from collections.abc import Callable
 
 from ...loops.kernels import Kernel
-from ...lowering.split_reductions import outermost, split
+from ...loops.products import contraction
+from ...lowering.split_reductions import LONG, outermost, split
 from ...shapes import nominal
+from ..shared.summed_axes import over_the_same
 from .schedule import Chunked, Plain, Schedule
 from .winograd_maps import mapped
 
@@ -29,6 +32,20 @@ def in_parts(kernel: Kernel, plan: Callable[[Kernel], Schedule]) -> list[Kernel]
     if not isinstance(schedule, Plain | Chunked) or _shares(schedule) >= FEW:
         return [kernel]
     return split(kernel, sums, (axis,))
+
+
+def in_one_loop(kernel: Kernel, plan: Callable[[Kernel], Schedule]) -> int | None:
+    """The lanes beside each other, 0 without, of a kernel of long sums all of which one loop takes; None of others, and
+    of short sums, which find in a cache what was read before."""
+    sums = [e for e in kernel.expressions if e.kind == "reduce"]
+    terms = math.prod(nominal(x.extent) for x in {*kernel.axes, *(x for e in sums for x in e.data[1])})
+    alike = len(sums) == 1 or set(sums) == set(over_the_same(kernel.values))
+    if not alike or terms < LONG or kernel.fact(mapped) is not None or kernel.fact(contraction) is not None:
+        return None
+    schedule = plan(kernel)
+    if isinstance(schedule, Chunked):
+        return schedule.size
+    return 0 if isinstance(schedule, Plain) else None
 
 
 def _shares(schedule: Plain | Chunked) -> int:

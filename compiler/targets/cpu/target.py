@@ -23,6 +23,7 @@ from ...lowering.merge import merged
 from ...lowering.moments import moments_in_one_read
 from ...lowering.normalize import normalize
 from ...lowering.recompute import Memory, recompute
+from ...lowering.shared_reads import shared_reads
 from ...lowering.sorted_sums import sorted_sums
 from ...lowering.strided_gradients import by_phases
 from ...passes import GraphPass, KernelPass, Trace, each
@@ -36,7 +37,7 @@ from .compiled import Native
 from .core import core
 from .machine import target as machine
 from .numbers import numbers_from_memory
-from .parted_sums import in_parts
+from .parted_sums import in_one_loop, in_parts
 from .plane_padding import set_plane_gaps
 from .planning import plan_schedule
 from .printer import CpuSource
@@ -82,6 +83,7 @@ class Cpu(Target):
             KernelPass("set_orders", partial(layout.set_orders, price=self.price, operands=_operands), needed=True),
             KernelPass("set_plane_gaps", set_plane_gaps),
             KernelPass("long_sums", each(partial(in_parts, plan=self.alike.plan_of_like))),
+            KernelPass("shared_reads", partial(shared_reads, runs=partial(in_one_loop, plan=self.alike.plan_of_like))),
             KernelPass("order_kernels", kernel_order.order, needed=True),
             KernelPass("merge_axes", each(merged)),
             KernelPass("schedule", each(self.scheduled), needed=True),

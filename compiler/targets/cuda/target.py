@@ -16,6 +16,7 @@ from ...lowering import kernel_order, layout
 from ...lowering.moments import moments_in_one_read
 from ...lowering.normalize import normalize
 from ...lowering.recompute import Memory, recompute
+from ...lowering.shared_reads import shared_reads
 from ...lowering.strided_gradients import by_phases
 from ...passes import KernelPass, each
 from ..base import Compiled, Options, Target
@@ -24,8 +25,7 @@ from .build import Arch
 from .costs import seconds
 from .parts import divided
 from .printer import CudaSource, print_kernel
-from .schedule import plan_schedule
-from .shared_reads import shared_reads
+from .schedule import PerStrip, plan_schedule
 from .tensor_cores import TensorCoreTiled, check_precision
 from .together import together
 from .warpgroups import by_warpgroups
@@ -55,7 +55,7 @@ class Cuda(Target):
             KernelPass("moments", moments_in_one_read),
             KernelPass("set_orders", partial(layout.set_orders, price=self.price), needed=True),
             KernelPass("long_sums", each(partial(divided, precision=self.options.precision))),
-            KernelPass("shared_reads", shared_reads),
+            KernelPass("shared_reads", partial(shared_reads, runs=_columns)),
             KernelPass("order_kernels", kernel_order.order, needed=True),
             KernelPass("schedule", each(self.scheduled), needed=True),
             KernelPass("together", together),
@@ -90,3 +90,9 @@ class Cuda(Target):
 
 def _by_phases(kernel: Kernel) -> Kernel:
     return normalize(by_phases(kernel))
+
+
+def _columns(kernel: Kernel) -> int | None:
+    """How many neighbouring points a strip of columns has, whose sums are one loop; None of other schedules."""
+    schedule = plan_schedule(kernel)
+    return schedule.points if isinstance(schedule, PerStrip) else None

@@ -1,35 +1,39 @@
 """Sums over the same elements in one kernel, which reads once what they have in common.
 
 The gradient of a batch normalisation sums a tensor, and its product with another, over all but the channels. Both are
-one strip of columns with two sums in its loop (`writer.share_in_columns`) where neither needs the other. Axes are
-matched by the steps that they take through a buffer of which both read every element at the same place. Leans on
-`schedule`.
+one kernel with two sums in its loop where neither needs the other. Which sums a target takes in one loop is its own to
+say. Axes are matched by the steps that they take through a buffer of which both read every element at the same place.
+Leans on `kernels`; a pure function from kernels to kernels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from ...loops import expressions as loops
-from ...loops.expressions import Axis, Expr, Index
-from ...loops.kernels import Buffer, Kernel, Store, address
-from ...shapes import Dim
-from .schedule import PerStrip, plan_schedule
+from ..loops import expressions as loops
+from ..loops.expressions import Axis, Expr, Index
+from ..loops.kernels import Buffer, Kernel, Store, address
+from ..shapes import Dim
 
 MOST = 4
 """Sums in one kernel: each has registers of its own."""
 
 
-def shared_reads(kernels: Sequence[Kernel]) -> list[Kernel]:
-    """The kernels, in which sums of columns have joined those before them that read what they read."""
+Runs = Callable[[Kernel], object]
+"""How a kernel of sums runs, all of them in one loop; None where a target does not run it so."""
+
+
+def shared_reads(kernels: Sequence[Kernel], runs: Runs) -> list[Kernel]:
+    """The kernels, in which sums have joined those before them that read what they read, where both together run as
+    the first did."""
     made: list[Kernel] = []
     writer: dict[Buffer, int] = {}
     readers: dict[Buffer, list[int]] = {}
     for kernel in kernels:
         ready = max((writer.get(b.memory, -1) for b in kernel.reads()), default=-1)
-        sums = _sums(kernel)
+        sums = _sums(kernel, runs)
         hosts = sorted({i for b in kernel.reads() for i in readers.get(b.memory, ()) if i > ready}) if sums else []
-        found = next(((i, both) for i in hosts if (both := _joined(made[i], kernel)) is not None), None)
+        found = next(((i, both) for i in hosts if (both := _joined(made[i], kernel, runs)) is not None), None)
         if found is None:
             found = len(made), kernel
             made.append(kernel)
@@ -40,17 +44,17 @@ def shared_reads(kernels: Sequence[Kernel]) -> list[Kernel]:
     return made
 
 
-def _sums(kernel: Kernel) -> bool:
-    """Does a kernel do nothing but sum columns into memory of its own?"""
+def _sums(kernel: Kernel, runs: Runs) -> bool:
+    """Does a kernel do nothing but sum, into memory of its own?"""
     return (
         all(s.value.kind == "reduce" and s.value.data[0] == "sum" and s.buffer.kind == "temp" for s in kernel.stores)
         and len({s.value.data[1] for s in kernel.stores}) == 1
-        and isinstance(plan_schedule(kernel), PerStrip)
+        and runs(kernel) is not None
     )
 
 
-def _joined(host: Kernel, guest: Kernel) -> Kernel | None:
-    """Both kernels as one, where a strip of as many neighbours is one of both."""
+def _joined(host: Kernel, guest: Kernel, runs: Runs) -> Kernel | None:
+    """Both kernels as one, where that runs as the host does."""
     table = _matched(host, guest)
     if table is None or host.loop is not guest.loop or len(host.stores) + len(guest.stores) > MOST:
         return None
@@ -71,9 +75,7 @@ def _joined(host: Kernel, guest: Kernel) -> Kernel | None:
         tuple(dict.fromkeys((*host.reasons, *guest.reasons, "sums over the same elements read them once"))),
         loop=host.loop,
     )
-    before, after = plan_schedule(host), plan_schedule(both)
-    as_good = isinstance(before, PerStrip) and isinstance(after, PerStrip) and after.points == before.points
-    return both if as_good else None
+    return both if runs(both) == runs(host) else None
 
 
 def _matched(host: Kernel, guest: Kernel) -> dict[Axis, Index] | None:
