@@ -132,6 +132,7 @@ EMITTED = {
 OTHER = {
     "targets/cpu/llvm/winograd_doubt.py": {"input"},
     "targets/cpu/winograd_matrices.py": {"input"},
+    "targets/cpu/system_caches.py": {"size"},
     "targets/cpu/traced.py": {"input", "slice"},
     "lowering/turns.py": {"slice"},
     "targets/cuda/compiled.py": {"log"},
