@@ -17,7 +17,7 @@ from ...shapes import nominal
 from ..shared.summed_axes import memory_order
 from .contraction import Tiled
 from .panels import COPY
-from .schedule import PerGroup, PerStrip, PerThread, plan_schedule
+from .schedule import WARP, PerGroup, PerStrip, PerThread, plan_schedule
 from .tensor_cores import TensorCoreTiled
 
 SECTOR = 32
@@ -36,17 +36,18 @@ def seconds(kernel: Kernel, precision: str = "float32") -> float:
         return LAUNCH + _of_product(kernel, s)
     moved = 0.0
     within = _reduced_along(kernel) if isinstance(s, PerGroup) else {}
-    lane = _lane(s)
+    lane, beyond = _lanes(s)
     for e in kernel.loads:
-        moved += _elements(e.axes) * _bytes(address(e), within.get(e, lane), e.data[0].dtype)
+        ways = (within[e], None) if e in within else (lane, beyond)
+        moved += _elements(e.axes) * _bytes(address(e), ways[0], e.data[0].dtype, ways[1])
     return LAUNCH + (moved + _stored(kernel, lane)) / BANDWIDTH
 
 
-def _lane(s: PerThread | PerGroup | PerStrip) -> Axis | None:
-    """The axis along which neighbouring threads go."""
-    if isinstance(s, PerGroup):
-        return s.inner[-1] if s.inner else None
-    return s.runs[-1][-1] if s.runs else None
+def _lanes(s: PerThread | PerGroup | PerStrip) -> tuple[Axis | None, Axis | None]:
+    """The axis along which neighbouring threads go, and the one along which they go on where it ends."""
+    axes = s.inner if isinstance(s, PerGroup) else tuple(x for run in s.runs for x in run)
+    outer, inner = (None, None, *axes)[-2:]
+    return inner, outer
 
 
 def _reduced_along(kernel: Kernel) -> dict[Expr, Axis]:
@@ -63,13 +64,18 @@ def _elements(axes: Iterable[Axis]) -> int:
     return math.prod(nominal(x.extent) for x in axes)
 
 
-def _bytes(place: Index, lane: Axis | None, dtype: str) -> float:
-    """Bytes moved for each element used."""
+def _bytes(place: Index, lane: Axis | None, dtype: str, beyond: Axis | None = None) -> float:
+    """Bytes moved for each element used by a warp along `lane`. Where that is so short that the warp goes on along
+    `beyond`, as from channels to the next pixel, it has several neighbours of a sector at each place of the lane."""
     size = ITEMSIZE[dtype]
     if lane is None or lane not in place.axes:
         return size
     step = abs(nominal(place.coefficient(lane))) if place.affine_in([lane]) else SECTOR
-    return float(min(max(step, 1) * size, max(SECTOR, size)))
+    moved = float(min(max(step, 1) * size, max(SECTOR, size)))
+    lanes = nominal(lane.extent)
+    if beyond in place.axes and lanes < moved:
+        return min(moved, max(lanes * SECTOR / WARP, _bytes(place, beyond, dtype)))
+    return moved
 
 
 def _stored(kernel: Kernel, lane: Axis | None) -> float:

@@ -18,11 +18,12 @@ from ...lowering.normalize import normalize
 from ...lowering.recompute import Memory, recompute
 from ...lowering.shared_reads import shared_reads
 from ...lowering.strided_gradients import by_phases
-from ...passes import KernelPass, each
+from ...passes import GraphPass, KernelPass, each
 from ..base import Compiled, Options, Target
 from . import build
 from .build import Arch
 from .costs import seconds
+from .padded_channels import padded_channels
 from .parts import divided
 from .printer import CudaSource, print_kernel
 from .schedule import PerStrip, plan_schedule
@@ -47,6 +48,10 @@ class Cuda(Target):
         self.arch = arch
 
     # ------------------------------------------------------------ passes, top to bottom
+    def graph_passes(self) -> Sequence[GraphPass]:
+        padded = GraphPass("padded_channels", partial(padded_channels, precision=self.options.precision))
+        return (*super().graph_passes(), padded)
+
     def kernel_passes(self) -> Sequence[KernelPass]:
         return (
             KernelPass("recompute", partial(recompute, memory=MEMORY)),
