@@ -11,6 +11,7 @@ from kernelwright.compiler.targets.cpu.target import Cpu
 from kernelwright.compiler.targets.cuda import padded_channels, program
 from kernelwright.compiler.targets.cuda.target import Cuda
 from kernelwright.compiler.targets.cuda.tensor_cores import TensorCoreTiled
+from kernelwright.compiler.targets.cuda.warpgroups import WarpgroupTiled
 
 FILTERS = 16
 RULE = "channels of convolutions padded"
@@ -91,16 +92,42 @@ def test_second_derivatives(any_work):
     np.testing.assert_array_equal(got, by_numpy(x, norm, g, 2, 1)[1])
 
 
-@pytest.mark.parametrize("precision, dtype, width", [("tf32", "float32", 16), ("bfloat16", "bfloat16", 8)])
-@pytest.mark.parametrize("window, stride", [(7, 2), (3, 1)])
-def test_three_channels_are_copied_pixel_by_pixel(precision, dtype, width, window, stride):
+@pytest.mark.parametrize(
+    "dtype, window, stride, width",
+    [
+        ("float32", 7, 2, 16),
+        ("float32", 3, 1, 16),
+        ("bfloat16", 3, 1, 8),
+        ("bfloat16", 7, 2, 16),
+        ("bfloat16", 11, 4, 16),
+    ],
+)
+def test_three_channels_come_in_wide_copies(dtype, window, stride, width):
     """Beside other layers' tensors, whose channels are last."""
     x, w = kw.input("x", (16, 3, 64, 64), dtype), kw.input("w", (FILTERS, 3, window, window), dtype)
     y = kw.conv(x, w, stride=stride, pad=window // 2).transpose((0, 2, 3, 1))
     g = kw.input("g", y.shape, dtype)
     (by_weights,) = kw.grad((y * g).sum(), [w])
-    built = program.build_kernels([x, w, g], [y, by_weights], {}, precision)
+    built = program.build_kernels([x, w, g], [y, by_weights], {}, "tf32")
     assert [min(each) for each in copies(built)] == [width, width]
+
+
+def test_rows_of_strided_windows_are_multiplied_by_warpgroups(any_work):
+    """Seven pixels and one of zeros are four copies of 16 bytes, in the images that hold their padding."""
+    x, w = kw.input("x", (4, 3, 32, 32), "bfloat16"), kw.input("w", (64, 3, 7, 7), "bfloat16")
+    y = kw.conv(x, w, stride=2, pad=3)
+    g = kw.input("g", (4, 16, 16, 64), "bfloat16")
+    outputs = [y.transpose((0, 2, 3, 1)), *kw.grad((y * g.transpose((0, 3, 1, 2))).astype("float32").sum(), [w])]
+    outputs = [o.astype("float32") for o in outputs]
+    values = whole_numbers([x, w, g])
+    values[2][2:] = 0  # sums that words of bfloat16 hold
+    built = program.build_kernels([x, w, g], outputs, {}, "bfloat16", (9, 0))
+    tiled = sorted(k.schedule.sizes() for k in built.kernels if isinstance(k.schedule, WarpgroupTiled))
+    assert tiled == [(1, 1024, 64, 224), (4, 64, 224, 256)]  # the gradient's sums in four parts
+    got = program.run_program(built, [kw.to_bfloat16(v) for v in values])
+    want = by_numpy(values[0], values[1], values[2].transpose(0, 3, 1, 2), 2, 3)
+    np.testing.assert_array_equal(got[0], want[0].transpose(0, 2, 3, 1))
+    np.testing.assert_array_equal(got[1], want[2])
 
 
 @pytest.mark.parametrize("channels, dtype, padded", [(1, "float32", 1), (1, "bfloat16", 2), (2, "bfloat16", 2)])

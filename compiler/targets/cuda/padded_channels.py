@@ -4,13 +4,19 @@ An operand comes to a tile in shared memory by copies of 4, 8 or 16 bytes, which
 channels lie so in no order of axes: a thread would load and store each element. With a fourth, of zeros, a pixel of
 float32 is one copy of 16 bytes and one of bfloat16 a copy of 8. The copy of the images is made by the kernel that casts
 or computes them, else by one of its own, and pays since windows read every pixel many times; of the weights, and of
-their gradient, what is padded is small. Leans on `contract` and `rewrite`.
+their gradient, what is padded is small.
+
+Half a piece of 16 bytes is a pixel of four channels of bfloat16. Where the stride goes by whole pieces, a row of the
+window is one run of them: images that hold their padding leave no condition inside it, and one more tap of zeros makes
+it whole. Hopper's warpgroups take such operands. Seven taps of four channels are then 32 terms, where eight channels
+would be 56. Leans on `contract` and `rewrite`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 from ... import dtypes
@@ -18,6 +24,7 @@ from ...graph.ops.contract import Access, Spec
 from ...graph.tensor import Tensor, apply
 from ...rewriting.rewrite import Any_, Report, Rule, Table, op, rewrite
 from ...shapes import Dim, Shape, nominal
+from .panels import COPY
 from .tensor_cores import TERMS
 
 WIDER: dict[str, Mapping[int, int]] = {
@@ -49,16 +56,22 @@ def _padded(precision: str, node: Tensor, x: Tensor, y: Tensor) -> Tensor | None
     spec: Spec = node.attrs.spec
     if not _on_tensor_cores(node, precision) or _batched(spec) or _count(spec.extents) < LEAST_PRODUCTS:
         return None
-    wider = _wider(spec, node)
-    if not wider:
+    images = next((k for k in range(2) if _windows(spec, spec.operands[k], node.inputs[k].shape)), None)
+    wider = {} if images is None else _channels(spec, node, images)
+    if images is None or not wider:
         return None
+    taps, around = _in_one_run(spec, node, images, max(wider.values()) * dtypes.ITEMSIZE[node.dtype])
+    wider |= taps
+    operands, accesses = [x, y], list(spec.operands)
+    operands[1 - images] = _with_zeros(operands[1 - images], accesses[1 - images], wider, {})
+    operands[images] = _with_zeros(operands[images], accesses[images], wider, around)
+    accesses[images] = tuple(
+        replace(access, offset=access.offset + around[d][0]) if d in around else access
+        for d, access in enumerate(accesses[images])
+    )
     extents = tuple(wider.get(a, e) for a, e in enumerate(spec.extents))
     n = len(spec.out)
-    operands = tuple(
-        _with_zeros(t, tuple(d if a.plain is None else wider.get(a.plain, d) for a, d in zip(accesses, t.shape)))
-        for t, accesses in zip((x, y), spec.operands)
-    )
-    result = apply("contract", operands, spec=Spec(extents[:n], extents[n:], spec.operands))
+    result = apply("contract", tuple(operands), spec=Spec(extents[:n], extents[n:], tuple(accesses)))
     if result.shape == node.shape:
         return result
     return apply("slice", (result,), starts=(0,) * n, sizes=node.shape, steps=(1,) * n)
@@ -74,22 +87,57 @@ def _batched(spec: Spec) -> bool:
     return any(x < len(spec.out) and spec.out[x] != 1 for x in a & b)
 
 
-def _wider(spec: Spec, node: Tensor) -> dict[int, int]:
-    """Axes of channels, and the extents that they are to have: of the images that windows read, summed over with those
-    of the weights, or an axis of a small result."""
-    a, b = map(_axes, spec.operands)
+def _channels(spec: Spec, node: Tensor, images: int) -> dict[int, int]:
+    """Axes of channels, and the extents that they are to have."""
     found: dict[int, int] = {}
-    for accesses, t, others in zip(spec.operands, node.inputs, (b, a)):
-        if not _windows(spec, accesses, t.shape):
-            continue
-        for axis in (access.plain for access in accesses if access.plain is not None):
-            e = spec.extents[axis]
-            to = WIDER[node.dtype].get(e) if isinstance(e, int) else None
-            summed = axis >= len(spec.out) and axis in others
-            kept = axis < len(spec.out) and axis not in others and SMALL * _count(node.shape) <= _count(t.shape)
-            if to is not None and (summed or kept) and _only_plain(spec, axis):
-                found[axis] = to
+    for axis in (access.plain for access in spec.operands[images] if access.plain is not None):
+        e = spec.extents[axis]
+        to = WIDER[node.dtype].get(e) if isinstance(e, int) else None
+        if to is not None and _only_plain(spec, axis) and _may_grow(spec, node, images, axis):
+            found[axis] = to
     return found
+
+
+def _may_grow(spec: Spec, node: Tensor, images: int, axis: int) -> bool:
+    """Is an axis of the images summed over with one of the weights, or an axis of a small result?"""
+    weights = spec.operands[1 - images]
+    if axis >= len(spec.out):
+        return any(access.plain == axis for access in weights)
+    return axis not in _axes(weights) and SMALL * _count(node.shape) <= _count(node.inputs[images].shape)
+
+
+def _in_one_run(spec: Spec, node: Tensor, images: int, pixel: int) -> tuple[dict[int, int], dict[int, tuple[int, int]]]:
+    """(more taps along the last axis, zeros around the images by dimension) with which a row of a window is one run of
+    whole pieces of `COPY` bytes: where strides go from one such piece to another, and a pixel is a part of one. Images
+    that hold their padding leave no condition that would divide the run."""
+    each = COPY // pixel
+    slides = {d: _slide(a) for d, a in enumerate(spec.operands[images]) if len(a.terms) > 1}
+    taps: dict[int, int] = {}
+    around: dict[int, tuple[int, int]] = {}
+    for d, slide in slides.items():
+        size = node.inputs[images].shape[d]
+        if slide is None or each < 2:
+            return {}, {}
+        (place, step), tap, before = slide
+        places, window = spec.extents[place], spec.extents[tap]
+        if not (isinstance(places, int) and isinstance(window, int) and isinstance(size, int)):
+            return {}, {}
+        if d == max(slides):
+            if step % each or not _may_grow(spec, node, images, tap):
+                return {}, {}
+            window += -window % each
+            taps[tap] = window
+        held = max(step * (places - 1) + window, before + size)
+        around[d] = (before, held + -held % each - before - size)
+    return taps, around
+
+
+def _slide(access: Access) -> tuple[tuple[int, int], int, int] | None:
+    """((axis of places, stride), axis of taps, padding before) of a strided window without gaps; None for others."""
+    (tap, one), place = sorted(access.terms, key=lambda term: term[1])[0], max(access.terms, key=lambda term: term[1])
+    if len(access.terms) != 2 or one != 1 or place[1] < 2 or access.div != 1 or access.offset > 0:
+        return None
+    return place, tap, -access.offset
 
 
 def _windows(spec: Spec, accesses: Sequence[Access], shape: Shape) -> bool:
@@ -113,13 +161,19 @@ def _count(shape: Sequence[Dim]) -> int:
     return math.prod(map(nominal, shape))
 
 
-def _with_zeros(x: Tensor, shape: Shape) -> Tensor:
-    """x with zeros at the end of its axes up to a shape, in memory."""
-    high = tuple(to - d for to, d in zip(shape, x.shape))
-    if not any(high):
+def _with_zeros(
+    x: Tensor, accesses: Sequence[Access], wider: Mapping[int, int], around: Mapping[int, tuple[int, int]]
+) -> Tensor:
+    """x in memory with zeros `around` it, and at the end of its axes that are to be wider."""
+    low = tuple(around[d][0] if d in around else 0 for d in range(x.rank))
+    high = tuple(
+        around[d][1] if d in around else (size if a.plain is None else wider.get(a.plain, size)) - size
+        for d, (a, size) in enumerate(zip(accesses, x.shape))
+    )
+    if not any(low + high):
         return x
     none = (0,) * x.rank
-    return apply("pad", (x,), low=none, high=high, interior=none, value=0.0, stored=True, role="padded_channels")
+    return apply("pad", (x,), low=low, high=high, interior=none, value=0.0, stored=True, role="padded_channels")
 
 
 _CONTRACTION = op("contract", Any_("x"), Any_("y"), bind="node")
