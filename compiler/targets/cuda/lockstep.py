@@ -232,7 +232,7 @@ class Local:
     def __init__(self, threads: Threads, count: int, dtype: Any) -> None:
         self.threads = threads
         self.values = np.tile(_garbage(count, dtype)[:, None], (1, threads.ids.size))
-        self.under_way = 0
+        self.under_way = np.zeros(count, np.int64)  # products that add to or read each
 
     def __getitem__(self, place: int) -> np.ndarray:
         result: np.ndarray = self.values[self._place(place)].copy()
@@ -243,10 +243,10 @@ class Local:
         row[:] = np.where(self.threads.active(), self.threads.spread(value), row)
 
     def _place(self, place: Any) -> int:
-        if self.under_way:
-            raise LockstepError("sums of a product under way are used")
         if np.ndim(place) or not 0 <= place < len(self.values):
             raise LockstepError(f"register array of {len(self.values)} used at {place}")
+        if self.under_way[place]:
+            raise LockstepError("registers of a product under way are used")
         return int(place)
 
 

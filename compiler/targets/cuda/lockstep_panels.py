@@ -71,7 +71,8 @@ def functions(threads: Threads, shared: type[Shared]) -> dict[str, Any]:
         "shared_float32": lambda at: at.shared[at.elements(4)],
         "store_4": _store_4,
         **{f"load_shared_{n}": partial(_load_neighbours, n) for n in (2, 4)},
-        "store_shared_2": _store_2,
+        **{f"load_{n}": partial(_load_global, n) for n in (2, 4)},
+        **{f"store_shared_{n}": partial(_store_neighbours, n) for n in (2, 4)},
         "pack_shared": _pack_shared,
         "store_shared_float32": store,
         "store_shared_bfloat16": lambda at, x: store(at, round_bfloat16(threads.spread(x))),
@@ -89,18 +90,28 @@ def _load_neighbours(count: int, part: Any, first: int, at: Panel) -> None:
         part[first + i] = at.shared[place + i]
 
 
+def _aligned(memory: Global, index: Any, count: int, what: str) -> None:
+    threads, flat = memory.access.threads, memory.access.flat
+    start = flat.ctypes.data // flat.itemsize + threads.spread(index).astype(np.int64)
+    if (start % count != 0)[threads.active()].any():
+        raise LockstepError(f"{count} neighbours {what} at a place that is no multiple of them")
+
+
 def _store_4(target: Global, index: Any, values: Any) -> None:
-    threads, flat = target.access.threads, target.access.flat
-    start = flat.ctypes.data // flat.itemsize + threads.spread(index)
-    if (start % 4 != 0)[threads.active()].any():
-        raise LockstepError("four neighbours stored at a place that is no multiple of them")
+    _aligned(target, index, 4, "stored")
     for i in range(4):
         target[index + i] = values[i]
 
 
-def _store_2(at: Panel, low: Any, high: Any) -> None:
-    place = at.elements(8)
-    for i, value in enumerate((low, high)):
+def _load_global(count: int, part: Any, first: int, source: Global, index: Any, valid: Any) -> None:
+    _aligned(source, index, count, "loaded")
+    for i in range(count):
+        part[first + i] = np.where(valid, source[index + i], np.float32(0))
+
+
+def _store_neighbours(count: int, at: Panel, *values: Any) -> None:
+    place = at.elements(4 * count)
+    for i, value in enumerate(values):
         at.shared[place + i] = value
 
 

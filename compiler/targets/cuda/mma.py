@@ -36,6 +36,11 @@ def round_tf32(bits: Any) -> Any:
         return (np.asarray(bits, np.uint32).view(np.float32) * np.float32(TO_NEAREST)).view(np.uint32)
 
 
+def near_tf32(x: Any) -> Any:
+    """Values changed like that."""
+    return round_tf32(np.asarray(x, np.float32).view(np.uint32)).view(np.float32)
+
+
 def cut_tf32(bits: Any) -> Any:
     """float64 values of the upper 19 bits, all that a tensor core takes."""
     return _float(np.asarray(bits, np.uint32) & np.uint32(0xFFFFE000))
@@ -101,6 +106,7 @@ def mma_bfloat16(sums: Any, place: int, a: Any, a_place: int, b: Any, b_place: i
 
 TWINS: dict[str, Callable[..., Any]] = {
     "round_tf32": round_tf32,
+    "near_tf32": near_tf32,
     "bits": lambda x: np.asarray(x, np.float32).view(np.uint32),
     "pack_bfloat16": pack_bfloat16,
     "mma_tf32": mma_tf32,
@@ -157,7 +163,11 @@ def plain_asm(text: str, result: Any, constraints: str, effect: bool) -> Callabl
 
 
 def _emit_round(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
-    return builder.bitcast(builder.fmul(builder.bitcast(args[0], F32), ir.Constant(F32, _single(TO_NEAREST))), I32)
+    return builder.bitcast(_emit_near(context, builder, sig, [builder.bitcast(args[0], F32)]), I32)
+
+
+def _emit_near(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
+    return builder.fmul(args[0], ir.Constant(F32, _single(TO_NEAREST)))
 
 
 def _emit_bits(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
@@ -192,6 +202,7 @@ def namespace(named: Callable[..., Any]) -> dict[str, Any]:
         "mma_tf32": mma("mma_tf32", tf32),
         "mma_bfloat16": mma("mma_bfloat16", bfloat16),
         "round_tf32": plain("round_tf32", types.uint32(types.uint32), _emit_round),
+        "near_tf32": plain("near_tf32", types.float32(types.float32), _emit_near),
         "bits": plain("bits", types.uint32(types.float32), _emit_bits),
         "pack_bfloat16": plain(
             "pack_bfloat16", packed, plain_asm("cvt.rn.bf16x2.f32 $0, $2, $1;", I32, "=r,f,f", False)

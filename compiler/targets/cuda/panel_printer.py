@@ -21,14 +21,17 @@ from .writer import LOADED, CudaWriter
 
 
 class Registers:
-    """Integers of 32 bits that a thread keeps, one for each of `count` trips: a name, or an array of them."""
+    """Integers of 32 bits that a thread keeps, one for each of `count` trips: a name, or an array of them; or that of
+    the first trip, to which each adds `step`."""
 
-    def __init__(self, w: CudaWriter, name: str, count: int) -> None:
-        self.name, self.count = name, count
+    def __init__(self, w: CudaWriter, name: str, count: int, step: str = "") -> None:
+        self.name, self.count, self.step = name, count, step
         if count > 1:
             w.scratch.append(f"{name} = cuda.local.array({count}, int32)")
 
     def at(self, trip: str) -> str:
+        if self.step and trip:
+            return f"{self.name} + {trip} * {self.step}"
         return f"{self.name}[{trip}]" if self.count > 1 else self.name
 
     def set(self, w: CudaWriter, trip: str, value: str) -> None:
@@ -41,24 +44,49 @@ class Side:
     def __init__(self, schedule: TensorCoreTiled, panel: SharedPanel, name: str, side: str, size: int) -> None:
         self.panel, self.name, self.side, self.size = panel, name, side, size
         t = schedule.tile
-        self.summed, self.depth = schedule.summed, t.depth
+        self.depth = t.depth
+        self._find(schedule.summed)
         self.room = panel.room(size, t.depth)
         self.vector = max(1, panel.vector)
-        fast, self.slow = (t.depth, size) if panel.along_terms else (size, t.depth)
-        self.across = fast // self.vector  # threads along the fast side
-        self.at_once = t.threads // self.across  # lines that all threads fill together
+        self.by_rows = panel.lines_of_terms  # a thread has terms of its own, and other rows in each trip
+        self.each = panel.turned  # neighbouring rows that a thread brings, which go to as many lines
+        fast, self.slow = (t.depth, size // self.each) if self.by_rows else (size, t.depth)
+        self.across = fast if self.each > 1 else fast // self.vector  # threads along the fast side
+        self.at_once = t.threads // self.across  # lines, or groups of them, that all threads fill together
         self.trips = -(-self.slow // self.at_once)
         together = len(self.summed) == 1 or whole(self.summed[-1].extent, t.depth)
-        self.rows, self.terms = (self.trips, 1) if panel.along_terms else (1, 1 if together else self.trips)
+        self.rows, self.terms = (self.trips, 1) if self.by_rows else (1, 1 if together else self.trips)
         self.row_step, self.term_step = panel.steps(size, t.depth)
+
+    def _find(self, summed: tuple[Axis, ...]) -> None:
+        """What is loaded, where, and under which conditions; the terms, as one axis where it goes through them
+        as through one."""
+        found = copied(self.panel.operand, summed)
+        self.load = found[1] if found else None
+        self.summed = summed
+        here = {*self.panel.axes, *summed}
+        self.conditions = [c for c in (found[0] if found else ()) if c.index.axes & here]
+        self.of_block = [c for c in (found[0] if found else ()) if not c.index.axes & here]
+        if self.load is None:
+            return
+        self.place = address(self.load)
+        if not any(c.index.axes & set(summed) for c in self.conditions) and _in_one(self.place, summed):
+            whole_sum = Axis(product(x.extent for x in summed), "k")
+            moving = Index([(whole_sum, self.place.coefficient(summed[-1]))])
+            fixed, _ = _parts(self.place, summed)
+            self.place, self.summed = Index([*fixed.terms, *moving.terms], fixed.const), (whole_sum,)
 
     # ------------------------------------------------------------ before the first stage
     def prepare(self, w: CudaWriter, count: str) -> None:
         """This thread's place within the lines that it fills, and what its rows and its first terms contribute."""
         name = self.name
-        w.line(f"{name}_fast = rest(t, {self.across}) * {self.vector}")
-        w.line(f"{name}_line = quotient(t, {self.across})")
-        steps = (self.row_step, self.term_step) if self.panel.along_terms else (self.term_step, self.row_step)
+        if self.each > 1:  # neighbouring threads bring neighbouring rows
+            w.line(f"{name}_fast = quotient(t, {self.at_once})")
+            w.line(f"{name}_line = rest(t, {self.at_once})")
+        else:
+            w.line(f"{name}_fast = rest(t, {self.across}) * {self.vector}")
+            w.line(f"{name}_line = quotient(t, {self.across})")
+        steps = (self.row_step, self.term_step) if self.by_rows else (self.term_step, self.row_step)
         place = self.panel.place(f"{name}_tile", f"{name}_line", f"{name}_fast", *steps)
         w.line(f"{name}_put = {place}")
         self._prepare_terms(w)
@@ -68,7 +96,7 @@ class Side:
         """A counter for each summed axis, of each trip's first term; and how far a stage moves each."""
         self.counters = [Registers(w, f"{self.name}_{x.hint}{i}", self.terms) for i, x in enumerate(self.summed)]
         with self._each(w, self.terms) as trip:
-            first = f"{self.name}_fast" if self.panel.along_terms else self._line(trip)  # of the first trip if of one
+            first = f"{self.name}_fast" if self.by_rows else self._line(trip)  # of the first trip if of one
             self._digits(w, first, [c.at(trip) for c in self.counters], wrap="int32({})")
         self.moves = [str(d) for d in digits(self.depth, self.summed)] if known(self.summed) else []
         if not self.moves:
@@ -88,16 +116,13 @@ class Side:
     def _prepare_rows(self, w: CudaWriter, count: str) -> None:
         """Rows past the last one are those of the last: what comes of them is never stored."""
         extent = product(x.extent for x in self.panel.axes)
-        found = copied(self.panel.operand, self.summed)
-        self.load = found[1] if found else None
-        here = {*self.panel.axes, *self.summed}
-        self.conditions = [c for c in (found[0] if found else ()) if c.index.axes & here]
-        self.of_block = [c for c in (found[0] if found else ()) if not c.index.axes & here]
         self.fixed: list[Registers | None] = []
         self.places: list[Registers] = []
+        linear = self._linear(extent)
+        self.rows = 1 if linear else self.rows
         with self._each(w, self.rows) as trip, w.bound(*self.panel.axes):
-            row = f"{self.side}0 + {self._line(trip) if self.panel.along_terms else f'{self.name}_fast'}"
-            last = 1 if self.panel.along_terms else self.vector
+            row = f"{self.side}0 + {self._row(trip) if self.by_rows else f'{self.name}_fast'}"
+            last = self.each if self.by_rows else self.vector
             w.line(
                 f"{self.side} = {row}" if whole(extent, self.size) else f"{self.side} = min({row}, {count} - {last})"
             )
@@ -105,20 +130,29 @@ class Side:
             if self.load is None:
                 self._keep_axes(w, trip)
             else:
-                self._keep_parts(w, trip)
-        if not self.panel.vector:
-            w.scratch.append(f"{self.name}_x = cuda.local.array({self.trips}, float32)")
+                self._keep_parts(w, trip, linear)
+        if not self.panel.vector or self.panel.rounded:
+            w.scratch.append(f"{self.name}_x = cuda.local.array({self.trips * self.vector}, float32)")
             self._load(w)
 
-    def _keep_parts(self, w: CudaWriter, trip: str) -> None:
+    def _linear(self, extent: Dim) -> bool:
+        """Is what rows contribute to places and conditions the same step from trip to trip?"""
+        if self.load is None or len(self.panel.axes) > 1 or not self.by_rows or not whole(extent, self.size):
+            return False
+        indices = [self.place, *(c.index for c in self.conditions)]
+        return all(_parts(index, self.summed)[0].affine_in(self.panel.axes) for index in indices)
+
+    def _keep_parts(self, w: CudaWriter, trip: str, linear: bool) -> None:
         """The rows' parts of the element's place and of each condition that speaks of them."""
         assert self.load is not None
-        for i, index in enumerate([address(self.load), *(c.index for c in self.conditions)]):
+        for i, index in enumerate([self.place, *(c.index for c in self.conditions)]):
             fixed, _ = _parts(index, self.summed)
             if not fixed.terms:
                 self.fixed.append(None)
                 continue
-            kept = Registers(w, f"{self.name}_from" if i == 0 else f"{self.name}_at{i}", self.rows)
+            step = fixed.coefficient(self.panel.axes[0]) * (self.at_once * self.each) if linear else 0
+            text = w.names.size(step) if linear and self.trips > 1 else ""
+            kept = Registers(w, f"{self.name}_from" if i == 0 else f"{self.name}_at{i}", self.rows, text)
             kept.set(w, trip, w.index(Index(fixed.terms)))
             self.fixed.append(kept)
 
@@ -132,7 +166,7 @@ class Side:
     # ------------------------------------------------------------ each stage
     def fill(self, w: CudaWriter) -> None:
         """This thread's share of a stage, and its terms moved on to those of the next."""
-        if not self.panel.vector:
+        if not self.panel.vector or self.panel.rounded:
             self._fill_computed(w)
             return
         with self._each(w, self.trips) as trip, self._lines(w, trip):
@@ -146,22 +180,44 @@ class Side:
     def _fill_computed(self, w: CudaWriter) -> None:
         """What was loaded before goes to shared memory; what the next stage takes is on its way during the products."""
         with self._each(w, self.trips) as trip, self._lines(w, trip):
-            w.line(f"store_shared_{self.panel.words}({self._at(trip)}, {self.name}_x[{trip or 0}])")
+            self._leave(w, trip)
         self._load(w)
+
+    def _leave(self, w: CudaWriter, trip: str) -> None:
+        """The elements of a trip, from registers to shared memory."""
+        registers = [self._register(trip, e) for e in range(self.vector)]
+        if not self.panel.rounded:
+            w.line(f"store_shared_{self.panel.words}({self._at(trip)}, {registers[0]})")
+            return
+        rounded = [f"near_tf32({x})" for x in registers]
+        if self.each > 1 or self.vector == 1:
+            for e, x in enumerate(rounded):
+                w.line(f"store_shared_float32({self._at(trip, e)}, {x})")
+        else:
+            w.line(f"store_shared_{self.vector}({self._at(trip)}, {', '.join(rounded)})")
+
+    def _register(self, trip: str, e: int = 0) -> str:
+        """Where element `e` of a trip waits."""
+        return f"{self.name}_x[{self._place(trip)}{f' + {e}' if e else ''}]"
+
+    def _place(self, trip: str) -> str:
+        return f"{trip} * {self.vector}" if trip and self.vector > 1 else trip or "0"
 
     def _load(self, w: CudaWriter) -> None:
         """The elements of the stage that the counters are at, in registers; the counters move on."""
         with self._each(w, self.trips) as trip, self._bound(w, trip):
             conditions = [f"{self._line(trip)} < {self.slow}"] if self.slow % self.at_once else []
             valid = " and ".join(conditions + self._valid(w, trip, True)) or "True"
-            self._element(w, f"{self.name}_x[{trip or 0}]", valid, trip)
+            self._element(w, valid, trip)
             if self.terms > 1:
                 self._move(w, trip)
         if self.terms == 1:
             self._move(w, "")
 
-    def _element(self, w: CudaWriter, target: str, valid: str, trip: str) -> None:
-        """One element in a register; a load without a branch, so that those of all trips are on their way together."""
+    def _element(self, w: CudaWriter, valid: str, trip: str) -> None:
+        """The elements of a trip in registers; a load without a branch, so that those of all trips are on their way
+        together."""
+        target = self._register(trip)
         if self.load is None:
             w.line(f"{target} = float32(0.0)")
             with w.nest(f"if {valid}:", *self.panel.axes, *self.summed, conditional=True):
@@ -169,15 +225,19 @@ class Side:
             return
         buffer = self.load.data[0]
         w.line(f"exists = {valid}")
-        element = (
-            f"{w.names.buffer(buffer)}[where(exists, {self._sum(w, address(self.load), self.fixed[0], 0, trip)}, 0)]"
-        )
-        w.line(f"{target} = where(exists, {LOADED.get(buffer.dtype, '{}').format(element)}, float32(0.0))")
+        place = f"where(exists, {self._sum(w, self.place, self.fixed[0], 0, trip)}, 0)"
+        if self.vector > 1:
+            first, name = self._place(trip), w.names.buffer(buffer)
+            w.line(f"load_{self.vector}({self.name}_x, {first}, {name}, {place}, exists)")
+            return
+        element = LOADED.get(buffer.dtype, "{}").format(f"{w.names.buffer(buffer)}[{place}]")
+        w.line(f"{target} = where(exists, {element}, float32(0.0))")
 
-    def _at(self, trip: str) -> str:
-        """The address of this thread's elements of a trip, in the stage that is filled."""
-        line = self.row_step if self.panel.along_terms else self.term_step
-        return f"{self.name}_put + stage * {self.room}{_by(trip, line * self.at_once)}"
+    def _at(self, trip: str, e: int = 0) -> str:
+        """The address of this thread's elements of a trip, in the stage that is filled; of its row `e`, if turned."""
+        line = self.row_step if self.by_rows else self.term_step
+        row = f" + {e * self.slow * line}" if e else ""
+        return f"{self.name}_put + stage * {self.room}{_by(trip, line * self.at_once)}{row}"
 
     @contextmanager
     def _bound(self, w: CudaWriter, trip: str) -> Iterator[None]:
@@ -200,10 +260,14 @@ class Side:
         """The line that a thread has in a trip."""
         return f"{self.name}_line{_by(trip, self.at_once)}"
 
+    def _row(self, trip: str) -> str:
+        """The first of its rows in a trip."""
+        return f"({self._line(trip)}) * {self.each}" if self.each > 1 else self._line(trip)
+
     def _innermost(self, trip: str) -> str:
         """The innermost axis of a trip's terms; trips share a counter where a stage has terms of that axis alone."""
         counter = self.counters[-1].at(trip)
-        shared = self.terms == 1 and not self.panel.along_terms
+        shared = self.terms == 1 and not self.by_rows
         return f"({counter}{_by(trip, self.at_once)})" if shared and trip else counter
 
     def _lines(self, w: CudaWriter, trip: str) -> AbstractContextManager[Any]:
@@ -252,7 +316,7 @@ class Side:
         assert self.load is not None
         buffer = self.load.data[0]
         valid = " and ".join(self._valid(w, trip)) or "True"
-        index = self._sum(w, address(self.load), self.fixed[0], 0, trip)
+        index = self._sum(w, self.place, self.fixed[0], 0, trip)
         nbytes = self.vector * self.panel.itemsize
         w.line(f"copy_async_{nbytes}({at}, {w.names.buffer(buffer)}, {index}, {valid})")
 
@@ -265,6 +329,16 @@ def _parts(index: Index, summed: Sequence[Axis]) -> tuple[Index, Index]:
     found = parted(index, summed)
     assert found is not None
     return found
+
+
+def _in_one(place: Index, summed: Sequence[Axis]) -> bool:
+    """Does a place go through these axes, the last one innermost, as through one?"""
+    stride = place.coefficient(summed[-1])
+    for x in reversed(summed):
+        if place.coefficient(x) != stride:
+            return False
+        stride = stride * x.extent
+    return len(summed) > 1 and place.affine_in(summed)
 
 
 def whole(extent: Dim, size: int) -> bool:

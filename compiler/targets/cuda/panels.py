@@ -27,7 +27,9 @@ class SharedPanel:
     """How an operand lies in shared memory: `size` rows (or columns) by `depth` terms of type `words`, the side that it
     is contiguous along innermost. `vector` elements are copied at a time without passing through registers; 0: each
     element is computed by a thread, which stores it. `packed`: fragments round two float32 to a word of bfloat16.
-    `swizzled`: in lines of `LINE` bytes, whose pieces of 16 bytes lie in an order that changes from line to line."""
+    `swizzled`: in lines of `LINE` bytes, whose pieces of 16 bytes lie in an order that changes from line to line.
+    `rounded`: elements pass through registers, where they are rounded to tf32, to lines along the terms, whichever way
+    they lie in memory. Copies of neighbouring rows are `turned` then."""
 
     operand: Expr
     axes: tuple[Axis, ...]
@@ -36,6 +38,7 @@ class SharedPanel:
     words: str = dtypes.FLOAT32
     packed: bool = False
     swizzled: bool = False
+    rounded: bool = False
 
     @property
     def itemsize(self) -> int:
@@ -45,6 +48,17 @@ class SharedPanel:
     def by_matrices(self) -> bool:
         """Are fragments loaded by `ldmatrix`? It moves words of 4 bytes, and transposes those of 2."""
         return not self.packed and (self.along_terms or self.itemsize == 2)
+
+    @property
+    def lines_of_terms(self) -> bool:
+        """Do lines in shared memory lie along the terms?"""
+        return self.along_terms or self.rounded
+
+    @property
+    def turned(self) -> int:
+        """Neighbouring rows that are copied together and go to as many lines of terms: of n groups of such rows, row e
+        of group i to line e * n + i, so that neighbouring threads store to different banks. Else 1."""
+        return max(1, self.vector) if self.rounded and not self.along_terms else 1
 
     def pitch(self, size: int, depth: int) -> int:
         """Elements from one row (or term) to the next, so that what a warp reads at once lies in 32 different banks and
@@ -67,18 +81,21 @@ class SharedPanel:
     def steps(self, size: int, depth: int) -> tuple[int, int]:
         """Bytes from one row (or column) to the next, and from one term to the next."""
         line = LINE if self.swizzled else self.pitch(size, depth) * self.itemsize
-        return (line, self.itemsize) if self.along_terms else (self.itemsize, line)
+        return (line, self.itemsize) if self.lines_of_terms else (self.itemsize, line)
 
     def place(self, tile: str, line: str, fast: str, line_step: int, fast_step: int) -> str:
         """The address of element `fast` of a line, as text."""
         if not self.swizzled:
             return f"{tile} + {line} * {line_step} + {fast} * {fast_step}"
-        if self.along_terms:
-            return f"{tile} + {line} * {LINE} + ({fast} // 8 ^ {line} % 8) * 16"
+        if self.lines_of_terms:
+            piece = COPY // self.itemsize
+            within = f" + {fast} % {piece} * {self.itemsize}" if self.rounded else ""
+            return f"{tile} + {line} * {LINE} + ({fast} // {piece} ^ {line} % 8) * 16{within}"
         return f"{tile} + {fast} // 64 * {64 * LINE} + {line} * {LINE} + ({fast} // 8 % 8 ^ {line} % 8) * 16"
 
     def __str__(self) -> str:
-        return f"by {self.vector * self.itemsize} bytes" if self.vector else "computed"
+        how = f"by {self.vector * self.itemsize} bytes" if self.vector else "computed"
+        return f"{how} through registers" if self.rounded and self.vector else how
 
 
 def panel(operand: Expr, axes: tuple[Axis, ...], summed: tuple[Axis, ...], precision: str) -> SharedPanel:

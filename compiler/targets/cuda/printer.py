@@ -16,12 +16,13 @@ from ...rewriting.verify import verify_source
 from ...shapes import Dim, divide, product
 from ..shared.summed_axes import in_one_loop, shared_reductions
 from .contraction import Tiled
+from .register_warpgroup_printer import print_register_warpgroups
 from .schedule import Launch, PerGroup, PerStrip, PerThread, Schedule, Together, launch
 from .tensor_cores import TensorCoreTiled
 from .tensor_printer import print_tensor
 from .tile_printer import print_tiled
 from .warpgroup_printer import print_warpgroups
-from .warpgroups import WarpgroupTiled
+from .warpgroups import RegisterWarpgroupTiled, WarpgroupTiled
 from .writer import CudaNames, CudaWriter, TableNames
 
 
@@ -61,6 +62,8 @@ def _printed(schedule: Schedule, w: CudaWriter) -> CudaSource:
         print_tiled(schedule, w)
     elif isinstance(schedule, WarpgroupTiled):
         print_warpgroups(schedule, w)
+    elif isinstance(schedule, RegisterWarpgroupTiled):
+        print_register_warpgroups(schedule, w)
     elif isinstance(schedule, TensorCoreTiled):
         print_tensor(schedule, w)
     elif isinstance(schedule, PerStrip):

@@ -7,8 +7,10 @@ begin `first` bytes in; the others take an address `at`:
     copy_async_16(at, buffer, index, valid)     16 bytes (or 8, or 4) on their way; zeros where not `valid`
     shared_float32(at), store_shared_float32(at, x), store_shared_bfloat16(at, x)
     store_4(buffer, index, array)               four neighbours to global memory at once
+    load_4(part, i, buffer, index, valid)       part[i:i+4], neighbours in global memory; zeros where not `valid`, where
+                                                the index is one of any neighbours; load_2: two
     load_shared_4(part, i, at)                  part[i:i+4], 16 bytes at once; load_shared_2: 8
-    store_shared_2(at, x, y)                    two neighbouring float32 at once
+    store_shared_2(at, x, y)                    two neighbouring float32 at once; store_shared_4: four
     pack_shared(at)                             two neighbouring float32 as a word of two bfloat16
     load_matrices(part, i, at)                  part[i:i+4] of a warp's four matrices of 8 rows of 16 bytes, each row
                                                 where a lane's address is: `ldmatrix` (PTX ISA)
@@ -115,10 +117,30 @@ def _store_4(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Val
     return context.get_dummy_value()
 
 
-def _store_2(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
-    given = [builder.trunc(args[0], I32), *args[1:]]
-    asm(builder, "st.shared.v2.f32 [$0], {$1, $2};", ir.VoidType(), f"r,f,f,{MEMORY}", given, True)
-    return context.get_dummy_value()
+def _load_global(count: int) -> Callable[..., Any]:
+    def emit(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
+        array, first, pointer, index, valid = args
+        place = builder.gep(pointer, [builder.sext(builder.trunc(index, I32), I64)])
+        found = builder.load(builder.bitcast(place, ir.PointerType(ir.VectorType(F32, count))), align=4 * count)
+        part = elements(context, builder, sig.args[0], array)
+        for i in range(count):
+            value = builder.select(valid, builder.extract_element(found, ir.Constant(I32, i)), ir.Constant(F32, 0.0))
+            builder.store(value, builder.gep(part, [builder.add(first, ir.Constant(I64, i))], inbounds=True))
+        return context.get_dummy_value()
+
+    return emit
+
+
+def _store_neighbours(count: int) -> Callable[..., Any]:
+    values = ", ".join(f"${i + 1}" for i in range(count))
+    constraints = ",".join(["r", *["f"] * count, MEMORY])
+
+    def emit(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
+        given = [builder.trunc(args[0], I32), *args[1:]]
+        asm(builder, f"st.shared.v{count}.f32 [$0], {{{values}}};", ir.VoidType(), constraints, given, True)
+        return context.get_dummy_value()
+
+    return emit
 
 
 def _store_float32(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
@@ -165,6 +187,16 @@ def namespace(named: Callable[..., Any]) -> dict[str, Any]:
     def store_4(typingctx: Any, pointer: Any, index: Any, array: Any) -> Any:
         return types.void(pointer, types.int64, array), _store_4
 
+    def load_global(count: int) -> Callable[..., Any]:
+        def typed(typingctx: Any, part: Any, place: Any, pointer: Any, index: Any, valid: Any) -> Any:
+            return types.void(part, types.int64, pointer, types.int64, types.boolean), _load_global(count)
+
+        return typed
+
+    def stores(count: int) -> Any:
+        signature = types.void(types.int64, *[types.float32] * count)
+        return plain(f"store_shared_{count}", signature, _store_neighbours(count))
+
     def loads(name: str, emit: Callable[..., Any]) -> Any:
         def typed(typingctx: Any, part: Any, place: Any, at: Any) -> Any:
             return types.void(part, types.int64, types.int64), emit
@@ -181,7 +213,8 @@ def namespace(named: Callable[..., Any]) -> dict[str, Any]:
         "pack_shared": plain("pack_shared", types.uint32(types.int64), _pack),
         "store_shared_float32": plain("store_shared_float32", stored, _store_float32),
         "store_shared_bfloat16": plain("store_shared_bfloat16", stored, _store_bfloat16),
-        "store_shared_2": plain("store_shared_2", types.void(types.int64, types.float32, types.float32), _store_2),
+        **{f"store_shared_{n}": stores(n) for n in (2, 4)},
+        **{f"load_{n}": named(f"load_{n}", load_global(n), 5) for n in (2, 4)},
         "store_4": named("store_4", store_4, 3),
         **{f"load_shared_{n}": loads(f"load_shared_{n}", _load_neighbours(n)) for n in (2, 4)},
         "load_matrices": loads("load_matrices", _matrices(False)),

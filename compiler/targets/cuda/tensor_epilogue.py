@@ -71,7 +71,7 @@ def _rows(s: TensorCoreTiled, w: CudaWriter, m: str, n: str) -> None:
     at_once = t.threads // across
     w.line(f"row = quotient(t, {across})")
     w.line(f"column = rest(t, {across}) * {together}")
-    w.line(f"results_from = results + row * {4 * t.results_pitch} + column * 4")
+    w.line(f"results_from = results + row * {4 * t.results_pitch} + {_line(s, 'column', together)} * 4")
     if together > 1:
         w.scratch.append(f"sums = cuda.local.array({together}, float32)")
     w.line("n = n0 + column")
@@ -84,6 +84,22 @@ def _rows(s: TensorCoreTiled, w: CudaWriter, m: str, n: str) -> None:
                 _points(s, w, together, f"results_from + f * {4 * t.results_pitch * at_once}")
 
 
+def _line(s: TensorCoreTiled, column: str, together: int) -> str:
+    """Where the sums of a column stand, the first of those that a thread takes together."""
+    each = s.b_panel.turned
+    if each == 1:
+        return column
+    if together % each == 0:
+        return f"{column} // {each}"
+    return f"({column} % {each} * {s.tile.columns // each} + {column} // {each})"
+
+
+def _line_of(s: TensorCoreTiled, e: int) -> int:
+    """How far behind the first of a thread's columns the sums of the one `e` further on stand."""
+    each = s.b_panel.turned
+    return e % each * (s.tile.columns // each) + e // each
+
+
 def _points(s: TensorCoreTiled, w: CudaWriter, together: int, at: str) -> None:
     """The stores of neighbouring columns of one row."""
     if together == 1:
@@ -92,7 +108,10 @@ def _points(s: TensorCoreTiled, w: CudaWriter, together: int, at: str) -> None:
             level.values[s.reduction] = "total"
             w.stores()
         return
-    w.line(f"load_shared_4(sums, 0, {at})")
+    if s.b_panel.turned == 1:
+        w.line(f"load_shared_4(sums, 0, {at})")
+    for e in range(together if s.b_panel.turned > 1 else 0):
+        w.line(f"sums[{e}] = shared_float32({at} + {4 * _line_of(s, e)})")
     last, name = s.columns[-1], w.axis_names[s.columns[-1]]
     kept: dict[Store, str] = {}
 

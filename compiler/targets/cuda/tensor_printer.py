@@ -104,9 +104,14 @@ def _place_lane(s: TensorCoreTiled, sides: tuple[Side, Side], w: CudaWriter) -> 
     w.line(f"down = t // {WARP} // {across} * {t.high}")
     w.line(f"along = t // {WARP} % {across} * {t.wide}")
     lane_of_fragment(w)
-    for side, first in zip(sides, ("down", "along")):
-        row, term = _lane(side, s.runs[0 if side.name == "a" else 1])
-        w.line(f"{side.name}_at = {side.name}_tile + ({first} + {row}) * {side.row_step} + {term} * {side.term_step}")
+    for side, first, run in zip(sides, ("down", "along"), s.runs):
+        place_fragments(side, first, run, w)
+
+
+def place_fragments(side: Side, first: str, run: int, w: CudaWriter) -> None:
+    """Where the lane's fragments begin in a panel."""
+    row, term = _lane(side, run)
+    w.line(f"{side.name}_at = {side.name}_tile + ({first} + {row}) * {side.row_step} + {term} * {side.term_step}")
 
 
 def lane_of_fragment(w: CudaWriter) -> None:
@@ -142,33 +147,34 @@ def _multiply(s: TensorCoreTiled, sides: tuple[Side, Side], w: CudaWriter) -> No
     for side in sides:
         w.line(f"{side.name}_now = {side.name}_at + ready * {side.room}")
     with w.nest(f"for first in range(0, {t.depth}, {TERMS[s.precision]}):"):
-        _fragments(s, a, down, w)
-        _fragments(s, b, along // 2, w)
+        print_fragments(s, a, down, w)
+        print_fragments(s, b, along // 2, w)
         with w.nest(f"for y in range({down}):"), w.nest(f"for z in range({along}):"):
             w.line(f"mma_{s.precision}(acc, (y * {along} + z) * 4, a_part, y * 4, b_part, z * 2)")
 
 
-def _fragments(s: TensorCoreTiled, side: Side, count: int, w: CudaWriter) -> None:
-    """A lane's four words of each of `count` blocks of 16 rows (or columns), from term `first` on."""
+def print_fragments(s: TensorCoreTiled, side: Side, count: int, w: CudaWriter, base: str = "") -> None:
+    """A lane's four words of each of `count` blocks of 16 rows (or columns), from term `first` on; to its registers for
+    them, from place `base` on."""
     name, panel, words = side.name, side.panel, 4
     run = s.runs[0 if name == "a" else 1]
     if run > 1:
-        _runs(side, run, count, w)
+        _runs(side, run, count, w, base)
     else:
         at = f"{name}_now + y * {16 * side.row_step} + first * {side.term_step}"
         with w.nest(f"for y in range({count}):"):
             if panel.by_matrices:
                 load = "load_matrices" if panel.along_terms else "load_matrices_transposed"
-                w.line(f"{load}({name}_part, y * {words}, {at})")
+                w.line(f"{load}({name}_part, {base}y * {words}, {at})")
             for part in range(0 if panel.by_matrices else words):
                 row, half = (part % 2, part // 2) if name == "a" else (part // 2, part % 2)
-                w.line(f"{name}_part[y * {words} + {part}] = {_packed(side, at, 8 * row, half)}")
+                w.line(f"{name}_part[{base}y * {words} + {part}] = {_packed(side, at, 8 * row, half)}")
     if s.precision == "tf32":
         with w.nest(f"for y in range({count * words}):"):
-            w.line(f"{name}_part[y] = round_tf32({name}_part[y])")
+            w.line(f"{name}_part[{base}y] = round_tf32({name}_part[{base}y])")
 
 
-def _runs(side: Side, run: int, count: int, w: CudaWriter) -> None:
+def _runs(side: Side, run: int, count: int, w: CudaWriter, base: str) -> None:
     """Fragments by loads of `run` neighbouring rows of 4 bytes: fragments have the rows in another order, which
     `tensor_epilogue` knows. A row is half a fragment of `a`, and one of `b` has 8 columns."""
     name = side.name
@@ -178,7 +184,7 @@ def _runs(side: Side, run: int, count: int, w: CudaWriter) -> None:
         w.line(f"load_shared_{run}({name}_run, 0, {at})")
         for i in range(run):
             part = f"{i // halves * 2 * halves + i % halves} + half * {halves}"
-            w.line(f"{name}_part[y * {2 * run} + {part}] = bits({name}_run[{i}])")
+            w.line(f"{name}_part[{base}y * {2 * run} + {part}] = bits({name}_run[{i}])")
 
 
 def _packed(side: Side, at: str, row: int, half: int) -> str:

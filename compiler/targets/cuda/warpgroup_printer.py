@@ -28,20 +28,21 @@ def print_warpgroups(s: WarpgroupTiled, w: CudaWriter) -> None:
     ahead = t.stages - 1 - s.flying
     sides, m, n = begin(s, w, _place_lane, 0)
     with w.nest(f"for step in range({ahead}):"):
-        _fill(s, sides, w, "step < tiles")
+        print_fill(s, sides, w, "step < tiles")
     with w.nest("for step in range(tiles):"):
         w.line(f"wait_copies_{ahead - 1}()")
         w.line(f"wgmma_wait_{s.flying}()")
         w.line("fence_async()")
         w.line("cuda.syncthreads()")
         _multiply(s, sides, w)
-        _fill(s, sides, w, f"step + {ahead} < tiles")
+        print_fill(s, sides, w, f"step + {ahead} < tiles")
         go_on("ready", t.stages, w)
     w.line("wgmma_wait_0()")
     print_epilogue(s, w, m, n)
 
 
-def _fill(s: WarpgroupTiled, sides: tuple[Side, Side], w: CudaWriter, condition: str) -> None:
+def print_fill(s: TensorCoreTiled, sides: tuple[Side, Side], w: CudaWriter, condition: str) -> None:
+    """A stage under way, where there is one; the next one to be filled."""
     with w.nest(f"if {condition}:"):
         for side in sides:
             side.fill(w)

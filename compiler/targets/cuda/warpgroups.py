@@ -1,16 +1,18 @@
-"""Products of bfloat16 on Hopper's tensor cores, as data: four warps multiply from shared memory (`wgmma`, sm_90).
+"""Products on Hopper's tensor cores, as data: four warps multiply from shared memory (`wgmma`, sm_90).
 
-Neither operand passes through registers. Lines of 64 terms (or rows) are 128 bytes, whose eight pieces of 16 bytes lie
-in the order that the PTX ISA calls "128-byte swizzling": piece p of line l at p ^ (l % 8). An operand along its rows
-has boxes of 64 rows, one after another. Leans on `tensor_cores`.
+Neither operand of bfloat16 passes through registers. In tf32 both do, where they are rounded: one as its fragments are
+loaded, from which `wgmma` multiplies, the other on its way to shared memory, where it has to lie along its terms. Lines
+of 64 terms (or rows) of bfloat16, or of 32 terms of tf32, are 128 bytes, whose eight pieces of 16 bytes lie in the
+order that the PTX ISA calls "128-byte swizzling": piece p of line l at p ^ (l % 8). An operand along its rows has boxes
+of 64 rows, one after another. Leans on `tensor_cores`.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from ... import dtypes
 from .contraction import MULTIPROCESSORS
 from .tensor_cores import TensorCoreTile, TensorCoreTiled
 
@@ -37,6 +39,15 @@ RATES = {(128, 256): 1.0, (256, 128): 0.95, (128, 128): 0.77, (128, 64): 0.6, (6
 START_AND_END = 128
 """Terms in whose time a block begins and leaves its results, where no other block multiplies meanwhile."""
 
+TF32_DEPTH = 32
+TF32_TILES = tuple(
+    TensorCoreTile(rows, columns, TF32_DEPTH, 16, wide, stages)
+    for rows, columns, wide, stages in ((128, 128, 128, 3), (128, 64, 64, 3), (64, 128, 64, 3), (64, 64, 32, 4))
+)
+"""Each of two warpgroups, so that threads bring eight groups of rows at once, as many as the swizzling has lines."""
+TF32_RATES = {(128, 128): 1.0, (128, 64): 0.75, (64, 128): 0.75, (64, 64): 0.5}
+"""As above; not measured yet but by what passes through shared memory."""
+
 
 @dataclass(frozen=True)
 class WarpgroupTiled(TensorCoreTiled):
@@ -52,22 +63,49 @@ class WarpgroupTiled(TensorCoreTiled):
         )
 
 
+@dataclass(frozen=True)
+class RegisterWarpgroupTiled(TensorCoreTiled):
+    """A block for every tile, multiplied by warpgroups of 64 rows each from registers, by columns in shared memory."""
+
+    @property
+    def runs(self) -> tuple[int, int]:
+        return super().runs[0], 1
+
+    def __str__(self) -> str:
+        t = self.tile
+        return (
+            f"{self.precision} tensor cores by warpgroups, tile {t.rows}x{t.columns}x{t.depth}, {t.stages} stages, "
+            f"a {self.a_panel} and b {self.b_panel}: {self.axes_text()}"
+        )
+
+
 def by_warpgroups(s: TensorCoreTiled) -> TensorCoreTiled:
-    """The schedule for Hopper, where both operands are copied as words of bfloat16 by 16 bytes; else as it is."""
+    """The schedule for Hopper, where both operands are copied as words of bfloat16 by 16 bytes, and of products of
+    float32 in tf32; else as it is."""
     panels = s.a_panel, s.b_panel
-    if s.precision != dtypes.BFLOAT16 or any(p.vector * p.itemsize != 16 or p.itemsize != 2 for p in panels):
-        return s
-    points, m, n, k = s.sizes()
+    _, m, n, k = s.sizes()
     if k < DEPTH // 2 or m < HIGH // 2 or n < HIGH // 2:
         return s
-    tile, flying = min(TILES, key=lambda each: _cost(each[0], each[1], points, m, n, k))
+    if s.precision == "tf32":
+        return _from_registers(s)
+    if any(p.vector * p.itemsize != 16 or p.itemsize != 2 for p in panels):
+        return s
+    tile, flying = min(TILES, key=lambda each: _time(each[0], RATES, each[1], *s.sizes()))
     a, b = (replace(p, swizzled=True) for p in panels)
     fields = {**vars(s), "tile": tile, "a_panel": a, "b_panel": b}
     return WarpgroupTiled(**fields, flying=flying)
 
 
-def _cost(t: TensorCoreTile, flying: int, points: int, m: int, n: int, k: int) -> float:
+def _from_registers(s: TensorCoreTiled) -> RegisterWarpgroupTiled:
+    tile = min(TF32_TILES, key=lambda t: _time(t, TF32_RATES, 0, *s.sizes()))
+    panel = replace(s.b_panel, swizzled=True, rounded=True)
+    return RegisterWarpgroupTiled(**{**vars(s), "tile": tile, "b_panel": panel})
+
+
+def _time(
+    t: TensorCoreTile, rates: Mapping[tuple[int, int], float], flying: int, points: int, m: int, n: int, k: int
+) -> float:
     """How long the multiprocessor with the most blocks takes, in results by terms at the fastest rate."""
     blocks = points * math.ceil(m / t.rows) * math.ceil(n / t.columns)
-    each = t.rows * t.columns * (k / RATES[t.rows, t.columns] + START_AND_END / (1 if flying else 2))
+    each = t.rows * t.columns * (k / rates[t.rows, t.columns] + START_AND_END / (1 if flying else 2))
     return math.ceil(blocks / MULTIPROCESSORS) * each
