@@ -74,7 +74,7 @@ class Cuda(Target):
     def scheduled(self, kernel: Kernel) -> Kernel:
         schedule = plan_schedule(kernel, self.options.precision)
         if self.arch[0] == 9 and isinstance(schedule, TensorCoreTiled):
-            schedule = by_warpgroups(schedule)
+            schedule = by_warpgroups(schedule, kernel)
         return replace(kernel, schedule=schedule)
 
     def print(self, kernel: Kernel) -> CudaSource:

@@ -13,7 +13,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from ... import dtypes
+from ...loops import expressions as loops
+from ...loops.kernels import Kernel
 from .contraction import MULTIPROCESSORS
+from .panels import COPY
 from .tensor_cores import TensorCoreTile, TensorCoreTiled
 
 WARPGROUP = 128
@@ -34,10 +38,19 @@ TILES = tuple(
 """Tiles, and how many stages' products may be under way when the next are begun: one where a multiprocessor has room
 for a single block, none where another block multiplies meanwhile."""
 
-RATES = {(128, 256): 1.0, (256, 128): 0.95, (128, 128): 0.77, (128, 64): 0.6, (64, 64): 0.36}
-"""How fast each multiplies, of the fastest, as an H100 measured it on a product of 8192 x 8192 x 8192."""
-START_AND_END = 128
-"""Terms in whose time a block begins and leaves its results, where no other block multiplies meanwhile."""
+RATES = {(128, 256): 2.28, (256, 128): 2.17, (128, 128): 1.75, (128, 64): 1.37, (64, 64): 1.05}
+"""How fast a multiprocessor multiplies with each, in 10^12 results by terms a second, as an H100 measured it: on
+products of 8192 x 8192 x 8192, the smallest on 3x3 convolutions of 256 channels."""
+START = 64
+"""Terms in whose time a block begins."""
+BYTE = 66e-12
+"""Seconds for each byte that a multiprocessor loads and stores for results, as ten products with others added to them
+were measured."""
+OVERLAP = 0.7
+"""How much of the shorter of the two goes on beside the longer one where another block multiplies meanwhile."""
+MANY = 64
+"""A thread with more results than this has too few loads under way for them."""
+SLOWER = 1.35
 
 TF32_DEPTH = 32
 TF32_TILES = tuple(
@@ -45,8 +58,8 @@ TF32_TILES = tuple(
     for rows, columns, wide, stages in ((128, 128, 128, 3), (128, 64, 64, 3), (64, 128, 64, 3), (64, 64, 32, 4))
 )
 """Each of two warpgroups, so that threads bring eight groups of rows at once, as many as the swizzling has lines."""
-TF32_RATES = {(128, 128): 1.0, (128, 64): 0.75, (64, 128): 0.75, (64, 64): 0.5}
-"""As above; not measured yet but by what passes through shared memory."""
+TF32_RATES = {(128, 128): 0.67, (128, 64): 0.46, (64, 128): 0.48, (64, 64): 0.35}
+"""The same for tf32, on products of 4096 x 4096 x 4096."""
 
 
 @dataclass(frozen=True)
@@ -79,33 +92,41 @@ class RegisterWarpgroupTiled(TensorCoreTiled):
         )
 
 
-def by_warpgroups(s: TensorCoreTiled) -> TensorCoreTiled:
-    """The schedule for Hopper, where both operands are copied as words of bfloat16 by 16 bytes, and of products of
-    float32 in tf32; else as it is."""
+def by_warpgroups(s: TensorCoreTiled, kernel: Kernel) -> TensorCoreTiled:
+    """A kernel's schedule for Hopper, where both operands are copied as words of bfloat16 by 16 bytes, and of products
+    of float32 in tf32; else as it is."""
     panels = s.a_panel, s.b_panel
     _, m, n, k = s.sizes()
     if k < DEPTH // 2 or m < HIGH // 2 or n < HIGH // 2:
         return s
+    around = _bytes_around(s, kernel)
     if s.precision == "tf32":
-        return _from_registers(s)
-    if any(p.vector * p.itemsize != 16 or p.itemsize != 2 for p in panels):
+        tile = min(TF32_TILES, key=lambda t: _time(t, TF32_RATES, 0, around, s.sizes()))
+        b = replace(s.b_panel, swizzled=True, rounded=True)
+        return RegisterWarpgroupTiled(**{**vars(s), "tile": tile, "b_panel": b})
+    if any(p.vector * p.itemsize != COPY or p.itemsize != 2 for p in panels):
         return s
-    tile, flying = min(TILES, key=lambda each: _time(each[0], RATES, each[1], *s.sizes()))
+    tile, flying = min(TILES, key=lambda each: _time(each[0], RATES, each[1], around, s.sizes()))
     a, b = (replace(p, swizzled=True) for p in panels)
-    fields = {**vars(s), "tile": tile, "a_panel": a, "b_panel": b}
-    return WarpgroupTiled(**fields, flying=flying)
+    return WarpgroupTiled(**{**vars(s), "tile": tile, "a_panel": a, "b_panel": b}, flying=flying)
 
 
-def _from_registers(s: TensorCoreTiled) -> RegisterWarpgroupTiled:
-    tile = min(TF32_TILES, key=lambda t: _time(t, TF32_RATES, 0, *s.sizes()))
-    panel = replace(s.b_panel, swizzled=True, rounded=True)
-    return RegisterWarpgroupTiled(**{**vars(s), "tile": tile, "b_panel": panel})
+def _bytes_around(s: TensorCoreTiled, kernel: Kernel) -> int:
+    """Bytes loaded and stored for each result: those of arrays that have as many elements as there are results."""
+    inside = set(loops.loads([s.reduction]))
+    results = {*s.rows, *s.columns}
+    loaded = sum(dtypes.ITEMSIZE[e.data[0].dtype] for e in kernel.loads if e not in inside and results <= set(e.axes))
+    return loaded + sum(dtypes.ITEMSIZE[x.buffer.dtype] for x in kernel.stores)
 
 
 def _time(
-    t: TensorCoreTile, rates: Mapping[tuple[int, int], float], flying: int, points: int, m: int, n: int, k: int
+    t: TensorCoreTile, rates: Mapping[tuple[int, int], float], flying: int, around: int, sizes: tuple[int, ...]
 ) -> float:
-    """How long the multiprocessor with the most blocks takes, in results by terms at the fastest rate."""
+    """Seconds that the multiprocessor with the most blocks takes."""
+    points, m, n, k = sizes
+    results, term = t.rows * t.columns, 1e-12 / rates[t.rows, t.columns]
+    multiplied = results * k * term
+    moved = results * around * BYTE * (SLOWER if results > MANY * t.threads else 1)
+    together = multiplied + moved - (0 if flying else OVERLAP * min(multiplied, moved))
     blocks = points * math.ceil(m / t.rows) * math.ceil(n / t.columns)
-    each = t.rows * t.columns * (k / rates[t.rows, t.columns] + START_AND_END / (1 if flying else 2))
-    return math.ceil(blocks / MULTIPROCESSORS) * each
+    return math.ceil(blocks / MULTIPROCESSORS) * (results * START * term + together)
