@@ -79,6 +79,7 @@ def functions(threads: Threads, shared: type[Shared]) -> dict[str, Any]:
         "load_matrices": partial(_load_matrices, threads, False),
         "load_matrices_transposed": partial(_load_matrices, threads, True),
         **{f"copy_async_{n}": partial(_copy_async, threads, n) for n in COPIES},
+        "copy_cached_16": partial(_copy_async, threads, 16),
         "commit_copies": partial(_commit, threads),
         **{f"wait_copies_{n}": partial(threads.land, n) for n in WAITS},
     }

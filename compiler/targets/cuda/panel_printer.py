@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from typing import Any
 
+from ...loops import expressions as loops
 from ...loops.expressions import Axis, Condition, Divides, Index
 from ...loops.kernels import address
 from ...shapes import Dim, product
@@ -45,7 +47,7 @@ class Side:
         self.panel, self.name, self.side, self.size = panel, name, side, size
         t = schedule.tile
         self.depth = t.depth
-        self._find(schedule.summed)
+        self._find(schedule.summed, schedule.pieces)
         self.room = panel.room(size, t.depth)
         self.vector = max(1, panel.vector)
         self.by_rows = panel.lines_of_terms  # a thread has terms of its own, and other rows in each trip
@@ -58,9 +60,9 @@ class Side:
         self.rows, self.terms = (self.trips, 1) if self.by_rows else (1, 1 if together else self.trips)
         self.row_step, self.term_step = panel.steps(size, t.depth)
 
-    def _find(self, summed: tuple[Axis, ...]) -> None:
+    def _find(self, summed: tuple[Axis, ...], pieces: bool) -> None:
         """What is loaded, where, and under which conditions; the terms, as one axis where it goes through them
-        as through one."""
+        as through one, or in pieces."""
         found = copied(self.panel.operand, summed)
         self.load = found[1] if found else None
         self.summed = summed
@@ -70,11 +72,22 @@ class Side:
         if self.load is None:
             return
         self.place = address(self.load)
-        if not any(c.index.axes & set(summed) for c in self.conditions) and _in_one(self.place, summed):
+        if pieces:
+            self._cut(summed)
+        elif not any(c.index.axes & set(summed) for c in self.conditions) and _in_one(self.place, summed):
             whole_sum = Axis(product(x.extent for x in summed), "k")
             moving = Index([(whole_sum, self.place.coefficient(summed[-1]))])
             fixed, _ = _parts(self.place, summed)
             self.place, self.summed = Index([*fixed.terms, *moving.terms], fixed.const), (whole_sum,)
+
+    def _cut(self, summed: tuple[Axis, ...]) -> None:
+        """The innermost terms in pieces of a stage, which become the outermost axis."""
+        last = summed[-1]
+        assert isinstance(last.extent, int)
+        piece, within = Axis(last.extent // self.depth, f"{last.hint}_piece"), Axis(self.depth, last.hint)
+        table = {last: loops.at(piece) * self.depth + loops.at(within)}
+        self.place, self.summed = self.place.substitute(table), (piece, *summed[:-1], within)
+        self.conditions = [replace(c, index=c.index.substitute(table)) for c in self.conditions]
 
     # ------------------------------------------------------------ before the first stage
     def prepare(self, w: CudaWriter, count: str) -> None:
@@ -97,7 +110,14 @@ class Side:
         self.counters = [Registers(w, f"{self.name}_{x.hint}{i}", self.terms) for i, x in enumerate(self.summed)]
         with self._each(w, self.terms) as trip:
             first = f"{self.name}_fast" if self.by_rows else self._line(trip)  # of the first trip if of one
-            self._digits(w, first, [c.at(trip) for c in self.counters], wrap="int32({})")
+            begun = [c.at(trip) for c in self.counters]
+            if self.summed[-1].extent == self.depth:  # a stage has terms of the innermost axis alone
+                *outer, innermost = begun
+                w.line(f"{innermost} = int32({first})")
+                for each in outer:
+                    w.line(f"{each} = int32(0)")
+            else:
+                self._digits(w, first, begun, wrap="int32({})")
         self.moves = [str(d) for d in digits(self.depth, self.summed)] if known(self.summed) else []
         if not self.moves:
             self.moves = [f"{self.name}_by{i}" for i in range(len(self.summed))]
@@ -318,7 +338,8 @@ class Side:
         valid = " and ".join(self._valid(w, trip)) or "True"
         index = self._sum(w, self.place, self.fixed[0], 0, trip)
         nbytes = self.vector * self.panel.itemsize
-        w.line(f"copy_async_{nbytes}({at}, {w.names.buffer(buffer)}, {index}, {valid})")
+        how = "cached" if self.panel.cached else "async"
+        w.line(f"copy_{how}_{nbytes}({at}, {w.names.buffer(buffer)}, {index}, {valid})")
 
 
 def _by(trip: str, amount: int) -> str:

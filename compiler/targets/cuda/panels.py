@@ -29,7 +29,8 @@ class SharedPanel:
     element is computed by a thread, which stores it. `packed`: fragments round two float32 to a word of bfloat16.
     `swizzled`: in lines of `LINE` bytes, whose pieces of 16 bytes lie in an order that changes from line to line.
     `rounded`: elements pass through registers, where they are rounded to tf32, to lines along the terms, whichever way
-    they lie in memory. Copies of neighbouring rows are `turned` then."""
+    they lie in memory. Copies of neighbouring rows are `turned` then.
+    `cached`: copies leave what they bring in the level-1 cache, since other stages bring it again."""
 
     operand: Expr
     axes: tuple[Axis, ...]
@@ -39,6 +40,7 @@ class SharedPanel:
     packed: bool = False
     swizzled: bool = False
     rounded: bool = False
+    cached: bool = False
 
     @property
     def itemsize(self) -> int:

@@ -5,6 +5,7 @@ which constants become part of the instruction. `panel(first, count, kind)` is t
 begin `first` bytes in; the others take an address `at`:
 
     copy_async_16(at, buffer, index, valid)     16 bytes (or 8, or 4) on their way; zeros where not `valid`
+    copy_cached_16(at, buffer, index, valid)    the same through the level-1 cache
     shared_float32(at), store_shared_float32(at, x), store_shared_bfloat16(at, x)
     store_4(buffer, index, array)               four neighbours to global memory at once
     load_4(part, i, buffer, index, valid)       part[i:i+4], neighbours in global memory; zeros where not `valid`, where
@@ -48,9 +49,9 @@ def _panel(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value
     return builder.zext(builder.add(first, builder.trunc(args[0], I32)), I64)
 
 
-def _copy(nbytes: int) -> Callable[..., Any]:
-    cached = "cg" if nbytes == 16 else "ca"  # only copies of 16 bytes may leave out the first level
-    text = f"cp.async.{cached}.shared.global [$0], [$1], {nbytes}, $2;"
+def _copy(nbytes: int, cached: bool) -> Callable[..., Any]:
+    levels = "cg" if nbytes == 16 and not cached else "ca"  # only copies of 16 bytes may leave out the first level
+    text = f"cp.async.{levels}.shared.global [$0], [$1], {nbytes}, $2;"
 
     def emit(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
         at, pointer, index, valid = args
@@ -178,11 +179,11 @@ def namespace(named: Callable[..., Any]) -> dict[str, Any]:
     def panel(typingctx: Any, first: Any, count: Any, kind: Any) -> Any:
         return types.int64(types.int64, types.int64, kind), _panel
 
-    def copy(nbytes: int) -> Any:
+    def copy(nbytes: int, cached: bool = False) -> Any:
         def typed(typingctx: Any, at: Any, pointer: Any, index: Any, valid: Any) -> Any:
-            return types.void(types.int64, pointer, types.int64, types.boolean), _copy(nbytes)
+            return types.void(types.int64, pointer, types.int64, types.boolean), _copy(nbytes, cached)
 
-        return named(f"copy_async_{nbytes}", typed, 4)
+        return named(f"copy_{'cached' if cached else 'async'}_{nbytes}", typed, 4)
 
     def store_4(typingctx: Any, pointer: Any, index: Any, array: Any) -> Any:
         return types.void(pointer, types.int64, array), _store_4
@@ -220,6 +221,7 @@ def namespace(named: Callable[..., Any]) -> dict[str, Any]:
         "load_matrices": loads("load_matrices", _matrices(False)),
         "load_matrices_transposed": loads("load_matrices_transposed", _matrices(True)),
         **{f"copy_async_{n}": copy(n) for n in COPIES},
+        "copy_cached_16": copy(16, True),
         "commit_copies": group("commit_copies", "cp.async.commit_group;"),
         **{f"wait_copies_{n}": group(f"wait_copies_{n}", f"cp.async.wait_group {n};") for n in WAITS},
     }

@@ -81,12 +81,16 @@ BLOCKS = tuple(
 
 @dataclass(frozen=True)
 class TensorCoreTiled(Product):
-    """A block for every tile of rows and columns of every point of `batch`, on tensor cores in `precision`."""
+    """A block for every tile of rows and columns of every point of `batch`, on tensor cores in `precision`.
+
+    pieces: the terms of the innermost summed axis go in pieces of a stage, and all others within a piece: the windows
+    of a convolution, whose neighbours are then found in the level-1 cache."""
 
     tile: TensorCoreTile
     precision: str
     a_panel: SharedPanel
     b_panel: SharedPanel
+    pieces: bool = False
 
     @property
     def rooms(self) -> tuple[int, int]:

@@ -17,7 +17,7 @@ from ... import dtypes
 from ...loops import expressions as loops
 from ...loops.kernels import Kernel
 from .contraction import MULTIPROCESSORS
-from .panels import COPY
+from .panels import COPY, copied
 from .tensor_cores import TensorCoreTile, TensorCoreTiled
 
 WARPGROUP = 128
@@ -103,12 +103,23 @@ def by_warpgroups(s: TensorCoreTiled, kernel: Kernel) -> TensorCoreTiled:
     if s.precision == "tf32":
         tile = min(TF32_TILES, key=lambda t: _time(t, TF32_RATES, 0, around, s.sizes()))
         b = replace(s.b_panel, swizzled=True, rounded=True)
-        return RegisterWarpgroupTiled(**{**vars(s), "tile": tile, "b_panel": b})
+        made = RegisterWarpgroupTiled(**{**vars(s), "tile": tile, "b_panel": b})
+        return _in_pieces(made)
     if any(p.vector * p.itemsize != COPY or p.itemsize != 2 for p in panels):
         return s
     tile, flying = min(TILES, key=lambda each: _time(each[0], RATES, each[1], around, s.sizes()))
     a, b = (replace(p, swizzled=True) for p in panels)
-    return WarpgroupTiled(**{**vars(s), "tile": tile, "a_panel": a, "b_panel": b}, flying=flying)
+    made = WarpgroupTiled(**{**vars(s), "tile": tile, "a_panel": a, "b_panel": b}, flying=flying)
+    return _in_pieces(made)
+
+
+def _in_pieces(s: TensorCoreTiled) -> TensorCoreTiled:
+    """A window's terms in pieces of a stage, where these are whole, of elements in memory."""
+    last = s.summed[-1].extent
+    whole = isinstance(last, int) and last % s.tile.depth == 0
+    if len(s.summed) == 1 or not whole or not all(copied(p.operand, s.summed) for p in (s.a_panel, s.b_panel)):
+        return s
+    return replace(s, pieces=True, a_panel=replace(s.a_panel, cached=s.a_panel.vector * s.a_panel.itemsize == COPY))
 
 
 def _bytes_around(s: TensorCoreTiled, kernel: Kernel) -> int:
