@@ -71,10 +71,11 @@ def functions(threads: Threads, shared: type[Shared]) -> dict[str, Any]:
         "shared_float32": lambda at: at.shared[at.elements(4)],
         "store_4": _store_4,
         **{f"load_shared_{n}": partial(_load_neighbours, n) for n in (2, 4)},
-        **{f"load_{n}": partial(_load_global, n) for n in (2, 4)},
+        **{f"load_{n}": partial(_load_global, threads, n) for n in (1, 2, 4)},
         **{f"store_shared_{n}": partial(_store_neighbours, n) for n in (2, 4)},
         "pack_shared": _pack_shared,
         "store_shared_float32": store,
+        "store_shared_word": store,
         "store_shared_bfloat16": lambda at, x: store(at, round_bfloat16(threads.spread(x))),
         "load_matrices": partial(_load_matrices, threads, False),
         "load_matrices_transposed": partial(_load_matrices, threads, True),
@@ -104,10 +105,14 @@ def _store_4(target: Global, index: Any, values: Any) -> None:
         target[index + i] = values[i]
 
 
-def _load_global(count: int, part: Any, first: int, source: Global, index: Any, valid: Any) -> None:
+def _load_global(threads: Threads, count: int, part: Any, first: int, source: Global, index: Any, valid: Any) -> None:
+    before = threads.mask
+    threads.mask = wanted = threads.active() & threads.spread(valid)
     _aligned(source, index, count, "loaded")
-    for i in range(count):
-        part[first + i] = np.where(valid, source[index + i], np.float32(0))
+    found = [source[index + i] for i in range(count)]
+    threads.mask = before
+    for i, values in enumerate(found):
+        part[first + i] = np.where(wanted, values, 0).astype(values.dtype)
 
 
 def _store_neighbours(count: int, at: Panel, *values: Any) -> None:

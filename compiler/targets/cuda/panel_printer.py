@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
+from ... import dtypes
 from ...loops import expressions as loops
 from ...loops.expressions import Axis, Condition, Divides, Index
 from ...loops.kernels import address
@@ -152,7 +153,8 @@ class Side:
             else:
                 self._keep_parts(w, trip, linear)
         if not self.panel.vector or self.panel.rounded:
-            w.scratch.append(f"{self.name}_x = cuda.local.array({self.trips * self.vector}, float32)")
+            kind = dtypes.stored(self.panel.words) if self._as_it_lies() else "float32"
+            w.scratch.append(f"{self.name}_x = cuda.local.array({self.trips * self.vector}, {kind})")
             self._load(w)
 
     def _linear(self, extent: Dim) -> bool:
@@ -207,7 +209,8 @@ class Side:
         """The elements of a trip, from registers to shared memory."""
         registers = [self._register(trip, e) for e in range(self.vector)]
         if not self.panel.rounded:
-            w.line(f"store_shared_{self.panel.words}({self._at(trip)}, {registers[0]})")
+            kind = "word" if self._as_it_lies() and self.panel.itemsize == 2 else self.panel.words
+            w.line(f"store_shared_{kind}({self._at(trip)}, {registers[0]})")
             return
         rounded = [f"near_tf32({x})" for x in registers]
         if self.each > 1 or self.vector == 1:
@@ -234,23 +237,25 @@ class Side:
         if self.terms == 1:
             self._move(w, "")
 
+    def _as_it_lies(self) -> bool:
+        """Do elements go from memory to shared memory with nothing done to them in between?"""
+        return self.load is not None and self.load.data[0].dtype == self.panel.words
+
     def _element(self, w: CudaWriter, valid: str, trip: str) -> None:
-        """The elements of a trip in registers; a load without a branch, so that those of all trips are on their way
-        together."""
+        """The elements of a trip in registers, where nothing waits for them yet, so that those of all trips are on
+        their way together."""
         target = self._register(trip)
         if self.load is None:
             w.line(f"{target} = float32(0.0)")
             with w.nest(f"if {valid}:", *self.panel.axes, *self.summed, conditional=True):
                 w.line(f"{target} = {w.value(self.panel.operand)}")
             return
-        buffer = self.load.data[0]
-        w.line(f"exists = {valid}")
-        place = f"where(exists, {self._sum(w, self.place, self.fixed[0], 0, trip)}, 0)"
-        if self.vector > 1:
-            first, name = self._place(trip), w.names.buffer(buffer)
-            w.line(f"load_{self.vector}({self.name}_x, {first}, {name}, {place}, exists)")
+        name, place = w.names.buffer(self.load.data[0]), self._sum(w, self.place, self.fixed[0], 0, trip)
+        if self._as_it_lies():
+            w.line(f"load_{self.vector}({self.name}_x, {self._place(trip)}, {name}, {place}, {valid})")
             return
-        element = LOADED.get(buffer.dtype, "{}").format(f"{w.names.buffer(buffer)}[{place}]")
+        w.line(f"exists = {valid}")
+        element = LOADED.get(self.load.data[0].dtype, "{}").format(f"{name}[where(exists, {place}, 0)]")
         w.line(f"{target} = where(exists, {element}, float32(0.0))")
 
     def _at(self, trip: str, e: int = 0) -> str:

@@ -8,8 +8,9 @@ begin `first` bytes in; the others take an address `at`:
     copy_cached_16(at, buffer, index, valid)    the same through the level-1 cache
     shared_float32(at), store_shared_float32(at, x), store_shared_bfloat16(at, x)
     store_4(buffer, index, array)               four neighbours to global memory at once
-    load_4(part, i, buffer, index, valid)       part[i:i+4], neighbours in global memory; zeros where not `valid`, where
-                                                the index is one of any neighbours; load_2: two
+    load_4(part, i, buffer, index, valid)       part[i:i+4], neighbours in global memory; zeros where not `valid`;
+                                                load_2, load_1: as many
+    store_shared_word(at, x)                    an element of 2 bytes as it is
     load_shared_4(part, i, at)                  part[i:i+4], 16 bytes at once; load_shared_2: 8
     store_shared_2(at, x, y)                    two neighbouring float32 at once; store_shared_4: four
     pack_shared(at)                             two neighbouring float32 as a word of two bfloat16
@@ -119,14 +120,29 @@ def _store_4(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Val
 
 
 def _load_global(count: int) -> Callable[..., Any]:
+    """A load that a predicate leaves out, instead of a selection after it, which would wait for it."""
+
     def emit(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
         array, first, pointer, index, valid = args
         place = builder.gep(pointer, [builder.sext(builder.trunc(index, I32), I64)])
-        found = builder.load(builder.bitcast(place, ir.PointerType(ir.VectorType(F32, count))), align=4 * count)
+        kind = pointer.type.pointee
+        source = builder.ptrtoint(builder.addrspacecast(place, ir.PointerType(kind, GLOBAL)), I64)
+        bits = 8 * context.get_abi_sizeof(kind)
+        names = [f"${i}" for i in range(count)]
+        values = f"{{{', '.join(names)}}}" if count > 1 else names[0]
+        vector = f".v{count}" if count > 1 else ""
+        zeros = " ".join(f"mov.b{bits} {name}, 0;" for name in names)
+        load = f"ld.global.nc{vector}.b{bits} {values}, [${count}];"
+        text = f"{{ .reg .pred p; setp.ne.b32 p, ${count + 1}, 0; {zeros} @p {load} }}"
+        one = ir.IntType(bits)
+        constraints = ",".join(["=&h" if bits == 16 else "=&r"] * count + ["l", "r"])
+        result = ir.LiteralStructType([one] * count) if count > 1 else one
+        found = asm(builder, text, result, constraints, [source, builder.zext(valid, I32)], True)
         part = elements(context, builder, sig.args[0], array)
         for i in range(count):
-            value = builder.select(valid, builder.extract_element(found, ir.Constant(I32, i)), ir.Constant(F32, 0.0))
-            builder.store(value, builder.gep(part, [builder.add(first, ir.Constant(I64, i))], inbounds=True))
+            value = builder.extract_value(found, i) if count > 1 else found
+            at = builder.gep(part, [builder.add(first, ir.Constant(I64, i))], inbounds=True)
+            builder.store(builder.bitcast(value, kind), at)
         return context.get_dummy_value()
 
     return emit
@@ -148,6 +164,12 @@ def _store_float32(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> 
     asm(
         builder, "st.shared.f32 [$0], $1;", ir.VoidType(), f"r,f,{MEMORY}", [builder.trunc(args[0], I32), args[1]], True
     )
+    return context.get_dummy_value()
+
+
+def _store_word(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
+    at = builder.trunc(args[0], I32)
+    asm(builder, "st.shared.b16 [$0], $1;", ir.VoidType(), f"r,h,{MEMORY}", [at, args[1]], True)
     return context.get_dummy_value()
 
 
@@ -215,7 +237,8 @@ def namespace(named: Callable[..., Any]) -> dict[str, Any]:
         "store_shared_float32": plain("store_shared_float32", stored, _store_float32),
         "store_shared_bfloat16": plain("store_shared_bfloat16", stored, _store_bfloat16),
         **{f"store_shared_{n}": stores(n) for n in (2, 4)},
-        **{f"load_{n}": named(f"load_{n}", load_global(n), 5) for n in (2, 4)},
+        **{f"load_{n}": named(f"load_{n}", load_global(n), 5) for n in (1, 2, 4)},
+        "store_shared_word": plain("store_shared_word", types.void(types.int64, types.uint16), _store_word),
         "store_4": named("store_4", store_4, 3),
         **{f"load_shared_{n}": loads(f"load_shared_{n}", _load_neighbours(n)) for n in (2, 4)},
         "load_matrices": loads("load_matrices", _matrices(False)),

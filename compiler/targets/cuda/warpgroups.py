@@ -114,11 +114,14 @@ def by_warpgroups(s: TensorCoreTiled, kernel: Kernel) -> TensorCoreTiled:
 
 
 def _in_pieces(s: TensorCoreTiled) -> TensorCoreTiled:
-    """A window's terms in pieces of a stage, where these are whole, of elements in memory."""
+    """A window's terms in pieces of a stage, where these are whole, of elements in memory. Copies of tf32 go through
+    the level-1 cache then; those of bfloat16, half as many bytes, were slower for it."""
     last = s.summed[-1].extent
     whole = isinstance(last, int) and last % s.tile.depth == 0
     if len(s.summed) == 1 or not whole or not all(copied(p.operand, s.summed) for p in (s.a_panel, s.b_panel)):
         return s
+    if s.precision == dtypes.BFLOAT16:
+        return replace(s, pieces=last > s.tile.depth)
     return replace(s, pieces=True, a_panel=replace(s.a_panel, cached=s.a_panel.vector * s.a_panel.itemsize == COPY))
 
 
