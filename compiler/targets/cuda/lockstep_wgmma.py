@@ -114,5 +114,7 @@ def functions(threads: Threads) -> dict[str, Any]:
         "wgmma_fence": lambda: None,
         "wgmma_commit": products.commit,
         **{f"wgmma_wait_{n}": partial(products.wait, n) for n in WAITS},
+        "thread_again": lambda: threads.ids % threads.block_size,
+        "block_again": lambda: threads.blocks,
         "fence_async": threads.fence,
     }

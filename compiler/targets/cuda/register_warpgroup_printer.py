@@ -18,6 +18,7 @@ from .schedule import WARP
 from .tensor_cores import FRAGMENT_ROWS, TERMS, TensorCoreTiled
 from .tensor_epilogue import print_epilogue
 from .tensor_printer import begin, go_on, lane_of_fragment, place_fragments, print_fragments
+from .tile_printer import place_block
 from .warpgroup_printer import print_fill
 from .warpgroups import HIGH, WARPGROUP, RegisterWarpgroupTiled
 from .writer import CudaWriter
@@ -27,6 +28,7 @@ def print_register_warpgroups(s: RegisterWarpgroupTiled, w: CudaWriter) -> None:
     """The whole kernel."""
     ahead = s.tile.stages - 1
     sides, m, n = begin(s, w, _place_lane, 0)
+    w.line(f"filled = int32(tiles - {ahead})")
     with w.nest(f"for step in range({ahead}):"):
         print_fill(s, sides, w, "step < tiles")
     with w.nest("for step in range(tiles):"):
@@ -35,9 +37,11 @@ def print_register_warpgroups(s: RegisterWarpgroupTiled, w: CudaWriter) -> None:
         w.line("fence_async()")
         w.line("cuda.syncthreads()")
         _multiply(s, sides, w)
-        print_fill(s, sides, w, f"step + {ahead} < tiles")
+        print_fill(s, sides, w, "step < filled")
         go_on("ready", s.tile.stages, w)
     w.line("wgmma_wait_0()")
+    place_block(s, s.tile.rows, s.tile.columns, w, m, n, again=True)
+    _place_sums(s, w)
     print_epilogue(s, w, m, n)
 
 
@@ -48,12 +52,18 @@ def _place_lane(s: TensorCoreTiled, sides: tuple[Side, Side], w: CudaWriter) -> 
     w.scratch.append(f"a_part = cuda.local.array({words}, uint32)")
     if s.runs[0] > 1:
         w.scratch.append(f"a_run = cuda.local.array({s.runs[0]}, float32)")
+    _place_sums(s, w)
+    w.line(f"b_at = b_tile + along * {sides[1].row_step}")
+    place_fragments(sides[0], "down", s.runs[0], w)
+
+
+def _place_sums(s: TensorCoreTiled, w: CudaWriter) -> None:
+    """Where a lane's sums lie in the tile."""
+    t = s.tile
     across = t.columns // t.wide
     w.line(f"down = t // {WARPGROUP} // {across} * {HIGH} + t // {WARP} % {WARPGROUP // WARP} * {t.high}")
     w.line(f"along = t // {WARPGROUP} % {across} * {t.wide}")
     lane_of_fragment(w)
-    w.line(f"b_at = b_tile + along * {sides[1].row_step}")
-    place_fragments(sides[0], "down", s.runs[0], w)
 
 
 def _multiply(s: RegisterWarpgroupTiled, sides: tuple[Side, Side], w: CudaWriter) -> None:

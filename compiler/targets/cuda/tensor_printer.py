@@ -28,7 +28,7 @@ def print_tensor(s: TensorCoreTiled, w: CudaWriter) -> None:
     """The whole kernel."""
     t = s.tile
     sides, m, n = begin(s, w, _place_lane, 1)
-    with w.nest(f"for step in range(tiles + {t.stages - 1}):"):
+    with w.nest(f"for step in range(int32(tiles + {t.stages - 1})):"):
         with w.nest(f"if step >= {t.stages - 1}:"):
             w.line(f"wait_copies_{t.stages - 2}()")
             w.line("cuda.syncthreads()")
@@ -86,10 +86,10 @@ def _declare(s: TensorCoreTiled, sides: tuple[Side, Side], w: CudaWriter) -> Non
 
 def _stages_of_block(s: TensorCoreTiled, sides: tuple[Side, Side], w: CudaWriter, k: str) -> None:
     """How many stages this block goes through: none where all its terms are zeros."""
-    w.line(f"tiles = ({k} + {s.tile.depth - 1}) // {s.tile.depth}")
+    w.line(f"tiles = int32(({k} + {s.tile.depth - 1}) // {s.tile.depth})")
     for condition in dict.fromkeys(c for side in sides for c in side.of_block):
         with w.nest(f"if not ({w.condition(condition)}):"):
-            w.line("tiles = 0")
+            w.line("tiles = int32(0)")
 
 
 def _place_lane(s: TensorCoreTiled, sides: tuple[Side, Side], w: CudaWriter) -> None:

@@ -37,11 +37,12 @@ def print_tiled(s: Tiled, w: CudaWriter) -> None:
     _epilogue(s, w, m, n)
 
 
-def place_block(s: Product, rows: int, columns: int, w: CudaWriter, m: str, n: str) -> None:
-    """Lines that find this thread's number, and which tile of `rows` x `columns` its block has."""
+def place_block(s: Product, rows: int, columns: int, w: CudaWriter, m: str, n: str, again: bool = False) -> None:
+    """Lines that find this thread's number, and which tile of `rows` x `columns` its block has; `again` after a loop,
+    which then needs no registers for them."""
     w.bind_outermost(*s.batch)
-    w.line("t = cuda.threadIdx.x")
-    w.line("block = cuda.blockIdx.x")
+    w.line("t = thread_again()" if again else "t = cuda.threadIdx.x")
+    w.line("block = block_again()" if again else "block = cuda.blockIdx.x")
     for name, size, count in (("n", columns, n), ("m", rows, m)):
         w.line(f"tiles_{name} = ({count} + {size - 1}) // {size}")
         w.line(f"{name}0 = rest(block, tiles_{name}) * {size}")

@@ -27,6 +27,7 @@ def print_warpgroups(s: WarpgroupTiled, w: CudaWriter) -> None:
     t = s.tile
     ahead = t.stages - 1 - s.flying
     sides, m, n = begin(s, w, _place_lane, 0)
+    w.line(f"filled = int32(tiles - {ahead})")
     with w.nest(f"for step in range({ahead}):"):
         print_fill(s, sides, w, "step < tiles")
     with w.nest("for step in range(tiles):"):
@@ -35,7 +36,7 @@ def print_warpgroups(s: WarpgroupTiled, w: CudaWriter) -> None:
         w.line("fence_async()")
         w.line("cuda.syncthreads()")
         _multiply(s, sides, w)
-        print_fill(s, sides, w, f"step + {ahead} < tiles")
+        print_fill(s, sides, w, "step < filled")
         go_on("ready", t.stages, w)
     w.line("wgmma_wait_0()")
     print_epilogue(s, w, m, n)

@@ -102,6 +102,8 @@ def by_warpgroups(s: TensorCoreTiled, kernel: Kernel) -> TensorCoreTiled:
     around = _bytes_around(s, kernel)
     if s.precision == "tf32":
         tile = min(TF32_TILES, key=lambda t: _time(t, TF32_RATES, 0, around, s.sizes()))
+        if _blocks(tile, s.sizes()) < MULTIPROCESSORS // 2:
+            return s  # smaller tiles of fewer warps keep more of the GPU busy
         b = replace(s.b_panel, swizzled=True, rounded=True)
         made = RegisterWarpgroupTiled(**{**vars(s), "tile": tile, "b_panel": b})
         return _in_pieces(made)
@@ -137,10 +139,14 @@ def _time(
     t: TensorCoreTile, rates: Mapping[tuple[int, int], float], flying: int, around: int, sizes: tuple[int, ...]
 ) -> float:
     """Seconds that the multiprocessor with the most blocks takes."""
-    points, m, n, k = sizes
+    k = sizes[-1]
     results, term = t.rows * t.columns, 1e-12 / rates[t.rows, t.columns]
     multiplied = results * k * term
     moved = results * around * BYTE * (SLOWER if results > MANY * t.threads else 1)
     together = multiplied + moved - (0 if flying else OVERLAP * min(multiplied, moved))
-    blocks = points * math.ceil(m / t.rows) * math.ceil(n / t.columns)
-    return math.ceil(blocks / MULTIPROCESSORS) * (results * START * term + together)
+    return math.ceil(_blocks(t, sizes) / MULTIPROCESSORS) * (results * START * term + together)
+
+
+def _blocks(t: TensorCoreTile, sizes: tuple[int, ...]) -> int:
+    points, m, n, _ = sizes
+    return points * math.ceil(m / t.rows) * math.ceil(n / t.columns)

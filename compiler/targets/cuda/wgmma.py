@@ -9,6 +9,9 @@ warp w of the four, rows 16 w on.
 `wgmma_tf32_128(sums, i, part, j, b)` begins to add to sums[i:i+64] the product of the fragments part[j:j+4] of each
 warp, those of `mma_tf32`, and 8 terms by 128 columns of tf32 at `b`, along their terms.
 
+`thread_again()` and `block_again()` are the numbers of the thread and of its block, read anew: what is made of them
+before a loop and after it need not wait in registers meanwhile.
+
 Leans on llvmlite; on numba-cuda inside `namespace` only.
 """
 
@@ -30,6 +33,7 @@ GROUP, BOX = 1024, 8192
 """Bytes of eight lines, after which the swizzling repeats, and of 64 lines: from one box of 64 rows to the next."""
 
 SWIZZLED_128 = 1 << 62
+NUMBERS = {"thread": "%tid.x", "block": "%ctaid.x"}
 
 
 def _descriptor(builder: ir.IRBuilder, at: ir.Value, along_terms: bool) -> ir.Value:
@@ -113,6 +117,12 @@ def namespace(named: Callable[..., Any]) -> dict[str, Any]:
 
         return named(f"wgmma_tf32_{width}", typed, 5)
 
+    def number(name: str, register: str) -> Any:
+        def emit(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
+            return builder.zext(asm(builder, f"mov.u32 $0, {register};", I32, "=r", [], True), I64)
+
+        return named(name, lambda typingctx: (types.int64(), emit), 0)
+
     products = {f"wgmma_{n}_{ways}": _emit(n, ways) for n in WIDTHS for ways in WAYS}
     return {
         **{name: product(name, emit) for name, emit in products.items()},
@@ -120,5 +130,6 @@ def namespace(named: Callable[..., Any]) -> dict[str, Any]:
         "wgmma_fence": order("wgmma_fence", "wgmma.fence.sync.aligned;"),
         "wgmma_commit": order("wgmma_commit", "wgmma.commit_group.sync.aligned;"),
         **{f"wgmma_wait_{n}": order(f"wgmma_wait_{n}", f"wgmma.wait_group.sync.aligned {n};") for n in WAITS},
+        **{f"{name}_again": number(f"{name}_again", register) for name, register in NUMBERS.items()},
         "fence_async": order("fence_async", "fence.proxy.async.shared::cta;"),
     }
