@@ -15,7 +15,7 @@ from typing import Any
 
 from ... import dtypes
 from ...loops import expressions as loops
-from ...loops.expressions import Axis, Condition, Divides, Index
+from ...loops.expressions import Axis, Condition, Divides, Index, Within
 from ...loops.kernels import address
 from ...shapes import Dim, product
 from .panels import SharedPanel, copied, parted
@@ -68,8 +68,11 @@ class Side:
         self.load = found[1] if found else None
         self.summed = summed
         here = {*self.panel.axes, *summed}
-        self.conditions = [c for c in (found[0] if found else ()) if c.index.axes & here]
-        self.of_block = [c for c in (found[0] if found else ()) if not c.index.axes & here]
+        given = found[0] if found else ()
+        self.of_block = [c for c in given if not c.index.axes & here]
+        self.ends = [c for c in given if not pieces and self._is_end(c)]
+        self.conditions = [c for c in given if c not in self.of_block and c not in self.ends]
+        self.outer, self.of_outer = summed[0], product(())  # the outermost terms, and how many terms each of them has
         if self.load is None:
             return
         self.place = address(self.load)
@@ -80,6 +83,13 @@ class Side:
             moving = Index([(whole_sum, self.place.coefficient(summed[-1]))])
             fixed, _ = _parts(self.place, summed)
             self.place, self.summed = Index([*fixed.terms, *moving.terms], fixed.const), (whole_sum,)
+            self.of_outer = product(x.extent for x in summed[1:])
+
+    def _is_end(self, c: Condition) -> bool:
+        """Does a condition only say where the outermost terms of this block end?"""
+        outer, *others = self.summed
+        apart = not c.index.axes & {*self.panel.axes, *others} and c.index.affine_in([outer])
+        return isinstance(c, Within) and c.low == 0 and apart and c.index.coefficient(outer) == 1
 
     def _cut(self, summed: tuple[Axis, ...]) -> None:
         """The innermost terms in pieces of a stage, which become the outermost axis."""
@@ -104,6 +114,7 @@ class Side:
         place = self.panel.place(f"{name}_tile", f"{name}_line", f"{name}_fast", *steps)
         w.line(f"{name}_put = {place}")
         self._prepare_terms(w)
+        self._prepare_end(w)
         self._prepare_rows(w, count)
 
     def _prepare_terms(self, w: CudaWriter) -> None:
@@ -123,6 +134,20 @@ class Side:
         if not self.moves:
             self.moves = [f"{self.name}_by{i}" for i in range(len(self.summed))]
             self._digits(w, str(self.depth), self.moves)
+
+    def _prepare_end(self, w: CudaWriter) -> None:
+        """Where the terms of this block end, as the outermost counter counts them."""
+        self.end = w.names.size(self.summed[0].extent)
+        if not self.ends:
+            return
+        limits = [w.names.size(self.outer.extent)]
+        for c in self.ends:
+            before = Index([(atom, n) for atom, n in c.index.terms if atom is not self.outer], c.index.const)
+            limits.append(f"{w.names.size(c.high)} - ({w.index(before)})")
+        text = f"min({', '.join(limits)})"
+        each = w.names.size(self.of_outer)
+        self.end = f"{self.name}_end"
+        w.line(f"{self.end} = int32({text if each == '1' else f'{text} * {each}'})")
 
     def _digits(self, w: CudaWriter, flat: str, targets: Sequence[str], wrap: str = "{}") -> None:
         """Lines that take a number of terms apart, the outermost axis' part first of all."""
@@ -318,9 +343,8 @@ class Side:
     def _valid(self, w: CudaWriter, trip: str, ahead: bool = False) -> list[str]:
         """The conditions under which the element exists; `ahead`: also of a stage past the last."""
         first = self.counters[0].at(trip) if len(self.summed) > 1 else self._innermost(trip)
-        extent = self.summed[0].extent
-        ends = ahead or not whole(product(x.extent for x in self.summed), self.depth)
-        found = [f"within({first}, {w.names.size(extent)})"] if ends else []
+        ends = ahead or self.ends or not whole(product(x.extent for x in self.summed), self.depth)
+        found = [f"within({first}, {self.end})"] if ends else []
         return found + [self._condition(w, c, fixed, trip) for c, fixed in zip(self.conditions, self.fixed[1:])]
 
     def _condition(self, w: CudaWriter, c: Condition, fixed: Registers | None, trip: str) -> str:

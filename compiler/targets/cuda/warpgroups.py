@@ -105,22 +105,21 @@ def by_warpgroups(s: TensorCoreTiled, kernel: Kernel) -> TensorCoreTiled:
         if _blocks(tile, s.sizes()) < MULTIPROCESSORS // 2:
             return s  # smaller tiles of fewer warps keep more of the GPU busy
         b = replace(s.b_panel, swizzled=True, rounded=True)
-        made = RegisterWarpgroupTiled(**{**vars(s), "tile": tile, "b_panel": b})
-        return _in_pieces(made)
+        return _in_pieces(RegisterWarpgroupTiled(**{**vars(s), "tile": tile, "b_panel": b}))
     if any(p.vector * p.itemsize != COPY or p.itemsize != 2 for p in panels):
         return s
     tile, flying = min(TILES, key=lambda each: _time(each[0], RATES, each[1], around, s.sizes()))
     a, b = (replace(p, swizzled=True) for p in panels)
-    made = WarpgroupTiled(**{**vars(s), "tile": tile, "a_panel": a, "b_panel": b}, flying=flying)
-    return _in_pieces(made)
+    return _in_pieces(WarpgroupTiled(**{**vars(s), "tile": tile, "a_panel": a, "b_panel": b}, flying=flying))
 
 
 def _in_pieces(s: TensorCoreTiled) -> TensorCoreTiled:
     """A window's terms in pieces of a stage, where these are whole, of elements in memory. Copies of tf32 go through
     the level-1 cache then; those of bfloat16, half as many bytes, were slower for it."""
     last = s.summed[-1].extent
-    whole = isinstance(last, int) and last % s.tile.depth == 0
-    if len(s.summed) == 1 or not whole or not all(copied(p.operand, s.summed) for p in (s.a_panel, s.b_panel)):
+    if len(s.summed) == 1 or not isinstance(last, int) or last % s.tile.depth:
+        return s
+    if not all(copied(p.operand, s.summed) for p in (s.a_panel, s.b_panel)):
         return s
     if s.precision == dtypes.BFLOAT16:
         return replace(s, pieces=last > s.tile.depth)
