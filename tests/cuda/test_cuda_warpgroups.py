@@ -146,7 +146,7 @@ def product_and_memory(tile=TILES[0]):
         (2, "wgmma_wait_0()\n        fence", "fence", "reads"),
         (0, "wgmma_wait_0()\n    cuda", "cuda", "under way are used"),
         (0, "wgmma_commit()", "t = t", "reads|under way"),
-        (0, "stage == 4", "stage == 2", "has not brought|race|reads"),
+        (0, "rest(ready + 2, 4)", "rest(ready + 1, 4)", "has not brought|race|reads"),
         (0, "a_now + first * 32", "a_now + first * 32 + 8", "between pieces"),
     ],
 )
@@ -166,9 +166,9 @@ def test_the_executor_finds_what_would_be_wrong_without_a_word(tile, was, become
         ("cuda.syncthreads()\n        a_now", "a_now", "no barrier|has not brought|race"),
         ("wait_copies_1()", "wait_copies_2()", "has not brought"),
         ("wgmma_wait_0()\n        fence", "fence", "under way"),
-        ("wgmma_wait_0()\n    cuda", "cuda", "under way are used"),
+        ("wgmma_wait_0()\n    t =", "t =", "under way are used"),
         ("wgmma_commit()", "t = t", "under way"),
-        ("stage == 3", "stage == 2", "has not brought|race|reads"),
+        ("rest(ready + 2, 3)", "ready", "has not brought|race|reads"),
     ],
 )
 def test_the_executor_finds_what_would_be_wrong_in_tf32_too(was, becomes, error, monkeypatch):

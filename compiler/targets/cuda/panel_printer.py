@@ -70,7 +70,7 @@ class Side:
         here = {*self.panel.axes, *summed}
         given = found[0] if found else ()
         self.of_block = [c for c in given if not c.index.axes & here]
-        self.ends = [c for c in given if not pieces and self._is_end(c)]
+        self.ends = [c for c in given if isinstance(c, Within) and not pieces and self._is_end(c)]
         self.conditions = [c for c in given if c not in self.of_block and c not in self.ends]
         self.outer, self.of_outer = summed[0], product(())  # the outermost terms, and how many terms each of them has
         if self.load is None:
@@ -85,11 +85,11 @@ class Side:
             self.place, self.summed = Index([*fixed.terms, *moving.terms], fixed.const), (whole_sum,)
             self.of_outer = product(x.extent for x in summed[1:])
 
-    def _is_end(self, c: Condition) -> bool:
+    def _is_end(self, c: Within) -> bool:
         """Does a condition only say where the outermost terms of this block end?"""
         outer, *others = self.summed
         apart = not c.index.axes & {*self.panel.axes, *others} and c.index.affine_in([outer])
-        return isinstance(c, Within) and c.low == 0 and apart and c.index.coefficient(outer) == 1
+        return c.low == 0 and apart and c.index.coefficient(outer) == 1
 
     def _cut(self, summed: tuple[Axis, ...]) -> None:
         """The innermost terms in pieces of a stage, which become the outermost axis."""

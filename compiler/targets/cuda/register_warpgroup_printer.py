@@ -30,14 +30,14 @@ def print_register_warpgroups(s: RegisterWarpgroupTiled, w: CudaWriter) -> None:
     sides, m, n = begin(s, w, _place_lane, 0)
     w.line(f"filled = int32(tiles - {ahead})")
     with w.nest(f"for step in range({ahead}):"):
-        print_fill(s, sides, w, "step < tiles")
+        print_fill(s, sides, w, "step", "step < tiles")
     with w.nest("for step in range(tiles):"):
         w.line(f"wait_copies_{ahead - 1}()")
         w.line("wgmma_wait_0()")
         w.line("fence_async()")
         w.line("cuda.syncthreads()")
         _multiply(s, sides, w)
-        print_fill(s, sides, w, "step < filled")
+        print_fill(s, sides, w, f"rest(ready + {ahead}, {s.tile.stages})", "step < filled")
         go_on("ready", s.tile.stages, w)
     w.line("wgmma_wait_0()")
     place_block(s, s.tile.rows, s.tile.columns, w, m, n, again=True)

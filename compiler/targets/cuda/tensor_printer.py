@@ -28,6 +28,7 @@ def print_tensor(s: TensorCoreTiled, w: CudaWriter) -> None:
     """The whole kernel."""
     t = s.tile
     sides, m, n = begin(s, w, _place_lane, 1)
+    w.line("stage = int32(0)")
     with w.nest(f"for step in range(int32(tiles + {t.stages - 1})):"):
         with w.nest(f"if step >= {t.stages - 1}:"):
             w.line(f"wait_copies_{t.stages - 2}()")
@@ -62,7 +63,6 @@ def begin(
     with w.nest(f"for z in range({t.sums}):"):
         w.line("acc[z] = float32(0.0)")
     _stages_of_block(s, sides, w, k)
-    w.line("stage = int32(0)")
     w.line(f"ready = int32({ready})")
     return sides, m, n
 

@@ -29,26 +29,26 @@ def print_warpgroups(s: WarpgroupTiled, w: CudaWriter) -> None:
     sides, m, n = begin(s, w, _place_lane, 0)
     w.line(f"filled = int32(tiles - {ahead})")
     with w.nest(f"for step in range({ahead}):"):
-        print_fill(s, sides, w, "step < tiles")
+        print_fill(s, sides, w, "step", "step < tiles")
     with w.nest("for step in range(tiles):"):
         w.line(f"wait_copies_{ahead - 1}()")
         w.line(f"wgmma_wait_{s.flying}()")
         w.line("fence_async()")
         w.line("cuda.syncthreads()")
         _multiply(s, sides, w)
-        print_fill(s, sides, w, "step < filled")
+        print_fill(s, sides, w, f"rest(ready + {ahead}, {t.stages})", "step < filled")
         go_on("ready", t.stages, w)
     w.line("wgmma_wait_0()")
     print_epilogue(s, w, m, n)
 
 
-def print_fill(s: TensorCoreTiled, sides: tuple[Side, Side], w: CudaWriter, condition: str) -> None:
-    """A stage under way, where there is one; the next one to be filled."""
+def print_fill(s: TensorCoreTiled, sides: tuple[Side, Side], w: CudaWriter, stage: str, condition: str) -> None:
+    """A stage under way, where there is one."""
+    w.line(f"stage = int32({stage})")
     with w.nest(f"if {condition}:"):
         for side in sides:
             side.fill(w)
     w.line("commit_copies()")
-    go_on("stage", s.tile.stages, w)
 
 
 def _place_lane(s: TensorCoreTiled, sides: tuple[Side, Side], w: CudaWriter) -> None:
