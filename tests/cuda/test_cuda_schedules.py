@@ -151,12 +151,25 @@ def test_neighbouring_channels_of_windows_are_one_threads(channels, window, stri
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int32", "bool"])
-def test_padded_rows_are_taken_by_four_and_padded_columns_one_by_one(dtype):
+def test_padding_by_four_is_taken_by_four_and_else_one_by_one(dtype):
     x = kw.input("x", (5, 3, 8), dtype)
     value = np.random.default_rng(7).integers(0, 99, (5, 3, 8)).astype(dtype)
-    rows, columns = kw.pad(x, ((1, 2), (0, 1), (0, 0))), kw.pad(x, ((0, 0), (0, 0), (4, 4)))
-    built = run([x], [rows, columns], [value], PerThread)
-    assert [k.schedule.vector for k in built.kernels] == [4, 1]
+    rows = kw.pad(x, ((1, 2), (0, 1), (0, 0)))
+    columns = [kw.pad(x, ((0, 0), (0, 0), (before, after))) for before, after in [(4, 4), (2, 2), (1, 4)]]
+    built = run([x], [rows, *columns], [value], PerThread)
+    assert [k.schedule.vector for k in built.kernels] == [4, 4, 1, 1]
+
+
+@pytest.mark.parametrize("channels, vector", [((4, 8, 20), 4), ((3, 8, 5), 1)])
+def test_windows_over_several_inputs_beside_each_other(channels, vector, monkeypatch):
+    """Channels last: a thread's neighbours are of one input, where each has a multiple of four channels."""
+    monkeypatch.setattr(schedule, "FEW_THREADS", 1)
+    xs = [kw.input(f"x{n}", (None, 7, 7, n)) for n in channels]
+    y = kw.max_pool(kw.relu(kw.concat(xs, -1)).transpose((0, 3, 1, 2)), 3, stride=2, pad=1).transpose((0, 2, 3, 1))
+    rng = np.random.default_rng(8)
+    values = [rng.normal(size=(2, 7, 7, n)).astype("float32") for n in channels]
+    (kernel,) = run(xs, [y], values, PerThread).kernels
+    assert kernel.schedule.vector == vector
 
 
 def test_truth_values_are_bytes_in_memory():

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from ...dtypes import ITEMSIZE
 from ...loops import expressions as loops
-from ...loops.expressions import Axis, Expr, Index
+from ...loops.expressions import Axis, Condition, Expr, Index, Within
 from ...loops.kernels import Kernel, address
 from ...loops.one_run import bent, goes_on, steps
 from ...shapes import Dim, divide, nominal, product
@@ -243,8 +243,7 @@ def _join(kernel: Kernel, order: tuple[Axis, ...]) -> tuple[tuple[Axis, ...], ..
 def _vector(kernel: Kernel, runs: tuple[tuple[Axis, ...], ...]) -> int:
     """How many neighbouring points a thread takes, so that its widest accesses are of 16 bytes; of words of 16 bits
     four, which are 8 bytes: a thread's second access beside the first would leave gaps between neighbouring threads."""
-    guards = [e for e in kernel.expressions if e.kind == "guard"]
-    if not runs or any(set(runs[-1]) & i.axes for e in guards for i in loops.indices(e)):
+    if not runs:
         return 1
     places = [s.buffer.address(s.index) for s in kernel.stores] + [address(e) for e in kernel.loads]
     last = runs[-1][-1]
@@ -252,8 +251,20 @@ def _vector(kernel: Kernel, runs: tuple[tuple[Axis, ...], ...]) -> int:
         return 1
     buffers = [*kernel.reads(), *kernel.writes()]
     width = min(JOINED, POINTER_ALIGN // max(ITEMSIZE[b.dtype] for b in buffers))
+    if not all(alike(c, last, width) for e in kernel.expressions if e.kind == "guard" for c in e.data):
+        return 1
     whole = divide(product(x.extent for x in runs[-1]), width) is not None
     return width if whole and all(map(begins_aligned, buffers)) and _aligned(places, runs, width) else 1
+
+
+def alike(c: Condition, x: Axis, width: int) -> bool:
+    """Does the condition hold for all of `width` neighbours along an axis, from a multiple of that many on, or none?"""
+    if x not in c.index.axes:
+        return True
+    if not isinstance(c, Within) or x in bent(c.index) or c.index.coefficient(x) != 1:
+        return False
+    rest = [k for a, k in c.index.terms if a is not x] + [c.index.const, c.low, c.high]
+    return all(divide(k, width) is not None for k in rest)
 
 
 def _aligned(places: Sequence[Index], runs: tuple[tuple[Axis, ...], ...], width: int) -> bool:

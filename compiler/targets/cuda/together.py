@@ -47,6 +47,8 @@ def _like(kernel: Kernel) -> tuple[Class, Kernel] | None:
     if not isinstance(kernel.schedule, PerThread | PerGroup | PerStrip):
         return None
     schedule = kernel.schedule
+    if isinstance(schedule, PerThread) and schedule.vector > 1 and any(e.kind == "reduce" for e in kernel.expressions):
+        return None  # its loads would be under way one by one
     if isinstance(schedule, PerThread | PerStrip):
         schedule = replace(schedule, vector=1)
     member = replace(kernel, schedule=schedule)

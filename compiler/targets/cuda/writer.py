@@ -13,7 +13,7 @@ from typing import Any
 
 from ... import dtypes
 from ...loops import expressions as loops
-from ...loops.expressions import Axis, Condition, Divides, Expr, Index
+from ...loops.expressions import Axis, Condition, Divides, Expr, Index, Within
 from ...loops.functions import Form, Function
 from ...loops.kernels import Buffer, Kernel, Store
 from ...shapes import Dim, divide, product
@@ -25,7 +25,7 @@ from ..shared.summed_axes import flat, memory_order
 from ..shared.writer import Writer
 from .alignment import begins_aligned
 from .bfloat16 import NARROWED, WIDENED
-from .schedule import WARP
+from .schedule import WARP, alike
 
 ALL_LANES = "0xffffffff"
 STEPS = (16, 8, 4, 2, 1)
@@ -75,6 +75,13 @@ class TableNames(CudaNames):
 
     def arguments(self) -> tuple[list[str], list[str]]:
         return ["table"], ["int64*"]
+
+
+def exact(size: Dim, by: int) -> Dim:
+    """size / by, which leaves no remainder."""
+    quotient = divide(size, by)
+    assert quotient is not None
+    return quotient
 
 
 def storage(buffer: Buffer) -> str:
@@ -129,6 +136,7 @@ class CudaWriter(Writer):
             self._bind_run(run, name, count)
 
     at_lane = "[e]"
+    all_taps = True
 
     def neighbours(self) -> AbstractContextManager[object]:
         """The loop over a thread's neighbouring points, where it has several."""
@@ -143,12 +151,16 @@ class CudaWriter(Writer):
         if each > 1:
             self.lane, self.beside, self.lane_header = run[-1], frozenset(run[:-1]), f"for e in range({each}):"
             self.chunk_depth, self.chunk_size, self.first = len(self.levels) - 1, each, name
+            self.firsts = Axis(exact(product(x.extent for x in run), each))
+            self.bind(self.firsts, name)
             name = f"({name} * {each} + e)"
         for x in run:
             self.bind(x, name)
 
     first = ""
     """Of a thread's neighbouring points: the number of the first, divided by how many they are."""
+    firsts: Axis
+    """What that number runs along."""
 
     def index_steps(self, index: Index) -> Steps:
         """With neighbours, where all else is a multiple of how many they are, as that times an index: NVVM then sees
@@ -164,7 +176,7 @@ class CudaWriter(Writer):
         parts = [(yield from super().index_steps(Index(terms)))] if terms else []
         parts += [self.first, *([self._factor(const)] if const != 0 else [])]
         whole = " + ".join(parts).replace("+ -", "- ")
-        return f"{f'({whole})' if len(parts) > 1 else whole} * {each} + e"
+        return f"{f'placed({whole})' if len(parts) > 1 else whole} * {each} + e"
 
     def condition(self, c: Condition) -> str:
         """Bounds as one comparison of 32 bits, which is all that an index may need."""
@@ -176,19 +188,35 @@ class CudaWriter(Writer):
     def _guard(self, e: Expr) -> Steps:
         """A condition that holds for all of a thread's neighbours or none stands outside of the loop over them."""
         inside = self.lane in self.levels[-1].bound and self.lane in e.axes
-        if not inside or e.dtype == dtypes.BOOL or any(self.lane in i.axes for i in loops.indices(e)):
+        if not inside or e.dtype == dtypes.BOOL or not self._alike(e.data):
             return (yield from super()._guard(e))
         name = self._scratch(e.dtype) + self.at_lane
         inner = self.levels.pop()
         with self.neighbours():
             otherwise = yield e.args[1]
             self.line(f"{name} = {otherwise}")
-        with self.nest(f"if {' and '.join(map(self.condition, e.data))}:", conditional=True), self.neighbours():
+        conditions = " and ".join(map(self.of_all, e.data))
+        with self.nest(f"if {conditions}:", conditional=True), self.neighbours():
             value = yield e.args[0]
             self.line(f"{name} = {value}")
         self.levels[-1].values[e] = name
         self.levels.append(inner)
         return name
+
+    def _alike(self, conditions: Sequence[Condition]) -> bool:
+        """Does each condition hold for all of a thread's neighbours or none?"""
+        assert self.lane is not None
+        return all(alike(c, self.lane, self.chunk_size) for c in conditions)
+
+    def of_all(self, c: Condition) -> str:
+        """A condition that is alike for a thread's neighbours, counted in as many as a thread has."""
+        if self.lane not in c.index.axes:
+            return self.condition(c)
+        assert isinstance(c, Within)
+        shifted, each = c.index + -c.low, self.chunk_size
+        others = Index([(a, exact(k, each)) for a, k in self.terms(shifted) if a is not self.lane])
+        place = others + loops.at(self.firsts) + exact(shifted.const, each)
+        return self.condition(Within(place, exact(c.high - c.low, each)))
 
     def operation(self, e: Expr) -> Steps:
         text = yield from super().operation(e)

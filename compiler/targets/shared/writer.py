@@ -119,6 +119,9 @@ class Writer(Values):
         for acc, part in zip(accs, parts):
             self.line(f"{acc} = {acc} + {dtypes.FLOAT64}({part})")
 
+    all_taps = False
+    """Do short loops keep all their trips, behind conditions? Unrolled, their loads are then under way together."""
+
     def _cut(self, group: Sequence[Expr]) -> tuple[str, Sequence[Axis], list[loops.Condition], list[Expr]]:
         """(kind, axes in memory order, conditions that become loop bounds, the reductions without them). Of several,
         none has conditions."""
@@ -129,7 +132,8 @@ class Writer(Values):
         if body.kind == "guard" and len(group) == 1 and is_identity(kind, body.args[1]):
             few = all(isinstance(a.extent, int) for a in axes) and nominal(product(a.extent for a in axes)) <= FEW_TAPS
             within = {self.lane, self.along} if few else {self.lane}
-            taken = [c for c in body.data if cuts_loop(c, axes) and not within & c.index.axes]
+            bounds = [] if few and self.all_taps else body.data
+            taken = [c for c in bounds if cuts_loop(c, axes) and not within & c.index.axes]
             kept = [c for c in body.data if c not in taken]
             bodies = [loops.guard(kept, *body.args)]
         order = axes if kind == "argmax" else memory_order(axes, bodies[0])
