@@ -79,7 +79,7 @@ CHECKS = {
 
 MADE = {
     "targets/cpu/winograd.py": {"contained", "contract", "input"},
-    "targets/cuda/padded_channels.py": {"contract", "pad", "slice"},
+    "targets/cuda/padded_channels.py": {"cast", "contract", "pad", "reshape", "slice"},
     "lowering/sorted_sums.py": {"scatter_add", "segment_sum", "sum"},
 }
 """Passes that replace one contraction, or one scatter-add, by others. `input` is one of Winograd's three matrices."""

@@ -171,8 +171,8 @@ def _place(node: Tensor, use: _Use, must: bool) -> tuple[KernelGroup | None, str
         if only is not None and joins and not only.full and kind != "movement":
             return only, "result needed outside; joins the kernel that reads it point by point"
         return _new(node), "result needed outside"
-    if getattr(node.attrs, "stored", False) and use.operand:
-        return _new(node), "operand of a contraction, padded: computed once, so that its copies are wide"
+    if getattr(node.attrs, "stored", False):
+        return _new(node), "stored, as the pass that made it wants: an operand to copy widely, or sums not yet rounded"
     if node.op.joins and use.operand:
         return _new(node), "parts of a contraction's operand: joined once, so that a register tile reads one array"
     if node.op.joins and len(use.groups) > 1 and _joined_again(node):

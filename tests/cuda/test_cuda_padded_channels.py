@@ -130,6 +130,19 @@ def test_rows_of_strided_windows_are_multiplied_by_warpgroups(any_work):
     np.testing.assert_array_equal(got[1], want[2])
 
 
+def test_gradients_of_weights_are_not_rounded_to_words_on_their_way(any_work):
+    """1 + 2^-9 is no bfloat16: sums reach the float32 that the graph asks for as they are."""
+    x, w = kw.input("x", (2, 3, 9, 9), "bfloat16"), kw.input("w", (FILTERS, 3, 3, 3))
+    y = kw.conv(x, w.astype("bfloat16"), stride=2)
+    (by_weights,) = kw.grad(y.astype("float32").sum(), [w])
+    one, small = np.zeros(x.shape, "float32"), np.zeros(x.shape, "float32")
+    one[0], small[1] = 1 / 16, 2.0**-13  # sixteen places each
+    values = [one + small, np.zeros(w.shape, "float32")]
+    built = program.build_kernels([x, w], [by_weights], {}, "bfloat16", (9, 0))
+    (got,) = program.run_program(built, [kw.to_bfloat16(values[0]), values[1]])
+    np.testing.assert_array_equal(got, np.full(w.shape, 1 + 2.0**-9, "float32"))
+
+
 @pytest.mark.parametrize("channels, dtype, padded", [(1, "float32", 1), (1, "bfloat16", 2), (2, "bfloat16", 2)])
 def test_no_more_zeros_than_make_copies_fewer(channels, dtype, padded):
     _, (y, _, _) = graph(channels, 5, 1, 0, dtype, batch=16, size=(64, 64))

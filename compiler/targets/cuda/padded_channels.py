@@ -40,6 +40,7 @@ READS = 4
 LEAST_PRODUCTS = 1 << 22
 """Multiply-adds that take as long as the start of a kernel that copies."""
 
+ROLE = "padded_channels"
 SMALL = 16
 """A result with so many times fewer elements than the images costs nothing to cut."""
 
@@ -47,8 +48,8 @@ SMALL = 16
 def padded_channels(outputs: Sequence[Tensor], precision: str) -> tuple[list[Tensor], Report]:
     """The outputs with every convolution of few channels, and every gradient of one, over channels padded with zeros
     where tensor cores multiply it in `precision`."""
-    build = partial(_padded, precision)
-    return rewrite(outputs, Table("padded channels", [Rule("channels of convolutions padded", _CONTRACTION, build)]))
+    padded = Rule("channels of convolutions padded", _CONTRACTION, partial(_padded, precision))
+    return rewrite(outputs, Table("padded channels", [padded, _CAST_FIRST]))
 
 
 def _padded(precision: str, node: Tensor, x: Tensor, y: Tensor) -> Tensor | None:
@@ -74,7 +75,19 @@ def _padded(precision: str, node: Tensor, x: Tensor, y: Tensor) -> Tensor | None
     result = apply("contract", tuple(operands), spec=Spec(extents[:n], extents[n:], tuple(accesses)))
     if result.shape == node.shape:
         return result
-    return apply("slice", (result,), starts=(0,) * n, sizes=node.shape, steps=(1,) * n)
+    return apply("slice", (result,), starts=(0,) * n, sizes=node.shape, steps=(1,) * n, role=ROLE)
+
+
+def _cast_first(node: Tensor, x: Tensor) -> Tensor | None:
+    """The cast of a result that was cut, as the cut of the cast: the product's own kernel casts its sums, which are
+    float32, where it would round them to bfloat16 for another to cast."""
+    shape = node.shape
+    cut = x if x.op.name == "slice" else x.inputs[0] if x.op.name == "reshape" else None
+    if cut is None or getattr(cut.attrs, "role", None) != ROLE:
+        return None
+    a = cut.attrs
+    cast = apply("cast", cut.inputs, dtype=node.dtype, stored=True)
+    return apply("slice", (cast,), starts=a.starts, sizes=a.sizes, steps=a.steps, role=ROLE).reshape(*shape)
 
 
 def _on_tensor_cores(node: Tensor, precision: str) -> bool:
@@ -173,7 +186,9 @@ def _with_zeros(
     if not any(low + high):
         return x
     none = (0,) * x.rank
-    return apply("pad", (x,), low=low, high=high, interior=none, value=0.0, stored=True, role="padded_channels")
+    return apply("pad", (x,), low=low, high=high, interior=none, value=0.0, stored=True, role=ROLE)
 
 
 _CONTRACTION = op("contract", Any_("x"), Any_("y"), bind="node")
+_CAST = op("cast", Any_("x"), bind="node")
+_CAST_FIRST = Rule("cast before the result is cut", _CAST, lambda node, x: _cast_first(node, x))
