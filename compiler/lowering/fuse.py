@@ -2,7 +2,8 @@
 
 One walk from the outputs to the inputs. A node is either *stored* (it starts or joins a group, one kernel
 each) or *inlined* into the groups that read it. Movement is inlined, since it is index arithmetic; only
-concatenations that a contraction reads, or that join joins for several kernels, are stored. A group holds at
+concatenations that a contraction reads, or that join joins for several kernels, are stored, and what a pass made with
+the attribute `stored`, such as an operand padded to be copied widely. A group holds at
 most one heavy node (a contraction or a large reduction), to which its consumers are the epilogue. The results
 of one loop are a group of their own, and what they start from is stored. Groups are bounded in nodes and inputs,
 and in the length of the text that they become (`places`), so that a kernel neither spills nor takes long to compile.
