@@ -21,7 +21,7 @@ LIBRARY = "libcuda.so.1"
 SUCCESS, OUT_OF_MEMORY = 0, 2
 NON_BLOCKING = 1
 CAPTURE_THREAD_LOCAL = 1
-TIMING, NO_TIMING = 0, 2
+NO_TIMING = 2
 POINTER_DEVICE = 9
 COMPUTE_CAPABILITY_MAJOR, COMPUTE_CAPABILITY_MINOR = 75, 76
 MAX_DYNAMIC_SHARED = 8
@@ -111,16 +111,6 @@ class Gpu:
     def free(self, address: int) -> None:
         self._call("cuMemFree_v2", ctypes.c_uint64(address))
 
-    def allocate_host(self, nbytes: int) -> int:
-        """The address of new page-locked memory of the host."""
-        self.tidy()
-        address = ctypes.c_void_p()
-        self._call("cuMemHostAlloc", ctypes.byref(address), ctypes.c_size_t(nbytes), ctypes.c_uint(0))
-        return address.value or 0
-
-    def free_host(self, address: int) -> None:
-        self._call("cuMemFreeHost", ctypes.c_void_p(address))
-
     def with_end_of(self, owner: object, free: Callable[[Any], None], handle: Any) -> None:
         """Call `free(handle)` at the first `tidy` after `owner` has ended."""
         weakref.finalize(owner, self._left.append, (free, handle)).atexit = False
@@ -166,29 +156,13 @@ class Gpu:
     def wait_for(self, stream: int) -> None:
         """What comes into our stream next waits for what another one has (1: the legacy default stream, 2: the calling
         thread's), without the host."""
-        event = self.event()
+        event = ctypes.c_void_p()
+        self._call("cuEventCreate", ctypes.byref(event), ctypes.c_uint(NO_TIMING))
         try:
             self._call("cuEventRecord", event, ctypes.c_void_p(stream))
             self._call("cuStreamWaitEvent", self._stream, event, ctypes.c_uint(0))
         finally:
-            self.free_event(event)
-
-    def event(self, flags: int = NO_TIMING) -> Any:
-        """A new event, to `mark`, `wait` for and free."""
-        event = ctypes.c_void_p()
-        self._call("cuEventCreate", ctypes.byref(event), ctypes.c_uint(flags))
-        return event
-
-    def mark(self, event: Any) -> None:
-        """Let an event come when all that is in the stream so far has ended."""
-        self._call("cuEventRecord", event, self._stream)
-
-    def wait(self, event: Any) -> None:
-        """Wait until an event that was marked has come."""
-        self._call("cuEventSynchronize", event)
-
-    def free_event(self, event: Any) -> None:
-        self._call("cuEventDestroy_v2", event)
+            self._call("cuEventDestroy_v2", event)
 
     def owner_of(self, address: int) -> int | None:
         """The number of the GPU in whose memory an address lies; None where it lies in none's."""
@@ -243,17 +217,19 @@ class Gpu:
 
     def seconds(self, run: Callable[[], None]) -> float:
         """What the device takes for all that `run` puts into the stream; waits for it."""
-        start, end = self.event(TIMING), self.event(TIMING)
+        start, end = ctypes.c_void_p(), ctypes.c_void_p()
+        for event in (start, end):
+            self._call("cuEventCreate", ctypes.byref(event), ctypes.c_uint(0))
         try:
-            self.mark(start)
+            self._call("cuEventRecord", start, self._stream)
             run()
-            self.mark(end)
-            self.wait(end)
+            self._call("cuEventRecord", end, self._stream)
+            self._call("cuEventSynchronize", end)
             elapsed = ctypes.c_float()
             self._call("cuEventElapsedTime", ctypes.byref(elapsed), start, end)
         finally:
             for event in (start, end):
-                self.free_event(event)
+                self._call("cuEventDestroy_v2", event)
         return elapsed.value / 1e3  # it tells milliseconds
 
     def _attribute(self, which: int, device: ctypes.c_int) -> int:

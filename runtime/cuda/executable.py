@@ -28,7 +28,6 @@ from ..runner import Runner, check_inputs
 from ..state import State, bring_home, leave
 from .arrays import DeviceArray, OnDevice
 from .driver import Gpu, Memory
-from .staging import Staging
 from .turns import turns
 from .variables import Copy, copy_of
 
@@ -61,7 +60,6 @@ class CudaExecutable(Runner[CudaBinding]):
         self.driver = driver
         self._copies: dict[int, Copy] = {}  # of states
         self._constants: list[Memory] = []
-        self._staging = Staging(driver)
         kernels = tuple(k for k in program.kernels if isinstance(k, CudaKernelSpec | CudaBatchSpec))
         if len(kernels) < len(program.kernels):
             raise ProgramError(f"{program.name} has kernels for a CPU, which a GPU cannot run")
@@ -106,14 +104,12 @@ class CudaExecutable(Runner[CudaBinding]):
         program, driver = self.program, self.driver
         driver.use()
         driver.tidy()
-        self._staging.begin()
         kept = self._give(binding, inputs)
         leave(self._written)
         try:
             self._steps(binding, inputs)
             outputs = [take(binding, p) for p in dict.fromkeys(program.outputs)]
             driver.synchronize()
-            self._staging.end()
         finally:
             leave(self._written)  # again: another thread may have fetched what was there in between
         del kept
@@ -130,30 +126,27 @@ class CudaExecutable(Runner[CudaBinding]):
         return found
 
     def _give(self, binding: CudaBinding, inputs: Sequence[Given]) -> list[np.ndarray]:
-        """Inputs that are the same in every step and changed variables to their places; the arrays to keep until they
-        are there."""
-        for index, (position, given) in enumerate(zip(self.program.inputs, inputs)):
-            if index in binding.resolved.steps.inputs:
-                continue
-            if isinstance(given, OnDevice):
+        """Inputs and changed variables to their places; the arrays to keep until they are there. What lies on the
+        device and changes with the step stays where it is."""
+        program, steps = self.program, binding.resolved.steps
+        kept = []
+        for index, (position, given) in enumerate(zip(program.inputs, inputs)):
+            if not isinstance(given, OnDevice):
+                kept.append(np.ascontiguousarray(given))
+                self.driver.upload((binding.stacked if index in steps.inputs else binding.places)[position], kept[-1])
+            elif index not in steps.inputs:
                 self.driver.copy(binding.places[position], given.address, given.nbytes)
-            else:
-                self._staging.up(binding.places[position], np.ascontiguousarray(given))
-        return [array for copy, state in zip(self._copies.values(), self.states) for array in copy.refresh(state)]
+        for copy, state in zip(self._copies.values(), self.states):
+            kept += copy.refresh(state)
+        return kept
 
     def _steps(self, binding: CudaBinding, inputs: Sequence[Given]) -> None:
-        """Each step's inputs to their places, the kernels, its outputs away. Rows of the host go up a few at a time:
-        it copies the next ones while kernels run."""
+        """Each step's inputs to their places, the kernels, its outputs away."""
         size, places, stacked = binding.resolved.nbytes, binding.places, binding.stacked
-        given = [(p, array) for p, array in zip(self.program.inputs, inputs) if p in stacked]
-        incoming = {p: a.address if isinstance(a, OnDevice) else stacked[p] for p, a in given}
-        rows = {p: np.ascontiguousarray(a) for p, a in given if not isinstance(a, OnDevice)}
-        together = {p: self._staging.rows(size[p]) for p in rows}
+        given = zip(self.program.inputs, inputs)
+        incoming = {p: a.address if isinstance(a, OnDevice) else stacked[p] for p, a in given if p in stacked}
         outgoing = [p for p in dict.fromkeys(self.program.outputs) if p in stacked]
         for step in range(binding.resolved.steps.count):
-            for p, array in rows.items():
-                if step % together[p] == 0:
-                    self._staging.up(stacked[p] + step * size[p], array[step : step + together[p]])
             for p, first in incoming.items():
                 self.driver.copy(places[p], first + step * size[p], size[p])
             if binding.graph is not None:
@@ -192,14 +185,12 @@ class CudaExecutable(Runner[CudaBinding]):
             binding = self._binding(inputs, 1, frozenset())
             check_inputs(self.program, self._readable(inputs))
             self.driver.use()
-            self._staging.begin()
             kept = self._give(binding, inputs)
             bring_home(state for state, _ in self._written)
             for _, copy in self._written:
                 copy.stamp = -1
             self._steps(binding, inputs)
             self.driver.synchronize()
-            self._staging.end()
             del kept
             yield binding
 
@@ -294,7 +285,7 @@ class CudaExecutable(Runner[CudaBinding]):
 
     def _download(self, binding: CudaBinding, position: int) -> np.ndarray:
         array = np.empty(*self._form(binding, position))
-        self._staging.down(array, _source(binding, position))
+        self.driver.download(array, _source(binding, position))
         return array
 
     def _new(self, binding: CudaBinding, position: int) -> tuple[DeviceArray, Memory]:

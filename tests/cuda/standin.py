@@ -40,7 +40,7 @@ class Library:
 
     def __init__(self, memory=1 << 28, devices=1):
         self.log, self.room, self.devices = [], memory, devices
-        self.blocks, self.pinned, self.modules, self.graphs = {}, {}, {}, {}
+        self.blocks, self.modules, self.graphs = {}, {}, {}
         self.recording = None
         self.launched, self.events, self.allowed = 0, {}, {}
         self.recorded, self.waited = {}, []  # by event, the stream it was recorded in; those that ours waited for
@@ -100,14 +100,6 @@ class Library:
         block = raw[start : start + size.value]
         self.blocks[block.ctypes.data] = block
         return put(address, block.ctypes.data)
-
-    def _cuMemHostAlloc(self, address, size, flags):
-        raw = np.full(size.value, 0xCD, np.uint8)
-        self.pinned[raw.ctypes.data] = raw
-        return put(address, raw.ctypes.data)
-
-    def _cuMemFreeHost(self, address):
-        return 0 if self.pinned.pop(address.value, None) is not None else INVALID_VALUE
 
     def _cuMemFree_v2(self, address):
         return 0 if self.blocks.pop(address.value, None) is not None else INVALID_VALUE
