@@ -13,7 +13,7 @@ from ..errors import ShapeError
 from ..shapes import show
 from .arrangement import swapaxes
 from .node import user_location
-from .ops.elementwise import clip, erf, exp, log, log1p, maximum, rsqrt, stop_gradient, where
+from .ops.elementwise import clip, erf, exp, log, log1p, maximum, rsqrt, sqrt, stop_gradient, where
 from .ops.indexing import hits, one_hot
 from .ops.movement import expand_dims
 from .ops.reduce import mean, sum_
@@ -182,7 +182,11 @@ def local_response_norm(x: Tensor, size: int = 5, alpha: float = 1e-4, beta: flo
     before = size // 2
     squares = pad(x * x, [0, (before, size - 1 - before)] + [0] * (x.rank - 2))
     window = (size,) + (1,) * (x.rank - 2)
-    return x / (sum_pool(squares, window, 1) * (alpha / size) + k) ** beta
+    scale = sum_pool(squares, window, 1) * (alpha / size) + k
+    if beta != 0.75:
+        return x / scale**beta
+    root = rsqrt(scale)  # scale**-0.5: the common power by two roots, where powers cost twenty operations
+    return x * (root * sqrt(root))
 
 
 __all__ = [

@@ -129,12 +129,17 @@ def test_pooling_agrees_with_torch(window, stride, pad):
         np.testing.assert_allclose(got[1], tx.grad.numpy(), rtol=1e-12)
 
 
-def test_local_response_norm_agrees_with_torch():
+@pytest.mark.parametrize("beta", [0.75, 0.6])
+def test_local_response_norm_and_its_gradient_agree_with_torch(beta):
     torch = pytest.importorskip("torch")
-    x = normal(2, 7, 3, 4)
-    want = torch.nn.functional.local_response_norm(torch.tensor(x), 5, 1e-2, 0.75, 2.0).numpy()
-    got = run(lambda a: kw.local_response_norm(a, 5, 1e-2, 0.75, 2.0), x)
-    np.testing.assert_allclose(got, want, rtol=1e-9)
+    x = torch.tensor(normal(2, 7, 3, 4), requires_grad=True)
+    y = torch.nn.functional.local_response_norm(x, 5, 1e-2, beta, 2.0)
+    (y * y).sum().backward()
+    a = kw.input("a", x.shape, "float64")
+    normed = kw.local_response_norm(a, 5, 1e-2, beta, 2.0)
+    got = kw.compile([a], [normed, kw.grad((normed * normed).sum(), a)], threads=2)(x.detach().numpy())
+    np.testing.assert_allclose(got[0], y.detach().numpy(), rtol=1e-9)
+    np.testing.assert_allclose(got[1], x.grad.numpy(), rtol=1e-9)
 
 
 def test_random_numbers_are_reproducible_and_distributed():
