@@ -13,7 +13,7 @@ import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import reduce
+from functools import lru_cache, reduce
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -41,12 +41,7 @@ class Size:
         return isinstance(other, Size) and self.terms == other.terms
 
     def __add__(self, other: Dim) -> Dim:
-        if not _is_size(other):
-            return NotImplemented
-        terms = dict(self.terms)
-        for monomial, coefficient in poly(other):
-            terms[monomial] = terms.get(monomial, 0) + coefficient
-        return _normal(terms)
+        return _plus(self, other) if _is_size(other) else NotImplemented
 
     __radd__ = __add__
 
@@ -60,14 +55,7 @@ class Size:
         return self * -1 + other if _is_size(other) else NotImplemented
 
     def __mul__(self, other: Dim) -> Dim:
-        if not _is_size(other):
-            return NotImplemented
-        terms: dict[Monomial, int] = {}
-        for m1, c1 in self.terms:
-            for m2, c2 in poly(other):
-                m = tuple(sorted(m1 + m2, key=lambda factor: order((factor,))))
-                terms[m] = terms.get(m, 0) + c1 * c2
-        return _normal(terms)
+        return _times(self, other) if _is_size(other) else NotImplemented
 
     __rmul__ = __mul__
 
@@ -95,6 +83,24 @@ def as_index(x: Any) -> int | None:
         return None if isinstance(x, bool) else operator.index(x)
     except TypeError:
         return None
+
+
+@lru_cache(4096)  # a network has few sizes, and asks for the same sums and products at every layer
+def _plus(a: Size, b: Dim) -> Dim:
+    terms = dict(a.terms)
+    for monomial, coefficient in poly(b):
+        terms[monomial] = terms.get(monomial, 0) + coefficient
+    return _normal(terms)
+
+
+@lru_cache(4096)
+def _times(a: Size, b: Dim) -> Dim:
+    terms: dict[Monomial, int] = {}
+    for m1, c1 in a.terms:
+        for m2, c2 in poly(b):
+            m = tuple(sorted(m1 + m2, key=lambda factor: order((factor,))))
+            terms[m] = terms.get(m, 0) + c1 * c2
+    return _normal(terms)
 
 
 def _normal(terms: Mapping[Monomial, int]) -> Dim:

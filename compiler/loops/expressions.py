@@ -362,8 +362,8 @@ def rebuild(expr: Expr, args: tuple[Expr, ...], data: Any = None) -> Expr:
     return _make(expr.kind, args, data, expr.dtype)
 
 
-def postorder(roots: Iterable[Expr]) -> list[Expr]:
-    """Every subexpression, arguments first, and the values that indices take from data."""
+def postorder(roots: Iterable[Expr], leaf: Callable[[Expr], bool] | None = None) -> list[Expr]:
+    """Every subexpression, arguments first, and the values that indices take from data. Does not look past leaves."""
     order: list[Expr] = []
     done: set[Expr] = set()
     stack: list[tuple[Expr, bool]] = [(r, False) for r in reversed(list(roots))]
@@ -376,6 +376,8 @@ def postorder(roots: Iterable[Expr]) -> list[Expr]:
             order.append(expr)
             continue
         stack.append((expr, True))
+        if leaf is not None and leaf(expr):
+            continue
         stack.extend((a, False) for a in reversed(expr.args) if a not in done)
         for index in indices(expr):
             stack.extend((value, False) for value in read_from_data(index) if value not in done)
@@ -453,10 +455,11 @@ def loads(roots: Iterable[Expr]) -> list[Expr]:
 
 def show(root: Expr, names: Mapping[Expr, str] | None = None) -> str:
     """The expression as text, in which those below `root` that have names stand by them."""
+    known = names or {}
     text: dict[Expr, str] = {}
-    for e in postorder([root]):
-        if names and e in names and e is not root:
-            text[e] = names[e]
+    for e in postorder([root], lambda e: e in known and e is not root):
+        if e in known and e is not root:
+            text[e] = known[e]
             continue
         args = ", ".join(text[a] for a in e.args)
         if e.kind == "const":

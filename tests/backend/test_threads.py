@@ -157,6 +157,24 @@ def test_the_search_for_cycles_goes_on_after_threads_have_compiled():
     assert gc.isenabled()
 
 
+def test_what_compiling_leaves_is_old_and_its_cycles_are_gone():
+    import gc
+    import weakref
+
+    from kernelwright.compiler.targets.shared.uncollected import uncollected
+
+    class Of:
+        pass
+
+    with uncollected():
+        kept, cyclic = Of(), Of()
+        cyclic.itself = cyclic
+        gone = weakref.ref(cyclic)
+        del cyclic
+    assert gone() is None
+    assert any(each is kept for each in gc.get_objects(generation=2))
+
+
 FORK = """
 import os, sys, threading
 import numpy as np

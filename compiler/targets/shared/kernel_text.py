@@ -20,8 +20,12 @@ def axis_names(kernel: Kernel) -> dict[Axis, str]:
 
 def renamed(text: str, kernel: Kernel) -> str:
     """Text about a kernel with its axes' names for the process exchanged for those of `axis_names`."""
-    names = {str(axis): name for axis, name in axis_names(kernel).items()}
+    names = kernel.fact(_by_text)
     return re.sub(r"\b[a-z]+\d+\b", lambda word: names.get(word[0], word[0]), text)
+
+
+def _by_text(kernel: Kernel) -> dict[str, str]:
+    return {str(axis): name for axis, name in axis_names(kernel).items()}
 
 
 def show(schedule: object, kernel: Kernel) -> str:

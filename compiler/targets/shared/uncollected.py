@@ -1,7 +1,8 @@
 """Compiling without Python's search for cycles, which would walk over all nodes and expressions again and again.
 
-Leans on the runtime's locks alone. The switch is the process's: the first thread that compiles turns the search off,
-the last one on again.
+What is there when the last compilation ends is searched once, and is old then; left alone, Python would walk over all of
+it once as young and again as middle-aged. The switch is the process's: the first thread that compiles turns the search
+off, the last one on again. Leans on the runtime's locks alone.
 """
 
 from __future__ import annotations
@@ -32,8 +33,11 @@ def uncollected() -> Iterator[None]:
     finally:
         with _lock:
             _inside -= 1
-            if _was_on and not _inside:
+            on_again = _was_on and not _inside
+            if on_again:
                 gc.enable()
+        if on_again:
+            gc.collect(1)
 
 
 def _in_child() -> None:
