@@ -78,7 +78,7 @@ Atom = Axis | Div | Mod | Dynamic
 class Index:
     """An affine expression: the sum of coefficient times atom, plus a constant."""
 
-    __slots__ = ("_axes", "_hash", "const", "terms")
+    __slots__ = ("_axes", "_hash", "_read", "const", "terms")
 
     def __init__(self, terms: Mapping[Atom, Dim] | Iterable[tuple[Atom, Dim]] = (), const: Dim = 0):
         items = terms.items() if isinstance(terms, Mapping) else terms
@@ -86,6 +86,7 @@ class Index:
         self.const = const
         self._hash: int | None = None
         self._axes: frozenset[Axis] | None = None
+        self._read: tuple[Expr, ...] | None = None
 
     def __hash__(self) -> int:
         if self._hash is None:
@@ -193,6 +194,21 @@ class Index:
                     out |= atom.index.axes
             self._axes = frozenset(out)
         return self._axes
+
+    @property
+    def read_from_data(self) -> tuple[Expr, ...]:
+        """The values that the index takes from data, those inside divisions and remainders too."""
+        if self._read is None:
+            found: list[Expr] = []
+            waiting = [self]
+            while waiting:
+                for atom, _ in waiting.pop().terms:
+                    if isinstance(atom, Dynamic):
+                        found.append(atom.value)
+                    elif isinstance(atom, Div | Mod):
+                        waiting.append(atom.index)
+            self._read = tuple(found)
+        return self._read
 
     def affine_in(self, axes: Iterable[Axis]) -> bool:
         """Do these axes stand in no division, remainder or index read from data?"""
@@ -380,21 +396,9 @@ def postorder(roots: Iterable[Expr], leaf: Callable[[Expr], bool] | None = None)
             continue
         stack.extend((a, False) for a in reversed(expr.args) if a not in done)
         for index in indices(expr):
-            stack.extend((value, False) for value in read_from_data(index) if value not in done)
+            for value in index.read_from_data:
+                stack.append((value, False))
     return order
-
-
-def read_from_data(index: Index) -> list[Expr]:
-    """The values that an index takes from data, those inside divisions and remainders too."""
-    found: list[Expr] = []
-    waiting = [index]
-    while waiting:
-        for atom, _ in waiting.pop().terms:
-            if isinstance(atom, Dynamic):
-                found.append(atom.value)
-            elif isinstance(atom, Div | Mod):
-                waiting.append(atom.index)
-    return found
 
 
 def indices(expr: Expr) -> tuple[Index, ...]:

@@ -96,16 +96,15 @@ def forms_of(reduction: Expr, a: Expr, b: Expr) -> Iterator[Form]:
 
 @dataclass(frozen=True)
 class _Operand:
-    """What packing one operand costs: cycles for each element, for each row, and the bytes of all of it."""
+    """What packing one operand costs in cycles: for each element, for each row, and for reading all of it again."""
 
     element: float
     row: float
-    bytes: float
+    again: float
 
     def copied(self, elements: float, rows: float, times: float) -> float:
         """Cycles to copy it `times`; its first reading is paid by every kernel."""
-        rate = core().rate(self.bytes)
-        return elements * times * self.element + rows * times * self.row + self.bytes / rate * max(times - 1, 0.0)
+        return elements * times * self.element + rows * times * self.row + self.again * max(times - 1, 0.0)
 
 
 def packed_tiles(
@@ -162,14 +161,15 @@ def _cheapest(
     m_all, n_all = math.prod(nominal(x.extent) for x in rows), nominal(lane.extent)
     run = min(nominal(summed[-1].extent), most) if along else 1
     parts = max(depth / most, 1.0)
-    of_b = _Operand(form.copy + form.pair, 0.0, _bytes(b))
+    again_a, again_b = _read_again(a), _read_again(b)
+    of_b = _Operand(form.copy + form.pair, 0.0, again_b)
     most_bytes = _most_bytes()
     best: tuple[float, int, int, int, int, bool] = (math.inf, 1, 1, 1, 1, False)
     for r, v in tile_shapes(form.kind):
         across_rows = _stride(wa, rows[-1]) == 1 and (len(rows) == 1 or form.follow_each_other(rows[-1], r))
         turned = form is MATRIX and across_rows and not along
         element = form.copy + 4 * COPY / run * 16 if along else form.copy + form.turn if across_rows else form.gather
-        of_a = _Operand(element, ROW * parts if by_rows and not turned else 0.0, _bytes(a))
+        of_a = _Operand(element, ROW * parts if by_rows and not turned else 0.0, again_a)
         m, n = math.ceil(m_all / r), math.ceil(n_all / (v * width))
         each = depth * form.step(r, v, width) + START * parts + EPILOGUE * r * v
         each += 2 * r * v * parts if block is not None else 0.0
@@ -271,6 +271,8 @@ def _stride(place: Index, axis: Axis) -> int:
     return abs(nominal(place.coefficient(axis)))
 
 
-def _bytes(load: Expr) -> float:
+def _read_again(load: Expr) -> float:
+    """Cycles to read an operand that was read before."""
     buffer = load.data[0]
-    return float(dtypes.ITEMSIZE[buffer.dtype] * math.prod(nominal(d) for d in buffer.shape))
+    size = float(dtypes.ITEMSIZE[buffer.dtype] * math.prod(nominal(d) for d in buffer.shape))
+    return size / core().rate(size)

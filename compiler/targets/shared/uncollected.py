@@ -1,8 +1,8 @@
 """Compiling without Python's search for cycles, which would walk over all nodes and expressions again and again.
 
-What is there when the last compilation ends is searched once, and is old then; left alone, Python would walk over all of
-it once as young and again as middle-aged. The switch is the process's: the first thread that compiles turns the search
-off, the last one on again. Leans on the runtime's locks alone.
+What is there when the last compilation ends is searched once, and is old then; left alone, Python would walk over all
+of it once as young and again as middle-aged. The switch is the process's: the first thread that compiles turns the
+search off, the last one on again. Leans on the runtime's locks alone.
 """
 
 from __future__ import annotations
