@@ -33,3 +33,12 @@ def gradient(image, window, stride, pad, device):
 )
 def test_where_the_gradient_goes(device, image, settings, right):
     assert gradient(image, *settings, device) == right
+
+
+@pytest.mark.parametrize("device", ["cpu", "reference", "cuda"])
+@pytest.mark.parametrize("side", [16, 17])
+def test_the_last_place_of_a_large_window(device, side):
+    """Positions up to 255 are bytes, greater ones are not."""
+    image, right = np.zeros((side, side)), np.zeros((side, side))
+    image[-1, -1] = right[-1, -1] = 1
+    assert gradient(image, side, side, 0, device) == right.tolist()

@@ -15,7 +15,7 @@ from ....runtime.sizes import thin_images
 from ... import dtypes
 from ...errors import ShapeError
 from ...loops import expressions as loops
-from ...shapes import BATCH, Shape, as_index, show
+from ...shapes import BATCH, Shape, as_index, product, show
 from ..node import user_location
 from ..synonyms import also_named
 from ..tensor import Tensor, apply, full
@@ -37,6 +37,12 @@ def _spread(x: np.ndarray, accesses: Sequence[Access], spec: Spec, env: dict[str
     return full_array.reshape(*extents[:n_out], int(np.prod(extents[n_out:])))
 
 
+def _place_dtype(spec: Spec) -> str:
+    """Of a position in a window: a byte where that can hold it, since memory is what pooling waits for."""
+    count = product(spec.red)
+    return dtypes.UINT8 if isinstance(count, int) and count <= 256 else dtypes.INT32
+
+
 def _lowest(dtype: str) -> float:
     return -float("inf") if dtypes.is_float(dtype) else int(np.iinfo(dtype).min)
 
@@ -50,10 +56,16 @@ def _lower(kind: str) -> Any:
         conditions, value = read_operand(spec.operands[0], x.shape, axes, lambda i: read(0, i))
         outside = 0 if kind == "sum" else _lowest(x.dtype)
         body = loops.guard(conditions, value, loops.const(outside, x.dtype))
-        result = loops.reduction(kind, red, body, node.dtype)
-        return _inside(spec, index, result) if kind == "argmax" else result
+        result = loops.reduction(kind, red, body, dtypes.INT32 if kind == "argmax" else node.dtype)
+        if kind != "argmax":
+            return result
+        return _cast(_inside(spec, index, result), node.dtype)
 
     return lower
+
+
+def _cast(value: Any, dtype: str) -> Any:
+    return value if value.dtype == dtype else loops.call("cast", [value], dtype)
 
 
 def _inside(spec: Spec, index: Any, chosen: Any) -> Any:
@@ -88,7 +100,7 @@ def _lower_pick(node: Tensor, index: Any, read: Any, axis: Any) -> Any:
         place = place * r.extent + loops.at(r)
     conditions, value = read_operand(spec.operands[0], node.inputs[0].shape, axes, lambda i: read(0, i))
     more, chosen = read_operand(spec.operands[1], node.inputs[1].shape, axes, lambda i: read(1, i))
-    hit = loops.call("eq", [chosen, loops.index_value(place, dtypes.INT32)], dtypes.BOOL)
+    hit = loops.call("eq", [_cast(chosen, dtypes.INT32), loops.index_value(place, dtypes.INT32)], dtypes.BOOL)
     zero = loops.const(0, node.dtype)
     body = loops.guard(conditions + more, loops.call("where", [hit, value, zero], node.dtype), zero)
     return loops.reduction("sum", red, body, node.dtype)
@@ -112,14 +124,14 @@ def _argmax_reference(node: Tensor, env: Any, x: np.ndarray) -> np.ndarray:
     inside = _spread(np.ones(x.shape, bool), spec.operands[0], spec, env, False)
     chosen = values.argmax(-1)[..., None]
     real = np.take_along_axis(inside, chosen, -1)  # nothing exceeds the padding: the first element that is none
-    result: np.ndarray = np.where(real, chosen, inside.argmax(-1)[..., None])[..., 0].astype("int32")
+    result: np.ndarray = np.where(real, chosen, inside.argmax(-1)[..., None])[..., 0].astype(node.dtype)
     return result
 
 
 def _pick_reference(node: Tensor, env: Any, x: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     spec: Spec = node.attrs.spec
     values = _spread(x, spec.operands[0], spec, env, 0)
-    hits = _spread(chosen, spec.operands[1], spec, env, -1) == np.arange(values.shape[-1])
+    hits = _spread(chosen.astype("int32"), spec.operands[1], spec, env, -1) == np.arange(values.shape[-1])
     result: np.ndarray = np.where(hits, values, 0).sum(-1).astype(dtypes.computed(node.dtype), copy=False)
     return result
 
@@ -197,7 +209,7 @@ register(
     Op(
         "window_argmax",
         "reduce",
-        lambda inputs, attrs: (attrs.spec.out, dtypes.INT32),
+        lambda inputs, attrs: (attrs.spec.out, _place_dtype(attrs.spec)),
         _argmax_reference,
         _lower("argmax"),
         vjp=lambda n, g: (None,),
