@@ -16,6 +16,8 @@ from ...rewriting.verify import verify_source
 from ...shapes import Dim, divide, product
 from ..shared.summed_axes import in_one_loop, shared_reductions
 from .contraction import Tiled
+from .register_tile_printer import print_register_tiles
+from .register_tiles import RegisterTiled
 from .register_warpgroup_printer import print_register_warpgroups
 from .schedule import Launch, PerGroup, PerStrip, PerThread, Schedule, Together, launch
 from .tensor_cores import TensorCoreTiled
@@ -64,6 +66,8 @@ def _printed(schedule: Schedule, w: CudaWriter) -> CudaSource:
         print_warpgroups(schedule, w)
     elif isinstance(schedule, RegisterWarpgroupTiled):
         print_register_warpgroups(schedule, w)
+    elif isinstance(schedule, RegisterTiled):
+        print_register_tiles(schedule, w)
     elif isinstance(schedule, TensorCoreTiled):
         print_tensor(schedule, w)
     elif isinstance(schedule, PerStrip):

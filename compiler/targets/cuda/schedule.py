@@ -21,6 +21,7 @@ from ..shared.summed_axes import shared_reductions
 from .alignment import begins_aligned
 from .build import POINTER_ALIGN
 from .contraction import MULTIPROCESSORS, Tiled, matrices, plan_tile
+from .register_tiles import plan_register_tile
 from .tensor_cores import TensorCoreTiled, plan_tensor_cores
 
 THREADS = 256
@@ -154,7 +155,7 @@ def _runs(runs: Sequence[Sequence[Axis]]) -> str:
 def plan_schedule(kernel: Kernel, precision: str = "float32") -> Single:
     """The schedule for a kernel under its buffers' orders, its products of matrices in `precision`."""
     found = matrices(kernel)
-    tiled = (plan_tensor_cores(found, precision) or plan_tile(found)) if found else None
+    tiled = (plan_tensor_cores(found, precision) or plan_register_tile(found) or plan_tile(found)) if found else None
     if tiled is not None:
         return tiled
     order = by_stride(kernel)

@@ -40,7 +40,7 @@ def print_epilogue(s: TensorCoreTiled, w: CudaWriter, m: str, n: str) -> None:
         with w.nest(f"for y in {ys}:"), w.nest(f"for z in {zs}:"):
             _leave(w, along, rows, columns, 4 * pitch)
     w.line("cuda.syncthreads()")
-    _rows(s, w, m, n)
+    print_rows(s, w, m, n)
 
 
 def _leave(w: CudaWriter, along: int, rows: int, columns: int, line: int) -> None:
@@ -63,7 +63,7 @@ def _leave(w: CudaWriter, along: int, rows: int, columns: int, line: int) -> Non
             w.line(f"store_shared_float32({place} + {4 * columns * e}, {pair[e]})")
 
 
-def _rows(s: TensorCoreTiled, w: CudaWriter, m: str, n: str) -> None:
+def print_rows(s: TensorCoreTiled, w: CudaWriter, m: str, n: str) -> None:
     """Each thread's columns, and the rows that it goes through."""
     t = s.tile
     together = TOGETHER if divide(s.columns[-1].extent, TOGETHER) is not None else 1

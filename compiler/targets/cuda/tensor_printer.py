@@ -26,8 +26,23 @@ from .writer import CudaWriter
 
 def print_tensor(s: TensorCoreTiled, w: CudaWriter) -> None:
     """The whole kernel."""
+    _, m, n = print_stages(s, w, _place_lane, _multiply)
+    print_epilogue(s, w, m, n)
+
+
+Sides = tuple[Side, Side]
+"""The two operands of a product."""
+
+
+def print_stages(
+    s: TensorCoreTiled,
+    w: CudaWriter,
+    place_lane: Callable[[TensorCoreTiled, Sides, CudaWriter], None],
+    multiply: Callable[[TensorCoreTiled, Sides, CudaWriter], None],
+) -> tuple[Sides, str, str]:
+    """All up to the sums. Returns the operands, and how many rows and columns there are."""
     t = s.tile
-    sides, m, n = begin(s, w, _place_lane, 1)
+    sides, m, n = begin(s, w, place_lane, 1)
     w.line("stage = int32(0)")
     with w.nest(f"for step in range(int32(tiles + {t.stages - 1})):"):
         with w.nest(f"if step >= {t.stages - 1}:"):
@@ -38,18 +53,18 @@ def print_tensor(s: TensorCoreTiled, w: CudaWriter) -> None:
                 side.fill(w)
         w.line("commit_copies()")
         with w.nest(f"if step >= {t.stages - 1}:"):
-            _multiply(s, sides, w)
+            multiply(s, sides, w)
         go_on("stage", t.stages, w)  # what is multiplied is the one after what is filled: the oldest
         go_on("ready", t.stages, w)
-    print_epilogue(s, w, m, n)
+    return sides, m, n
 
 
 def begin(
     s: TensorCoreTiled,
     w: CudaWriter,
-    place_lane: Callable[[TensorCoreTiled, tuple[Side, Side], CudaWriter], None],
+    place_lane: Callable[[TensorCoreTiled, Sides, CudaWriter], None],
     ready: int,
-) -> tuple[tuple[Side, Side], str, str]:
+) -> tuple[Sides, str, str]:
     """What comes before the first stage; `ready` is the first to be multiplied. Returns the operands, and how many rows
     and columns there are."""
     t = s.tile
@@ -74,7 +89,7 @@ def go_on(name: str, stages: int, w: CudaWriter) -> None:
         w.line(f"{name} = int32(0)")
 
 
-def _declare(s: TensorCoreTiled, sides: tuple[Side, Side], w: CudaWriter) -> None:
+def _declare(s: TensorCoreTiled, sides: Sides, w: CudaWriter) -> None:
     """Panels in shared memory, sums in registers."""
     first = 0
     for side, room in zip(sides, s.rooms):
@@ -84,7 +99,7 @@ def _declare(s: TensorCoreTiled, sides: tuple[Side, Side], w: CudaWriter) -> Non
     w.scratch.append(f"acc = cuda.local.array({s.tile.sums}, float32)")
 
 
-def _stages_of_block(s: TensorCoreTiled, sides: tuple[Side, Side], w: CudaWriter, k: str) -> None:
+def _stages_of_block(s: TensorCoreTiled, sides: Sides, w: CudaWriter, k: str) -> None:
     """How many stages this block goes through: none where all its terms are zeros."""
     w.line(f"tiles = int32(({k} + {s.tile.depth - 1}) // {s.tile.depth})")
     for condition in dict.fromkeys(c for side in sides for c in side.of_block):
@@ -92,7 +107,7 @@ def _stages_of_block(s: TensorCoreTiled, sides: tuple[Side, Side], w: CudaWriter
             w.line("tiles = int32(0)")
 
 
-def _place_lane(s: TensorCoreTiled, sides: tuple[Side, Side], w: CudaWriter) -> None:
+def _place_lane(s: TensorCoreTiled, sides: Sides, w: CudaWriter) -> None:
     """The warp's part of the tile, the lane's fragments in registers, and where they begin in either panel."""
     t = s.tile
     for name, words in (("a_part", t.high // FRAGMENT_ROWS * 4), ("b_part", t.wide // FRAGMENT_COLUMNS * 2)):
@@ -139,7 +154,7 @@ def _lane(side: Side, run: int) -> tuple[str, str]:
     return "t // 16 % 2 * 8", "(t % 8 + t // 8 % 2 * 8)"
 
 
-def _multiply(s: TensorCoreTiled, sides: tuple[Side, Side], w: CudaWriter) -> None:
+def _multiply(s: TensorCoreTiled, sides: Sides, w: CudaWriter) -> None:
     """Fragments of one stage, and their products."""
     t = s.tile
     a, b = sides
