@@ -70,7 +70,7 @@ def test_operands_that_are_computed_or_narrow():
 @pytest.mark.parametrize(
     "was, becomes, error",
     [
-        ("cuda.syncthreads()\n        if step", "if step", "race|has not brought"),
+        ("wait_copies_1()\n            cuda.syncthreads()", "wait_copies_1()", "race|has not brought"),
         ("wait_copies_1()", "wait_copies_2()", "has not brought"),
         ("stage == 3", "stage == 2", "has not brought|race|reads"),
         ("cuda.syncthreads()\n    results", "results", "no barrier in between"),
