@@ -17,6 +17,7 @@ from ..compiler.graph.node import location, toposort, user_location
 from ..compiler.graph.tensor import Tensor, input
 from ..compiler.shapes import show, symbol, value
 from ..compiler.targets.shared.inspect import grid
+from ..compiler.uncollected import uncollected
 from ..runtime import checkpoint as storage
 from ..runtime.errors import KernelwrightError
 from . import initializers as init
@@ -104,7 +105,8 @@ class Model:
     def __call__(self, x: Tensor, training: bool | None = None) -> Tensor:
         """The logits, (batch, classes), of images."""
         try:
-            return self.net(self.scaled(x), training)
+            with uncollected():
+                return self.net(self.scaled(x), training)
         except KernelwrightError as error:
             blame_network(error, self.name)
             raise

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..compiler.graph.tensor import Tensor
 from ..compiler.graph.variable import variable
+from ..compiler.uncollected import uncollected
 from .checks import FRACTION, NOT_NEGATIVE, Interval, SettingError, number
 from .clipping import limit_rows
 from .groups import Group, assign, check
@@ -70,13 +71,14 @@ class Optimizer(Shown):
         rate = self.learning_rate(self.counter)
         self._group_of = assign(self.groups, parameters)
         out: Updates = {}
-        for p, g in zip(parameters, gradients, strict=True):
-            if p.op.name != "variable" or p.shape != g.shape:
-                raise SettingError(f"the gradient {g.brief()} does not belong to the parameter {p!r}")
-            group = self._group_of.get(p)
-            out.update(self.rule(p, g, rate if group is None or group.rate == 1 else rate * group.rate))
-            if group is not None and group.max_norm is not None:
-                out[p] = limit_rows(out[p], group.max_norm)
+        with uncollected():
+            for p, g in zip(parameters, gradients, strict=True):
+                if p.op.name != "variable" or p.shape != g.shape:
+                    raise SettingError(f"the gradient {g.brief()} does not belong to the parameter {p!r}")
+                group = self._group_of.get(p)
+                out.update(self.rule(p, g, rate if group is None or group.rate == 1 else rate * group.rate))
+                if group is not None and group.max_norm is not None:
+                    out[p] = limit_rows(out[p], group.max_norm)
         out[self.counter] = self.counter + 1
         return out
 

@@ -12,6 +12,7 @@ from typing import Any
 from .. import dtypes
 from ..errors import GradientError, ShapeError
 from ..shapes import show
+from ..uncollected import uncollected
 from .body import loop_of
 from .node import inherit_location, location, toposort, user_location
 from .ops.registry import OPS
@@ -73,7 +74,8 @@ def vjp(
     for x in targets:
         if not dtypes.is_float(x.dtype):
             raise GradientError(f"grad: cannot differentiate with respect to {x.brief()} ({location(x)}): not a float")
-    gradients, order = pulled_back(outputs, targets, cotangents, rules)
+    with uncollected():
+        gradients, order = pulled_back(outputs, targets, cotangents, rules)
     for x in targets:
         if x not in gradients:
             _check_broken(x, outputs, order)

@@ -161,7 +161,7 @@ def test_what_compiling_leaves_is_old_and_its_cycles_are_gone():
     import gc
     import weakref
 
-    from kernelwright.compiler.targets.shared.uncollected import uncollected
+    from kernelwright.compiler.uncollected import uncollected
 
     class Of:
         pass

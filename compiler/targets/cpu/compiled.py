@@ -20,11 +20,11 @@ from ...graph.node import toposort
 from ...graph.tensor import Tensor
 from ...passes import Trace
 from ...shapes import typical
+from ...uncollected import uncollected
 from ..base import Compiled
 from ..shared import saved
 from ..shared.kernel_info import KernelInfo
 from ..shared.store import kernel_cache
-from ..shared.uncollected import uncollected
 from .assemble import stored_object
 from .machine import target as machine
 

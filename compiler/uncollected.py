@@ -1,8 +1,9 @@
-"""Compiling without Python's search for cycles, which would walk over all nodes and expressions again and again.
+"""Making graphs and compiling them without Python's search for cycles, which would walk over all nodes and expressions
+again and again.
 
-What is there when the last compilation ends is searched once, and is old then; left alone, Python would walk over all
-of it once as young and again as middle-aged. The switch is the process's: the first thread that compiles turns the
-search off, the last one on again. Leans on the runtime's locks alone.
+What is there at the end is searched once, and is old then; left alone, Python would walk over all of it once as young
+and again as middle-aged. The switch is the process's: the first thread that enters turns the search off, the last one
+on again. Leans on the runtime's locks alone.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import gc
 import os
 from collections.abc import Iterator
 
-from ....runtime.locks import fork_safe_lock
+from ..runtime.locks import fork_safe_lock
 
 _lock = fork_safe_lock()
 _inside = 0
@@ -41,7 +42,7 @@ def uncollected() -> Iterator[None]:
 
 
 def _in_child() -> None:
-    """The threads that were compiling are not in the forked child."""
+    """The threads that were inside are not in the forked child."""
     global _inside
     if _inside and _was_on:
         gc.enable()
