@@ -7,7 +7,9 @@ import pytest
 
 import kernelwright as kw
 from kernelwright.compiler.graph.reference import evaluate
+from kernelwright.compiler.shapes import typical
 from kernelwright.compiler.targets.cuda import lockstep, mma, program, tensor_cores
+from kernelwright.compiler.targets.cuda.intrinsics import TWINS
 from kernelwright.compiler.targets.cuda.lockstep import LockstepError
 from kernelwright.compiler.targets.cuda.panels import SharedPanel
 from kernelwright.compiler.targets.cuda.tensor_cores import BLOCKS, TensorCoreTiled
@@ -273,3 +275,28 @@ def test_the_trainer_lowers_the_graph_for_bfloat16_and_not_for_tf32(without_driv
         trainer.predict(np.zeros((1, 1, 28, 28), "float32"))
     with pytest.raises(ValueError, match="tf32 is of the tensor cores"):
         kw.Trainer(kw.models.lenet5(), precision="tf32")
+
+
+@pytest.mark.parametrize(
+    "precision, arch", [("float32", (9, 0)), ("tf32", (8, 0)), ("tf32", (9, 0)), ("bfloat16", (9, 0))]
+)
+def test_parts_of_a_batch_smaller_than_most_are_have_no_terms(precision, arch):
+    """A sum over the batch is parted for 4096 rows; of 33 there are parts that begin past the last row."""
+    rng = np.random.default_rng(0)
+    x, g = (kw.input(name, (None, 128), "bfloat16" if precision == "bfloat16" else "float32") for name in "xg")
+    with typical({"batch": 4096}):
+        built = program.build_kernels([x, g], [(x.transpose((1, 0)) @ g).astype("float32")], {}, precision, arch)
+    assert len(built.kernels) > 1
+    assert precision == "float32" or "_end = int32(max(0, " in built.kernels[0].source.text
+    values = [rng.integers(-3, 4, (33, 128)).astype("float32") for _ in "xg"]
+    given = [kw.to_bfloat16(v) for v in values] if precision == "bfloat16" else values
+    (got,) = program.run_program(built, given)
+    want = values[0].T @ values[1]
+    np.testing.assert_array_equal(got, kw.from_bfloat16(kw.to_bfloat16(want)) if precision == "bfloat16" else want)
+
+
+def test_a_condition_is_one_comparison_without_signs():
+    """As on a GPU: what is not negative is below a negative size, so that sizes may not be."""
+    within = TWINS["within"]
+    np.testing.assert_array_equal(within(np.array([-1, 0, 4, 5]), 5), [False, True, True, False])
+    assert within(3, -2)

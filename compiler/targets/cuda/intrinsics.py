@@ -34,12 +34,20 @@ CASTS = (dtypes.FLOAT32, dtypes.FLOAT64, *dtypes.INTEGERS)
 
 # ---------------------------------------------------------------- what they mean, in NumPy
 
+
+def _within(index: Any, size: Any) -> Any:
+    """0 <= index < size; as on the GPU, which compares once, without signs: what is not negative is below a negative
+    size."""
+    index, size = np.asarray(index, np.int64), np.asarray(size, np.int64)
+    return index.view(np.uint64) < size.view(np.uint64)
+
+
 TWINS: dict[str, Callable[..., Any]] = {
     **{name: f.numpy for name, f in FUNCTIONS.items() if isinstance(f.cuda, LibraryCall | Own)},
     "quotient": np.floor_divide,
     "rest": np.remainder,
     **bfloat16.TWINS,
-    "within": lambda index, size: (np.asarray(index) >= 0) & (np.asarray(index) < size),
+    "within": _within,
     "placed": lambda index: index,
     **mma.TWINS,
 }

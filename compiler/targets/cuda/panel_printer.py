@@ -144,7 +144,7 @@ class Side:
         for c in self.ends:
             before = Index([(atom, n) for atom, n in c.index.terms if atom is not self.outer], c.index.const)
             limits.append(f"{w.names.size(c.high)} - ({w.index(before)})")
-        text = f"min({', '.join(limits)})"
+        text = f"max(0, min({', '.join(limits)}))"  # of a part past the last element, which has none
         each = w.names.size(self.of_outer)
         self.end = f"{self.name}_end"
         w.line(f"{self.end} = int32({text if each == '1' else f'{text} * {each}'})")
