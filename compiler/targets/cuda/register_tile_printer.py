@@ -10,7 +10,6 @@ from __future__ import annotations
 from .panel_printer import Side
 from .register_tiles import ALONG, DOWN, RegisterTiled
 from .schedule import WARP
-from .tensor_cores import TensorCoreTiled
 from .tensor_epilogue import print_rows
 from .tensor_printer import Sides, print_stages
 from .writer import CudaWriter
@@ -26,15 +25,10 @@ def print_register_tiles(s: RegisterTiled, w: CudaWriter) -> None:
     print_rows(s, w, m, n)
 
 
-def _counts(s: TensorCoreTiled) -> tuple[int, int]:
-    """Rows and columns of a thread."""
-    return s.tile.high // DOWN, s.tile.wide // ALONG
-
-
-def _place_lane(s: TensorCoreTiled, sides: Sides, w: CudaWriter) -> None:
+def _place_lane(s: RegisterTiled, sides: Sides, w: CudaWriter) -> None:
     """The warp's part of the tile, the thread's elements in registers, and where they begin in either panel."""
-    t, counts = s.tile, _counts(s)
-    for side, count in zip(sides, counts):
+    t = s.tile
+    for side, count in zip(sides, (s.high, s.wide)):
         w.scratch.append(f"{side.name}_part = cuda.local.array({TERMS * count}, float32)")
         if side.panel.along_terms:
             w.scratch.append(f"{side.name}_run = cuda.local.array({TERMS}, float32)")
@@ -52,8 +46,8 @@ def _lane(side: Side) -> str:
     return f"{side.name}_lane" if side.panel.along_terms else f"{side.name}_lane * {FOUR}"
 
 
-def _multiply(s: TensorCoreTiled, sides: Sides, w: CudaWriter) -> None:
-    high, wide = _counts(s)
+def _multiply(s: RegisterTiled, sides: Sides, w: CudaWriter) -> None:
+    high, wide = s.high, s.wide
     for side in sides:
         w.line(f"{side.name}_now = {side.name}_at + ready * {side.room}")
     with w.nest(f"for first in range(0, {s.tile.depth}, {TERMS}):"):

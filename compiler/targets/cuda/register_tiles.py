@@ -5,13 +5,11 @@ A warp has 4 x 8 threads; each multiplies 8 x 8 results (or 4 x 4) in registers.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from ... import dtypes
-from .contraction import MULTIPROCESSORS, Product, step
-from .panels import panel
-from .tensor_cores import TensorCoreTile, TensorCoreTiled
+from .contraction import MULTIPROCESSORS, Product
+from .tensor_cores import TensorCoreTile, TensorCoreTiled, panels
 
 DOWN, ALONG = 4, 8
 """Threads of a warp along rows and columns."""
@@ -51,18 +49,11 @@ def plan_register_tile(found: Product) -> RegisterTiled | None:
     points, m, n, k = found.sizes()
     if found.reduction.dtype != dtypes.FLOAT32 or min(m, n) < TILES[-1].rows // 2 or k < TILES[-1].depth:
         return None
-    tile = min(TILES, key=lambda t: _blocks(t, points, m, n) / RATES[t.rows] * t.rows * t.columns)
-    if _blocks(tile, points, m, n) < MULTIPROCESSORS:
+    tile = min(TILES, key=lambda t: t.blocks(points, m, n) / RATES[t.rows] * t.rows * t.columns)
+    if tile.blocks(points, m, n) < MULTIPROCESSORS:
         tile = TILES[-1]
-    if _blocks(tile, points, m, n) < MULTIPROCESSORS // 2:
+    if tile.blocks(points, m, n) < MULTIPROCESSORS // 2:
         return None
-    orders = [tuple(sorted(found.summed, key=lambda x, e=e: -step(e, x))) for e in (found.b, found.a)]  # type: ignore[misc]
-    sides = ((found.a, found.rows), (found.b, found.columns))
-    panels = [tuple(panel(e, axes, o, dtypes.FLOAT32) for e, axes in sides) for o in orders]
-    best = max(range(len(orders)), key=lambda i: sum(p.vector for p in panels[i]))
-    fields = {**vars(found), "summed": orders[best], "tile": tile, "precision": dtypes.FLOAT32}
-    return RegisterTiled(**fields, a_panel=panels[best][0], b_panel=panels[best][1])
-
-
-def _blocks(t: TensorCoreTile, points: int, m: int, n: int) -> int:
-    return points * math.ceil(m / t.rows) * math.ceil(n / t.columns)
+    summed, a, b = panels(found, dtypes.FLOAT32)
+    fields = {**vars(found), "summed": summed, "tile": tile, "precision": dtypes.FLOAT32}
+    return RegisterTiled(**fields, a_panel=a, b_panel=b)

@@ -13,39 +13,25 @@ fragments, on `panel_printer` and `tensor_epilogue` for what comes before and af
 
 from __future__ import annotations
 
-from .panel_printer import Side
 from .schedule import WARP
 from .tensor_cores import FRAGMENT_ROWS, TERMS, TensorCoreTiled
 from .tensor_epilogue import print_epilogue
-from .tensor_printer import begin, go_on, lane_of_fragment, place_fragments, print_fragments
+from .tensor_printer import Sides, lane_of_fragment, place_fragments, print_fragments
 from .tile_printer import place_block
-from .warpgroup_printer import print_fill
+from .warpgroup_printer import print_products
 from .warpgroups import HIGH, WARPGROUP, RegisterWarpgroupTiled
 from .writer import CudaWriter
 
 
 def print_register_warpgroups(s: RegisterWarpgroupTiled, w: CudaWriter) -> None:
     """The whole kernel."""
-    ahead = s.tile.stages - 1
-    sides, m, n = begin(s, w, _place_lane, 0)
-    w.line(f"filled = int32(tiles - {ahead})")
-    with w.nest(f"for step in range({ahead}):"):
-        print_fill(s, sides, w, "step", "step < tiles")
-    with w.nest("for step in range(tiles):"):
-        w.line(f"wait_copies_{ahead - 1}()")
-        w.line("wgmma_wait_0()")
-        w.line("fence_async()")
-        w.line("cuda.syncthreads()")
-        _multiply(s, sides, w)
-        print_fill(s, sides, w, f"rest(ready + {ahead}, {s.tile.stages})", "step < filled")
-        go_on("ready", s.tile.stages, w)
-    w.line("wgmma_wait_0()")
+    _, m, n = print_products(s, w, _place_lane, _multiply)
     place_block(s, s.tile.rows, s.tile.columns, w, m, n, again=True)
     _place_sums(s, w)
     print_epilogue(s, w, m, n)
 
 
-def _place_lane(s: TensorCoreTiled, sides: tuple[Side, Side], w: CudaWriter) -> None:
+def _place_lane(s: TensorCoreTiled, sides: Sides, w: CudaWriter) -> None:
     """The warp's rows of the tile, its group's columns, and registers for a stage of its fragments."""
     t = s.tile
     words = t.high // FRAGMENT_ROWS * 4 * (t.depth // TERMS[s.precision])
@@ -66,7 +52,7 @@ def _place_sums(s: TensorCoreTiled, w: CudaWriter) -> None:
     lane_of_fragment(w)
 
 
-def _multiply(s: RegisterWarpgroupTiled, sides: tuple[Side, Side], w: CudaWriter) -> None:
+def _multiply(s: RegisterWarpgroupTiled, sides: Sides, w: CudaWriter) -> None:
     t, (a, b), terms = s.tile, sides, TERMS[s.precision]
     down, sums = t.high // FRAGMENT_ROWS, t.wide // 2
     w.line(f"a_now = a_at + ready * {a.room}")

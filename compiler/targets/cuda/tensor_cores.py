@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from ... import dtypes
 from ...errors import CompileError
-from ...loops.expressions import Expr
+from ...loops.expressions import Axis, Expr
 from .contraction import MULTIPROCESSORS, Product, step
 from .panels import SharedPanel, narrow, panel
 
@@ -57,6 +57,10 @@ class TensorCoreTile:
         """Elements from one row of results to the next in shared memory: 8 more than there are columns, so that a warp
         writes fragments to 32 different banks."""
         return self.columns + 8
+
+    def blocks(self, points: int, rows: int, columns: int) -> int:
+        """Tiles of so many rows and columns at each point."""
+        return points * math.ceil(rows / self.rows) * math.ceil(columns / self.columns)
 
     @property
     def sums(self) -> int:
@@ -145,28 +149,27 @@ def plan_tensor_cores(found: Product, precision: str) -> TensorCoreTiled | None:
     few = max(map(_conditions, (found.a, found.b))) >= MANY_CONDITIONS
     fitting = [t for t in BLOCKS if not few or t.sums < CROWDED] or BLOCKS
     tile = min(fitting, key=lambda t: _cost(t, points, m, n))
-    if k > ENOUGH_TERMS and _blocks(BLOCKS[-1], points, m, n) < MULTIPROCESSORS // 2:
+    if k > ENOUGH_TERMS and BLOCKS[-1].blocks(points, m, n) < MULTIPROCESSORS // 2:
         return None
-    orders = [tuple(sorted(found.summed, key=lambda x, e=e: -step(e, x))) for e in (found.b, found.a)]  # type: ignore[misc]
-    panels = [
-        tuple(panel(e, axes, o, precision) for e, axes in ((found.a, found.rows), (found.b, found.columns)))
-        for o in orders
-    ]
-    best = max(range(len(orders)), key=lambda i: sum(p.vector * p.itemsize for p in panels[i]))
-    a, b = panels[best]
+    summed, a, b = panels(found, precision)
     if tile.sums >= CROWDED and not _plain(found):
         tile = replace(tile, depth=SHALLOW, stages=4)
     if not (a.vector and b.vector):
         tile = replace(tile, depth=SHALLOW)
     elif a.itemsize == b.itemsize == 2:
         tile = replace(tile, depth=2 * tile.depth)
-    return TensorCoreTiled(
-        **vars(replace(found, summed=orders[best])), tile=tile, precision=precision, a_panel=a, b_panel=b
-    )
+    return TensorCoreTiled(**vars(replace(found, summed=summed)), tile=tile, precision=precision, a_panel=a, b_panel=b)
 
 
-def _blocks(t: TensorCoreTile, points: int, m: int, n: int) -> int:
-    return points * math.ceil(m / t.rows) * math.ceil(n / t.columns)
+def panels(found: Product, precision: str) -> tuple[tuple[Axis, ...], SharedPanel, SharedPanel]:
+    """(order of the terms, first operand, second operand): the order of either operand's in memory, that in which both
+    are copied by more bytes."""
+    made: list[tuple[tuple[Axis, ...], SharedPanel, SharedPanel]] = []
+    for first in (found.b, found.a):
+        order = tuple(sorted(found.summed, key=lambda x, e=first: -step(e, x)))  # type: ignore[misc]
+        a, b = (panel(e, axes, order, precision) for e, axes in ((found.a, found.rows), (found.b, found.columns)))
+        made.append((order, a, b))
+    return max(made, key=lambda each: sum(p.vector * p.itemsize for p in each[1:]))
 
 
 def _cost(t: TensorCoreTile, points: int, m: int, n: int) -> float:
@@ -175,5 +178,5 @@ def _cost(t: TensorCoreTile, points: int, m: int, n: int) -> float:
     down, along = t.high // FRAGMENT_ROWS, t.wide // FRAGMENT_COLUMNS
     fragments = (4 * down + 2 * along) / (down * along)
     copies = (t.rows + t.columns) / (t.rows * t.columns)
-    blocks = _blocks(t, points, m, n)
+    blocks = t.blocks(points, m, n)
     return blocks * t.rows * t.columns * (1 + fragments / 4 + 16 * copies) * max(1.0, MULTIPROCESSORS / blocks)

@@ -13,6 +13,7 @@ The barrier of a step parts the reading of a stage in the step before from the c
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 from ... import dtypes
 from ...shapes import product
@@ -23,6 +24,10 @@ from .tensor_epilogue import print_epilogue
 from .tile_printer import place_block
 from .writer import CudaWriter
 
+Sides = tuple[Side, Side]
+"""The two operands of a product."""
+S = TypeVar("S", bound=TensorCoreTiled)
+
 
 def print_tensor(s: TensorCoreTiled, w: CudaWriter) -> None:
     """The whole kernel."""
@@ -30,15 +35,11 @@ def print_tensor(s: TensorCoreTiled, w: CudaWriter) -> None:
     print_epilogue(s, w, m, n)
 
 
-Sides = tuple[Side, Side]
-"""The two operands of a product."""
-
-
 def print_stages(
-    s: TensorCoreTiled,
+    s: S,
     w: CudaWriter,
-    place_lane: Callable[[TensorCoreTiled, Sides, CudaWriter], None],
-    multiply: Callable[[TensorCoreTiled, Sides, CudaWriter], None],
+    place_lane: Callable[[S, Sides, CudaWriter], None],
+    multiply: Callable[[S, Sides, CudaWriter], None],
 ) -> tuple[Sides, str, str]:
     """All up to the sums. Returns the operands, and how many rows and columns there are."""
     t = s.tile
@@ -60,9 +61,9 @@ def print_stages(
 
 
 def begin(
-    s: TensorCoreTiled,
+    s: S,
     w: CudaWriter,
-    place_lane: Callable[[TensorCoreTiled, Sides, CudaWriter], None],
+    place_lane: Callable[[S, Sides, CudaWriter], None],
     ready: int,
 ) -> tuple[Sides, str, str]:
     """What comes before the first stage; `ready` is the first to be multiplied. Returns the operands, and how many rows

@@ -12,37 +12,52 @@ on `panel_printer` and `tensor_epilogue` for what comes before and after, on `wg
 
 from __future__ import annotations
 
-from .panel_printer import Side
+from collections.abc import Callable
+from typing import TypeVar
+
 from .schedule import WARP
 from .tensor_cores import TERMS, TensorCoreTiled
 from .tensor_epilogue import print_epilogue
-from .tensor_printer import begin, go_on, lane_of_fragment
-from .warpgroups import DEPTH, WARPGROUP, WarpgroupTiled
+from .tensor_printer import Sides, begin, go_on, lane_of_fragment
+from .warpgroups import DEPTH, WARPGROUP, ByWarpgroups, WarpgroupTiled
 from .wgmma import BOX
 from .writer import CudaWriter
+
+S = TypeVar("S", bound=ByWarpgroups)
 
 
 def print_warpgroups(s: WarpgroupTiled, w: CudaWriter) -> None:
     """The whole kernel."""
+    _, m, n = print_products(s, w, _place_lane, _multiply)
+    print_epilogue(s, w, m, n)
+
+
+def print_products(
+    s: S,
+    w: CudaWriter,
+    place_lane: Callable[[S, Sides, CudaWriter], None],
+    multiply: Callable[[S, Sides, CudaWriter], None],
+) -> tuple[Sides, str, str]:
+    """All up to the sums. Returns the operands, and how many rows and columns there are."""
     t = s.tile
     ahead = t.stages - 1 - s.flying
-    sides, m, n = begin(s, w, _place_lane, 0)
+    sides, m, n = begin(s, w, place_lane, 0)
     w.line(f"filled = int32(tiles - {ahead})")
     with w.nest(f"for step in range({ahead}):"):
-        print_fill(s, sides, w, "step", "step < tiles")
+        _fill(sides, w, "step", "step < tiles")
     with w.nest("for step in range(tiles):"):
         w.line(f"wait_copies_{ahead - 1}()")
         w.line(f"wgmma_wait_{s.flying}()")
         w.line("fence_async()")
         w.line("cuda.syncthreads()")
-        _multiply(s, sides, w)
-        print_fill(s, sides, w, f"rest(ready + {ahead}, {t.stages})", "step < filled")
+        multiply(s, sides, w)
+        _fill(sides, w, f"rest(ready + {ahead}, {t.stages})", "step < filled")
         go_on("ready", t.stages, w)
     w.line("wgmma_wait_0()")
-    print_epilogue(s, w, m, n)
+    return sides, m, n
 
 
-def print_fill(s: TensorCoreTiled, sides: tuple[Side, Side], w: CudaWriter, stage: str, condition: str) -> None:
+def _fill(sides: Sides, w: CudaWriter, stage: str, condition: str) -> None:
     """A stage under way, where there is one."""
     w.line(f"stage = int32({stage})")
     with w.nest(f"if {condition}:"):
@@ -51,7 +66,7 @@ def print_fill(s: TensorCoreTiled, sides: tuple[Side, Side], w: CudaWriter, stag
     w.line("commit_copies()")
 
 
-def _place_lane(s: TensorCoreTiled, sides: tuple[Side, Side], w: CudaWriter) -> None:
+def _place_lane(s: TensorCoreTiled, sides: Sides, w: CudaWriter) -> None:
     """The warp's rows of the tile, with all its columns, and where its group's rows begin."""
     w.line(f"down = t // {WARP} * {s.tile.high}")
     w.line("along = 0")
@@ -59,7 +74,7 @@ def _place_lane(s: TensorCoreTiled, sides: tuple[Side, Side], w: CudaWriter) -> 
     w.line(f"a_at = a_tile + t // {WARPGROUP} * {BOX}")
 
 
-def _multiply(s: WarpgroupTiled, sides: tuple[Side, Side], w: CudaWriter) -> None:
+def _multiply(s: WarpgroupTiled, sides: Sides, w: CudaWriter) -> None:
     (a, b), terms = sides, TERMS[s.precision]
     ways = "".join("t" if side.panel.along_terms else "r" for side in sides)
     w.line(f"a_now = a_at + ready * {a.room}")

@@ -63,8 +63,9 @@ TF32_RATES = {(128, 128): 0.67, (128, 64): 0.46, (64, 128): 0.48, (64, 64): 0.35
 
 
 @dataclass(frozen=True)
-class WarpgroupTiled(TensorCoreTiled):
-    """A block for every tile, multiplied by warpgroups of 64 rows each."""
+class ByWarpgroups(TensorCoreTiled):
+    """A block for every tile, multiplied by warpgroups of 64 rows each. flying: how many stages' products may be under
+    way when the next are begun."""
 
     flying: int = 0
 
@@ -77,19 +78,17 @@ class WarpgroupTiled(TensorCoreTiled):
 
 
 @dataclass(frozen=True)
-class RegisterWarpgroupTiled(TensorCoreTiled):
-    """A block for every tile, multiplied by warpgroups of 64 rows each from registers, by columns in shared memory."""
+class WarpgroupTiled(ByWarpgroups):
+    """From shared memory alone."""
+
+
+@dataclass(frozen=True)
+class RegisterWarpgroupTiled(ByWarpgroups):
+    """From rows in registers and columns in shared memory."""
 
     @property
     def runs(self) -> tuple[int, int]:
         return super().runs[0], 1
-
-    def __str__(self) -> str:
-        t = self.tile
-        return (
-            f"{self.precision} tensor cores by warpgroups, tile {t.rows}x{t.columns}x{t.depth}, {t.stages} stages, "
-            f"a {self.a_panel} and b {self.b_panel}: {self.axes_text()}"
-        )
 
 
 def by_warpgroups(s: TensorCoreTiled, kernel: Kernel) -> TensorCoreTiled:
@@ -102,7 +101,7 @@ def by_warpgroups(s: TensorCoreTiled, kernel: Kernel) -> TensorCoreTiled:
     around = _bytes_around(s, kernel)
     if s.precision == "tf32":
         tile = min(TF32_TILES, key=lambda t: _time(t, TF32_RATES, 0, around, s.sizes()))
-        if _blocks(tile, s.sizes()) < MULTIPROCESSORS // 2:
+        if tile.blocks(*s.sizes()[:3]) < MULTIPROCESSORS // 2:
             return s  # smaller tiles of fewer warps keep more of the GPU busy
         b = replace(s.b_panel, swizzled=True, rounded=True)
         return _in_pieces(RegisterWarpgroupTiled(**{**vars(s), "tile": tile, "b_panel": b}))
@@ -143,9 +142,4 @@ def _time(
     multiplied = results * k * term
     moved = results * around * BYTE * (SLOWER if results > MANY * t.threads else 1)
     together = multiplied + moved - (0 if flying else OVERLAP * min(multiplied, moved))
-    return math.ceil(_blocks(t, sizes) / MULTIPROCESSORS) * (results * START * term + together)
-
-
-def _blocks(t: TensorCoreTile, sizes: tuple[int, ...]) -> int:
-    points, m, n, _ = sizes
-    return points * math.ceil(m / t.rows) * math.ceil(n / t.columns)
+    return math.ceil(t.blocks(*sizes[:3]) / MULTIPROCESSORS) * (results * START * term + together)
