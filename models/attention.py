@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
+from functools import reduce
 
-from ..compiler.graph.functions import softmax
+from ..compiler.graph.functions import attention_weights
 from ..compiler.graph.node import user_location
-from ..compiler.graph.ops.elementwise import where
 from ..compiler.graph.ops.movement import expand_dims, transpose
-from ..compiler.graph.ops.source import iota
+from ..compiler.graph.predicates import logical_not, logical_or
 from ..compiler.graph.tensor import Tensor
 from ..compiler.shapes import show
 from . import initializers as init
@@ -89,12 +88,7 @@ class MultiHeadAttention(Layer):
         value = key if value is None else value
         self._check(query, key, value)
         q, k, v = (self._projected(i, x) for i, x in enumerate((query, key, value)))
-        features = self.in_proj_weight.shape[1]
-        assert isinstance(features, int)
-        scores = (q * (1 / math.sqrt(features // self.num_heads))) @ transpose(k, (0, 1, 3, 2))
-        for hidden in self._hidden(scores, key_padding_mask, attn_mask):
-            scores = where(hidden, -math.inf, scores)
-        weights = softmax(scores)
+        weights = attention_weights(q, k, self._seen(q, k, key_padding_mask, attn_mask), self.causal)
         if self.dropped is not None:
             weights = self.dropped(weights)
         joined = transpose(weights @ v, (0, 2, 1, 3)).reshape(*query.shape)
@@ -110,12 +104,10 @@ class MultiHeadAttention(Layer):
             y = y + self.in_proj_bias[rows]
         return transpose(y.reshape(*x.shape[:2], self.num_heads, features // self.num_heads), (0, 2, 1, 3))
 
-    def _hidden(self, scores: Tensor, keys: Tensor | None, pairs: Tensor | None) -> list[Tensor]:
-        """Where scores (batch, heads, time, other time) do not count, in shapes that broadcast to theirs."""
-        batch, _, queries, others = scores.shape
+    def _seen(self, q: Tensor, k: Tensor, keys: Tensor | None, pairs: Tensor | None) -> Tensor | None:
+        """Which keys each query sees, in a shape that broadcasts to (batch, heads, time, other time); None: all."""
+        (batch, _, queries, _), others = q.shape, k.shape[2]
         hidden = []
-        if self.causal:
-            hidden.append(expand_dims(iota(others), 0) > expand_dims(iota(queries), 1))
         for what, mask, shape in (("key_padding_mask", keys, (batch, others)), ("attn_mask", pairs, (queries, others))):
             if mask is None:
                 continue
@@ -125,7 +117,7 @@ class MultiHeadAttention(Layer):
                     f"{user_location()})"
                 )
             hidden.append(expand_dims(mask, (1, 2)) if what == "key_padding_mask" else mask)
-        return hidden
+        return logical_not(reduce(logical_or, hidden)) if hidden else None
 
     def _check(self, query: Tensor, key: Tensor, value: Tensor) -> None:
         features, given = self.in_proj_weight.shape[1], (query, key, value)

@@ -67,7 +67,13 @@ def scaled_dot_product_attention(
     added, as in PyTorch's function of this name. is_causal: a place sees itself and those before it. A query that sees
     nothing is NaN. Raises ShapeError for a size that is not known while compiling.
     """
-    q, k, v = as_tensor(query), as_tensor(key), as_tensor(value)
+    return attention_weights(as_tensor(query), as_tensor(key), attn_mask, is_causal, scale) @ as_tensor(value)
+
+
+def attention_weights(
+    q: Tensor, k: Tensor, attn_mask: Like | None = None, is_causal: bool = False, scale: float | None = None
+) -> Tensor:
+    """What each query takes of each value, as in `scaled_dot_product_attention`: (..., time, other time)."""
     size = q.shape[-1] if q.rank > 1 else None
     if scale is None and not isinstance(size, int):
         raise ShapeError(
@@ -81,7 +87,7 @@ def scaled_dot_product_attention(
     if attn_mask is not None:
         mask = as_tensor(attn_mask)
         scores = where(mask, scores, -math.inf) if mask.dtype == dtypes.BOOL else scores + mask
-    return softmax(scores) @ v
+    return softmax(scores)
 
 
 def gelu(x: Tensor) -> Tensor:

@@ -32,7 +32,7 @@ def unfold(x: Like, window: Any, stride: Any = 1, pad: Any = 0, dilation: Any = 
             f"{show(x.shape)}; a convolution takes any size (at {user_location()})"
         )
     windows, strides, pads, dilations = (
-        _each("unfold", name, value, len(spatial), least)
+        _for_each_axis("unfold", name, value, len(spatial), least)
         for name, value, least in (
             ("window", window, 1),
             ("stride", stride, 1),
@@ -60,7 +60,7 @@ def pixel_shuffle(x: Like, upscale_factor: int) -> Tensor:
     """Channels become space: (batch, c r r, h, w) -> (batch, c, h r, w r), r = upscale_factor (Shi et al. 2016,
     section 3.2). Raises ShapeError for what are no images with such channels."""
     x = as_tensor(x)
-    (r,) = _each("pixel_shuffle", "upscale_factor", upscale_factor, 1, 1)
+    (r,) = _for_each_axis("pixel_shuffle", "upscale_factor", upscale_factor, 1, 1)
     channels = divide(x.shape[1], r * r) if x.rank == 4 else None
     if channels is None:
         raise ShapeError(
@@ -76,7 +76,7 @@ def pixel_unshuffle(x: Like, downscale_factor: int) -> Tensor:
     """Space becomes channels, the inverse of `pixel_shuffle`: (batch, c, h r, w r) -> (batch, c r r, h, w).
     Raises ShapeError for what are no images with sides that the factor divides."""
     x = as_tensor(x)
-    (r,) = _each("pixel_unshuffle", "downscale_factor", downscale_factor, 1, 1)
+    (r,) = _for_each_axis("pixel_unshuffle", "downscale_factor", downscale_factor, 1, 1)
     sides: list[Dim | None] = [divide(side, r) for side in x.shape[2:]] if x.rank == 4 else [None]
     if None in sides:
         raise ShapeError(
@@ -88,8 +88,8 @@ def pixel_unshuffle(x: Like, downscale_factor: int) -> Tensor:
     return transpose(x.reshape(n, c, h, r, w, r), (0, 1, 3, 5, 2, 4)).reshape(n, c * r * r, h, w)
 
 
-def _each(op: str, name: str, value: Any, count: int, least: int) -> list[int]:
-    """A whole number for each of so many axes."""
+def _for_each_axis(op: str, name: str, value: Any, count: int, least: int) -> list[int]:
+    """A whole number, or one for each of `count` axes, as so many of at least `least`. Raises ShapeError."""
     given = list(value) if isinstance(value, (tuple, list)) else [value] * count
     numbers = [as_index(n) for n in given]
     if len(numbers) != count or any(n is None or n < least for n in numbers):

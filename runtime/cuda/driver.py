@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import ctypes
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -156,13 +157,9 @@ class Gpu:
     def wait_for(self, stream: int) -> None:
         """What comes into our stream next waits for what another one has (1: the legacy default stream, 2: the calling
         thread's), without the host."""
-        event = ctypes.c_void_p()
-        self._call("cuEventCreate", ctypes.byref(event), ctypes.c_uint(NO_TIMING))
-        try:
+        with self._event(NO_TIMING) as event:
             self._call("cuEventRecord", event, ctypes.c_void_p(stream))
             self._call("cuStreamWaitEvent", self._stream, event, ctypes.c_uint(0))
-        finally:
-            self._call("cuEventDestroy_v2", event)
 
     def owner_of(self, address: int) -> int | None:
         """The number of the GPU in whose memory an address lies; None where it lies in none's."""
@@ -217,20 +214,24 @@ class Gpu:
 
     def seconds(self, run: Callable[[], None]) -> float:
         """What the device takes for all that `run` puts into the stream; waits for it."""
-        start, end = ctypes.c_void_p(), ctypes.c_void_p()
-        for event in (start, end):
-            self._call("cuEventCreate", ctypes.byref(event), ctypes.c_uint(0))
-        try:
+        with self._event() as start, self._event() as end:
             self._call("cuEventRecord", start, self._stream)
             run()
             self._call("cuEventRecord", end, self._stream)
             self._call("cuEventSynchronize", end)
             elapsed = ctypes.c_float()
             self._call("cuEventElapsedTime", ctypes.byref(elapsed), start, end)
-        finally:
-            for event in (start, end):
-                self._call("cuEventDestroy_v2", event)
         return elapsed.value / 1e3  # it tells milliseconds
+
+    @contextmanager
+    def _event(self, flags: int = 0) -> Iterator[ctypes.c_void_p]:
+        """A place in streams, of which others tell the time or for which they wait; freed in the end."""
+        event = ctypes.c_void_p()
+        self._call("cuEventCreate", ctypes.byref(event), ctypes.c_uint(flags))
+        try:
+            yield event
+        finally:
+            self._call("cuEventDestroy_v2", event)
 
     def _attribute(self, which: int, device: ctypes.c_int) -> int:
         found = ctypes.c_int()

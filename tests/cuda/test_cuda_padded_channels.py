@@ -63,7 +63,7 @@ def passed(outputs, target):
 def copies(built):
     """Bytes of each copy of either operand, for every contraction on tensor cores."""
     tiled = [k.schedule for k in built.kernels if isinstance(k.schedule, TensorCoreTiled)]
-    return [{p.vector * p.itemsize for p in (s.a_panel, s.b_panel)} for s in tiled]
+    return [{p.nbytes for p in (s.a_panel, s.b_panel)} for s in tiled]
 
 
 @pytest.mark.parametrize("kind", ["tf32", "bfloat16", "words"])

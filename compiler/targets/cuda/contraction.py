@@ -16,7 +16,7 @@ from ...loops import expressions as loops
 from ...loops.expressions import Axis, Expr
 from ...loops.kernels import Kernel
 from ...loops.products import factors
-from ...shapes import nominal
+from ...shapes import Dim, nominal
 
 MULTIPROCESSORS = 132  # of an H100; an A100 has 108
 ENOUGH_TERMS = 4096  # few tiles of sums longer than this leave the GPU idle: a block per element is better
@@ -50,6 +50,11 @@ SHAPES = tuple(
         (16, 16, 16, 1, 1),
     )
 )
+
+
+def whole(extent: Dim, size: int) -> bool:
+    """Is an extent known to be so many whole tiles or stages?"""
+    return isinstance(extent, int) and extent % size == 0
 
 
 @dataclass(frozen=True)

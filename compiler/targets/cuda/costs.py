@@ -90,9 +90,7 @@ def _of_product(kernel: Kernel, s: TensorCoreTiled | Tiled) -> float:
     a = _panel(s.a, (*s.rows[-1:], *s.summed)) * m * k * math.ceil(n / t.columns)
     b = _panel(s.b, (*s.columns[-1:], *s.summed)) * n * k * math.ceil(m / t.rows)
     if isinstance(s, TensorCoreTiled):
-        a, b = (
-            x * (1.0 if p.vector * p.itemsize == COPY else NARROW_COPY) for x, p in ((a, s.a_panel), (b, s.b_panel))
-        )
+        a, b = (x * (1.0 if p.nbytes == COPY else NARROW_COPY) for x, p in ((a, s.a_panel), (b, s.b_panel)))
     inside = set(loops.loads([s.reduction]))
     rest = sum(
         _elements(e.axes) * _bytes(address(e), s.columns[-1], e.data[0].dtype) for e in kernel.loads if e not in inside

@@ -47,6 +47,11 @@ class SharedPanel:
         return dtypes.ITEMSIZE[self.words]
 
     @property
+    def nbytes(self) -> int:
+        """Bytes of a copy; 0 where elements are computed."""
+        return self.vector * self.itemsize
+
+    @property
     def by_matrices(self) -> bool:
         """Are fragments loaded by `ldmatrix`? It moves words of 4 bytes, and transposes those of 2."""
         return not self.packed and (self.along_terms or self.itemsize == 2)
@@ -96,7 +101,7 @@ class SharedPanel:
         return f"{tile} + {fast} // 64 * {64 * LINE} + {line} * {LINE} + ({fast} // 8 % 8 ^ {line} % 8) * 16"
 
     def __str__(self) -> str:
-        how = f"by {self.vector * self.itemsize} bytes" if self.vector else "computed"
+        how = f"by {self.nbytes} bytes" if self.vector else "computed"
         return f"{how} through registers" if self.rounded and self.vector else how
 
 
@@ -105,7 +110,7 @@ def panel(operand: Expr, axes: tuple[Axis, ...], summed: tuple[Axis, ...], preci
 
     def worth(found: SharedPanel) -> tuple[int, bool]:
         last = summed[-1] if found.along_terms else axes[-1]
-        return found.vector * found.itemsize, any(address(e).coefficient(last) == 1 for e in loops.loads([operand]))
+        return found.nbytes, any(address(e).coefficient(last) == 1 for e in loops.loads([operand]))
 
     return max((_panel(operand, axes, way, summed, precision) for way in (True, False)), key=worth)
 

@@ -169,7 +169,7 @@ def panels(found: Product, precision: str) -> tuple[tuple[Axis, ...], SharedPane
         order = tuple(sorted(found.summed, key=lambda x, e=first: -step(e, x)))  # type: ignore[misc]
         a, b = (panel(e, axes, order, precision) for e, axes in ((found.a, found.rows), (found.b, found.columns)))
         made.append((order, a, b))
-    return max(made, key=lambda each: sum(p.vector * p.itemsize for p in each[1:]))
+    return max(made, key=lambda each: sum(p.nbytes for p in each[1:]))
 
 
 def _cost(t: TensorCoreTile, points: int, m: int, n: int) -> float:

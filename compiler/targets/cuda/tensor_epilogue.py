@@ -17,7 +17,7 @@ from ...loops.expressions import Axis
 from ...loops.kernels import Store
 from ...shapes import divide, product
 from .alignment import begins_aligned
-from .panel_printer import whole
+from .contraction import whole
 from .tensor_cores import FRAGMENT_COLUMNS, FRAGMENT_ROWS, TensorCoreTiled
 from .writer import CudaWriter, storage
 

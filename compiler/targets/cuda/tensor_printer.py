@@ -103,7 +103,7 @@ def _declare(s: TensorCoreTiled, sides: Sides, w: CudaWriter) -> None:
 def _stages_of_block(s: TensorCoreTiled, sides: Sides, w: CudaWriter, k: str) -> None:
     """How many stages this block goes through: none where all its terms are zeros."""
     w.line(f"tiles = int32(({k} + {s.tile.depth - 1}) // {s.tile.depth})")
-    for condition in dict.fromkeys(c for side in sides for c in side.of_block):
+    for condition in dict.fromkeys(c for side in sides for c in side.elements.of_block):
         with w.nest(f"if not ({w.condition(condition)}):"):
             w.line("tiles = int32(0)")
 

@@ -105,7 +105,7 @@ def by_warpgroups(s: TensorCoreTiled, kernel: Kernel) -> TensorCoreTiled:
             return s  # smaller tiles of fewer warps keep more of the GPU busy
         b = replace(s.b_panel, swizzled=True, rounded=True)
         return _in_pieces(RegisterWarpgroupTiled(**{**vars(s), "tile": tile, "b_panel": b}))
-    if any(p.vector * p.itemsize != COPY or p.itemsize != 2 for p in panels):
+    if any(p.nbytes != COPY or p.itemsize != 2 for p in panels):
         return s
     tile, flying = min(TILES, key=lambda each: _time(each[0], RATES, each[1], around, s.sizes()))
     a, b = (replace(p, swizzled=True) for p in panels)
@@ -122,7 +122,7 @@ def _in_pieces(s: TensorCoreTiled) -> TensorCoreTiled:
         return s
     if s.precision == dtypes.BFLOAT16:
         return replace(s, pieces=last > s.tile.depth)
-    return replace(s, pieces=True, a_panel=replace(s.a_panel, cached=s.a_panel.vector * s.a_panel.itemsize == COPY))
+    return replace(s, pieces=True, a_panel=replace(s.a_panel, cached=s.a_panel.nbytes == COPY))
 
 
 def _bytes_around(s: TensorCoreTiled, kernel: Kernel) -> int:
