@@ -9,6 +9,7 @@ import kernelwright as kw
 from kernelwright.compiler.graph.reference import evaluate
 from kernelwright.compiler.loops import expressions as loops
 from kernelwright.compiler.targets.cuda import costs, parts, program, schedule
+from kernelwright.compiler.targets.cuda.lockstep_memory import LockstepError
 from kernelwright.compiler.targets.cuda.schedule import PerStrip, PerThread
 from kernelwright.compiler.targets.cuda.tensor_cores import TensorCoreTiled
 
@@ -168,7 +169,7 @@ def test_the_executor_finds_a_strip_without_its_barrier():
 
     text = kernel.source.text.replace("cuda.syncthreads()", "lane = lane")
     memory = [np.ones(4000, "float32"), np.zeros(40, "float32")]
-    with pytest.raises(lockstep.LockstepError, match="race"):
+    with pytest.raises(LockstepError, match="race"):
         lockstep.run(text, kernel.source.launch.threads, program.blocks(kernel.source.launch, {}), memory)
 
 

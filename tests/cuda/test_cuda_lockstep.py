@@ -5,7 +5,7 @@ import pytest
 
 import kernelwright as kw
 from kernelwright.compiler.targets.cuda import lockstep, program
-from kernelwright.compiler.targets.cuda.lockstep import LockstepError
+from kernelwright.compiler.targets.cuda.lockstep_memory import LockstepError
 
 
 def run(text, *arguments, threads=64, blocks=1):

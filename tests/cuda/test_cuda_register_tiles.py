@@ -8,7 +8,7 @@ import pytest
 import kernelwright as kw
 from kernelwright.compiler.graph.reference import evaluate
 from kernelwright.compiler.targets.cuda import lockstep, program, register_tiles
-from kernelwright.compiler.targets.cuda.lockstep import LockstepError
+from kernelwright.compiler.targets.cuda.lockstep_memory import LockstepError
 from kernelwright.compiler.targets.cuda.register_tiles import TILES, RegisterTiled
 
 

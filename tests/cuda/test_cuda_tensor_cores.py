@@ -10,7 +10,7 @@ from kernelwright.compiler.graph.reference import evaluate
 from kernelwright.compiler.shapes import typical
 from kernelwright.compiler.targets.cuda import lockstep, mma, program, tensor_cores
 from kernelwright.compiler.targets.cuda.intrinsics import TWINS
-from kernelwright.compiler.targets.cuda.lockstep import LockstepError
+from kernelwright.compiler.targets.cuda.lockstep_memory import LockstepError
 from kernelwright.compiler.targets.cuda.panels import SharedPanel
 from kernelwright.compiler.targets.cuda.tensor_cores import BLOCKS, TensorCoreTiled
 

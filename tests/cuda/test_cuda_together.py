@@ -6,6 +6,7 @@ from standin import on
 
 import kernelwright as kw
 from kernelwright.compiler.targets.cuda import lockstep, program
+from kernelwright.compiler.targets.cuda.lockstep_memory import LockstepError
 from kernelwright.compiler.targets.cuda.schedule import Together
 from kernelwright.runtime import BufferArg, CudaBatchSpec, SizeArg
 
@@ -109,7 +110,7 @@ def test_variables_are_read_before_they_are_overwritten_together():
 def test_accesses_past_the_end_of_memory_from_a_table_are_found():
     text = "def kernel(table):\n    x = float32_at(table, cuda.blockIdx.x)\n    x[cuda.threadIdx.x] = float32(1)\n"
     memory = {1: np.zeros(16, "float32"), 2: np.zeros(32, "float32")}
-    with pytest.raises(lockstep.LockstepError, match=r"\[16\] of 16 elements by thread 16 of block 1"):
+    with pytest.raises(LockstepError, match=r"\[16\] of 16 elements by thread 16 of block 1"):
         lockstep.run(text, 32, 2, [np.array([2, 1])], at=lambda address, _: memory[address])
 
 

@@ -1,7 +1,7 @@
 """How a kernel runs, as small frozen values that can be printed and compared: loops, chunks, blocks, register tiles.
 
 `planning` chooses one for a kernel, `tiling` the register tile of a contraction; `printer` prints them. Leans on
-`loops`; the register tiles that are named here are in `llvm/tiles.py`.
+`loops`; the register tiles that are named here are in `llvm/tile_code.py`.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 `python_of("outer_tile_8x2_3_f32")` is a function in the language of printed kernels. It is made of the name, as the
 intrinsic is, and is what `interpret.py` runs: a test compares the two. An intrinsic keeps in registers what stands here
-in `acc`, takes a loop over lanes as one instruction, and may round a product and a sum once. Leans on `llvm/tiles.py`
-and `llvm/winograd_tiles.py` for what a name means.
+in `acc`, takes a loop over lanes as one instruction, and may round a product and a sum once. Leans on
+`llvm/tile_code.py` and `llvm/winograd_tiles.py` for what a name means.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import re
 
 import numpy as np
 
-from .llvm import matrix_tiles, tiles, transposed, winograd_tiles
+from .llvm import matrix_tiles, tile_code, transposed, winograd_tiles
 from .llvm.matrix_tiles import MatrixCode
-from .llvm.tiles import TileCode
+from .llvm.tile_code import TileCode
 from .llvm.winograd_doubt import ARGUMENTS as DOUBT_ARGUMENTS
 from .llvm.winograd_doubt import FLOOR, LARGE, RANGE
 from .llvm.winograd_tiles import Map
@@ -39,7 +39,7 @@ def python_of(name: str) -> str:
         return _transposed(name, *transposed.shape(name))
     if name.startswith("matrix_"):
         return _matrix(matrix_tiles.shape(name))
-    tile = tiles.shape(name)
+    tile = tile_code.shape(name)
     return _outer(tile) if tile.kind == "outer" else _dot(tile)
 
 

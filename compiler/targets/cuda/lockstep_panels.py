@@ -1,28 +1,21 @@
 """What `shared_memory` means in lockstep: addresses of panels, copies to them, fragments that a warp loads together.
 
-An address is a panel and a number of bytes in it, for each thread. Leans on `lockstep`'s arrays and on NumPy.
+An address is a panel and a number of bytes in it, for each thread. Leans on `lockstep_memory` and on NumPy.
 """
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from ...errors import CompileError
+from .lockstep_memory import WARP, Global, LockstepError, MemoryAccess, Shared, Threads
 from .mma import round_bfloat16
 from .shared_memory import COPIES, WAITS
 
-if TYPE_CHECKING:
-    from .lockstep import Global, MemoryAccess, Shared, Threads
-
-WARP, ROW, MATRIX = 32, 16, 8
-"""Lanes of a warp; bytes of a matrix' row; its rows."""
-
-
-class LockstepError(CompileError):
-    """A kernel did what a GPU does not allow or does not define."""
+ROW, MATRIX = 16, 8
+"""Bytes of a matrix' row; its rows."""
 
 
 class Panel:
@@ -48,13 +41,13 @@ class Panel:
         return result
 
 
-def functions(threads: Threads, shared: type[Shared]) -> dict[str, Any]:
+def functions(threads: Threads) -> dict[str, Any]:
     """The functions by their names in kernel source."""
 
     taken: list[tuple[int, int, MemoryAccess]] = []
 
     def panel(first: int, count: int, kind: Any) -> Panel:
-        array = shared(threads, count, kind.dtype)
+        array = Shared(threads, count, kind.dtype)
         end = first + count * array.access.flat.itemsize
         for start, stop, access in taken:
             if start < end and first < stop and access.in_use():

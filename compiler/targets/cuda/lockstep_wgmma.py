@@ -8,17 +8,15 @@ addresses.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from .lockstep_panels import LockstepError, Panel
+from .lockstep_memory import LockstepError, Threads
+from .lockstep_panels import Panel
 from .mma import GROUP as GROUP_OF_LANE
 from .mma import QUAD, cut_tf32
 from .wgmma import BOX, GROUP, TF32_WIDTHS, WAITS, WAYS, WIDTHS
-
-if TYPE_CHECKING:
-    from .lockstep import Threads
 
 WARPGROUP, ROWS, TERMS, LINE, PIECE = 128, 64, 16, 128, 16
 

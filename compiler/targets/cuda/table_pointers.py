@@ -1,20 +1,18 @@
 """Pointers that kernels read from a table, in lockstep: threads of different blocks may point to different memory.
 
-Leans on `lockstep` for the memory itself.
+Leans on `lockstep_memory` for the memory itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .intrinsics import CASTS
-
-if TYPE_CHECKING:
-    from .lockstep import Global, Threads
+from .lockstep_memory import Global, Threads
 
 
 class FromTable:

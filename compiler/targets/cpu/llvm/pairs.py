@@ -4,7 +4,7 @@ AVX-512 BF16 (`vdpbf16ps`) adds to each float32 lane the products of two neighbo
 another, twice the multiply-adds of a float32 instruction (Intel, Architecture Instruction Set Extensions, 2020). B's
 rows k and k + 1 are loaded as they lie and interleaved in registers; A's two words are broadcast, in one load where the
 sum runs along A's memory. A sum of odd length ends with a step whose second words are zero. The instruction takes
-denormal numbers as zero. Leans on `tiles.py`.
+denormal numbers as zero. Leans on `tile_bodies.py`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from llvmlite import ir
 
 from .bfloat16 import I16
 from .pointers import I32, I64, note_access
-from .tiles import Outer, Values
+from .tile_bodies import Outer, Values
 
 
 class BFloat(ir.Type):

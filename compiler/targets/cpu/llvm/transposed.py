@@ -15,7 +15,8 @@ from llvmlite import ir
 from numba.core import types
 
 from .pointers import I32, I64, Pointer, named_intrinsic, note_access
-from .tiles import DTYPES, Emitter
+from .tile_code import DTYPES
+from .vectors import Emitter
 
 NAME = re.compile(r"transposed_(\d+)_(f32|f64)")
 ARGUMENTS = ("x", "first")

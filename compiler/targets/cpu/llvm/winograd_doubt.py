@@ -23,7 +23,7 @@ from numba.core import types
 
 from ..winograd_matrices import MATRICES, STEPS
 from .pointers import I32, I64, Pointer, named_intrinsic
-from .tiles import Emitter
+from .vectors import Emitter
 
 RANGE = {"output": 10, "input": 7, "filter": 15}
 """By matrix, as its numbers are large or small. Of normally distributed numbers, also behind a relu, fewer than one

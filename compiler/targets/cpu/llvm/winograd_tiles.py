@@ -26,7 +26,7 @@ from numba.core import types
 
 from ..winograd_matrices import MATRICES, STEPS
 from .pointers import I64, Pointer, named_intrinsic
-from .tiles import Emitter
+from .vectors import Emitter
 from .winograd_doubt import doubt, greatest, magnitude
 
 NAME = re.compile(r"transform_([a-z]+)_(all|back\d+)_(all|back\d+)(_whole)?(_add)?")
