@@ -167,7 +167,7 @@ class PReLU(Layer):
                 f"prelu: (batch, channels, ...) with known channels is needed, not {show(x.shape)} (at "
                 f"{user_location()}); PReLU() learns one slope for all"
             )
-        self.weight = self.parameter("weight", init.draw(self.weight_init, (channels,)))
+        self.weight = self.parameter("weight", init.draw_later(self.weight_init, (channels,)))
 
     def forward(self, x: Tensor, training: bool) -> Tensor:
         return prelu(x, self.weight)

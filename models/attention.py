@@ -70,10 +70,10 @@ class MultiHeadAttention(Layer):
                 f"attention: (batch, time, features) is needed, with features that {self.num_heads} heads divide, not "
                 f"{show(query.shape)} (at {user_location()})"
             )
-        weight = init.draw(self.weight_init, (3 * features, features))
+        weight = init.draw_later(self.weight_init, (3 * features, features))
         self.in_proj_weight = self.parameter("in_proj_weight", weight)
         if self.use_bias:
-            self.in_proj_bias = self.parameter("in_proj_bias", init.draw(init.zeros, (3 * features,)))
+            self.in_proj_bias = self.parameter("in_proj_bias", init.draw_later(init.zeros, (3 * features,)))
         self.out_proj = Dense(features, bias=self.use_bias, name="out_proj")
 
     def forward(  # type: ignore[override]

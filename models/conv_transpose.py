@@ -83,8 +83,8 @@ class ConvTranspose(Layer):
                 "chooses among the sizes that a convolution of this stride takes to the input's"
             )
         shape = (channels, self.filters // self.groups, *each(self.window, d))
-        self.weight = self.parameter("weight", init.draw(self.weight_init, shape))
-        self.bias = self.parameter("bias", init.draw(self.bias_init, (self.filters,))) if self.use_bias else None
+        self.weight = self.parameter("weight", init.draw_later(self.weight_init, shape))
+        self.bias = self.parameter("bias", init.draw_later(self.bias_init, (self.filters,))) if self.use_bias else None
 
     def forward(self, x: Tensor, training: bool) -> Tensor:
         d = x.rank - 2

@@ -53,7 +53,7 @@ class Embedding(Layer):
         self.weight_init = function("Embedding: weight_init", weight_init)
 
     def build(self, x: Tensor) -> None:
-        self.weight = self.parameter("weight", init.draw(self.weight_init, self.shape))
+        self.weight = self.parameter("weight", init.draw_later(self.weight_init, self.shape))
 
     def forward(self, x: Tensor, training: bool) -> Tensor:
         if not is_integer(x.dtype):

@@ -1,7 +1,8 @@
 """First values of parameters: functions of a shape and a NumPy generator, with fans worked out for dense and conv.
 
 Weights default to `fan_in_uniform`, uniform in +-1/sqrt(fan_in), which is what PyTorch's Linear and Conv layers
-draw, so that learning rates carry over; biases default to zeros, as in Keras. Leans on NumPy and `checks`.
+draw, so that learning rates carry over; biases default to zeros, as in Keras. Large weights are drawn by a thread while
+the graph is made, in the order in which layers ask for them. Leans on NumPy, `checks` and the runtime's `awaited`.
 """
 
 from __future__ import annotations
@@ -15,25 +16,35 @@ from typing import TypeAlias
 
 import numpy as np
 
+from ..runtime.awaited import Awaited, settle
 from .checks import NOT_NEGATIVE, SettingError, choice, number
 from .checks import seed as checked_seed
 
 Initializer: TypeAlias = Callable[[tuple[int, ...], np.random.Generator], np.ndarray]
 
-_RNG: ContextVar[np.random.Generator | None] = ContextVar("initializer_rng", default=None)
+
+class _Source:
+    """A generator. shown: others may hold it too, so that its numbers are drawn when they are asked for."""
+
+    def __init__(self, seed: int | None) -> None:
+        self.generator = np.random.default_rng(seed)
+        self.shown = False
+
+
+_SOURCE: ContextVar[_Source | None] = ContextVar("initializer_source", default=None)
 _DTYPE: ContextVar[str] = ContextVar("parameter_dtype", default="float32")
 _DRAWING: ContextVar[bool] = ContextVar("drawing", default=True)
-_SHARED = np.random.default_rng(0)
+_SHARED = _Source(0)
 
 
 @contextlib.contextmanager
 def seeded(seed: int | None) -> Iterator[None]:
     """Layers built inside draw their first values from `seed` (None: from the operating system's entropy)."""
-    token = _RNG.set(np.random.default_rng(None if seed is None else checked_seed("init.seeded: seed", seed)))
+    token = _SOURCE.set(_Source(None if seed is None else checked_seed("init.seeded: seed", seed)))
     try:
         yield
     finally:
-        _RNG.reset(token)
+        _SOURCE.reset(token)
 
 
 @contextlib.contextmanager
@@ -76,9 +87,31 @@ def draw(what: Initializer, shape: tuple[int, ...]) -> np.ndarray:
     return what(shape, rng()) if drawing() else np.broadcast_to(np.float32(0), shape)
 
 
+def draw_later(what: Initializer, shape: tuple[int, ...]) -> np.ndarray | Awaited:
+    """The same values, which a thread may still be drawing: for `Layer.parameter`."""
+    source, kind = _source(), what.func if isinstance(what, partial) else None
+    if kind is _constant and drawing():
+        return what(shape, source.generator)  # which it does not look at
+    apart = kind in _APART and drawing() and not source.shown
+    return Awaited(partial(what, shape, source.generator), shape) if apart else draw(what, shape)
+
+
 def rng() -> np.random.Generator:
     """The generator in force: that of `seeded`, else one for the process that starts at seed 0."""
-    return _RNG.get() or _SHARED
+    source = _source()
+    source.shown = True
+    settle()
+    return source.generator
+
+
+def whole_number(below: int) -> int:
+    """A number in [0, below) from the generator in force."""
+    settle()
+    return int(_source().generator.integers(below))
+
+
+def _source() -> _Source:
+    return _SOURCE.get() or _SHARED
 
 
 def fans(shape: Sequence[int]) -> tuple[int, int]:
@@ -167,6 +200,9 @@ def _over_fan_in(limit: float, shape: tuple[int, ...], rng: np.random.Generator)
     most = limit / max(fans(shape)[0], 1)
     return _uniform(-most, most, shape, rng)
 
+
+_APART = frozenset([_variance_scaling, _normal, _uniform, _over_fan_in])
+"""What only draws and scales, and refuses no shape: it may run in a thread of its own."""
 
 zeros = constant(0.0)
 ones = constant(1.0)

@@ -19,6 +19,7 @@ import numpy as np
 from ..compiler.graph.node import scope, user_location
 from ..compiler.graph.tensor import Tensor, input
 from ..compiler.graph.variable import variable
+from ..runtime.awaited import Awaited
 from ..runtime.errors import KernelwrightError
 from ..runtime.locks import fork_safe_lock
 from . import initializers as init
@@ -86,7 +87,7 @@ class Layer:
 
     def parameter(self, name: str, value: Any) -> Tensor:
         """A new trainable variable of this layer, of the dtype in force; a placeholder inside `init.undrawn`."""
-        full, array = self._full_name(name), np.asarray(value)
+        full, array = self._full_name(name), value if isinstance(value, Awaited) else np.asarray(value)
         made = variable(full, array, init.dtype()) if init.drawing() else input(full, array.shape, init.dtype())
         self._parameters[name] = made
         return made

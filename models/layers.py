@@ -74,8 +74,8 @@ class Dense(Layer):
                 "any size, AdaptiveAvgPool(7) before Flatten() leaves 7x7 places, and GlobalAvgPool() one "
                 f"(at {user_location()})"
             )
-        self.weight = self.parameter("weight", init.draw(self.weight_init, (self.units, x.shape[-1])))
-        self.bias = self.parameter("bias", init.draw(self.bias_init, (self.units,))) if self.use_bias else None
+        self.weight = self.parameter("weight", init.draw_later(self.weight_init, (self.units, x.shape[-1])))
+        self.bias = self.parameter("bias", init.draw_later(self.bias_init, (self.units,))) if self.use_bias else None
 
     def forward(self, x: Tensor, training: bool) -> Tensor:
         if x.rank < 1 or x.shape[-1] != self.weight.shape[1]:
@@ -138,8 +138,8 @@ class Conv(Layer):
         if channels % self.groups or self.filters % self.groups:
             raise LayerError(f"conv: {self.groups} groups must divide {channels} channels and {self.filters} filters")
         shape = (self.filters, channels // self.groups, *each(self.window, d))
-        self.weight = self.parameter("weight", init.draw(self.weight_init, shape))
-        self.bias = self.parameter("bias", init.draw(self.bias_init, (self.filters,))) if self.use_bias else None
+        self.weight = self.parameter("weight", init.draw_later(self.weight_init, shape))
+        self.bias = self.parameter("bias", init.draw_later(self.bias_init, (self.filters,))) if self.use_bias else None
 
     def forward(self, x: Tensor, training: bool) -> Tensor:
         d = x.rank - 2

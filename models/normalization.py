@@ -141,7 +141,7 @@ class Dropout(Layer):
         self.seed = None if seed is None else checked_seed("Dropout: seed", seed)
 
     def build(self, x: Tensor) -> None:
-        seed = int(init.rng().integers(2**62)) if self.seed is None else self.seed
+        seed = init.whole_number(2**62) if self.seed is None else self.seed
         self.generator = Generator(seed)
         self.generator.state = self.buffer("generator", np.array([seed, 0], "int64"))
 

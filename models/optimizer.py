@@ -92,7 +92,7 @@ class Optimizer(Shown):
     def slot(self, kind: str, p: Tensor, initial: float = 0.0) -> Tensor:
         """The state variable `kind` of a parameter, made (float32, of its shape) where it does not exist yet."""
         if (kind, p) not in self._slots:
-            value = np.full(p.attrs.state.shape, initial, p.dtype)
+            value = np.broadcast_to(np.asarray(initial, p.dtype), p.attrs.state.shape)
             self._slots[kind, p] = variable(f"optimizer.{kind}.{p.attrs.name}", value)
         return self._slots[kind, p]
 

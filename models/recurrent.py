@@ -109,7 +109,7 @@ class Recurrent(Layer):
                 if self.use_bias:
                     shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
                 for name, shape in shapes.items():
-                    setattr(self, name + suffix, self.parameter(name + suffix, init.draw(drawn, shape)))
+                    setattr(self, name + suffix, self.parameter(name + suffix, init.draw_later(drawn, shape)))
             features = self.hidden_size * len(self._suffixes(layer))
 
     def _suffixes(self, layer: int) -> list[str]:

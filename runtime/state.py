@@ -1,12 +1,14 @@
 """Parameters and what else outlives a run: one array in the physical order its executables want.
 
-Leans on `arena` for aligned memory. Several executables share a state (a training step and a prediction); the first of
-them fixes its order, and from then on it stays where it is in memory. The newest value may be away on another device:
-the first that looks at it here brings it home, once.
+Leans on `arena` for aligned memory and on `awaited` for values that are still being made. Several executables share a
+state (a training step and a prediction); the first of them fixes its order, and from then on it stays where it is in
+memory. The newest value may be away, on another device or not made yet: the first that looks at it here brings it
+home, once.
 """
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable
 from typing import Any, Protocol
@@ -16,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .arena import allocate
+from .awaited import Awaited
 from .errors import LayoutError, RuntimeShapeError
 from .locks import fork_safe_lock
 
@@ -33,6 +36,19 @@ class Holder(Protocol):
 
     def fetch(self, physical: np.ndarray) -> None:
         """Write the value into an array in the state's physical order."""
+
+
+class First:
+    """The holder of a first value that is not in memory yet: still being made, or one number everywhere. Writing it
+    only once its axes have their last order saves most of the time that large states take."""
+
+    stamp = 0
+
+    def __init__(self, value: np.ndarray | Awaited, order: tuple[int, ...]) -> None:
+        self.value, self.order = value, order
+
+    def fetch(self, physical: np.ndarray) -> None:
+        physical[...] = np.asarray(self.value).transpose(self.order)
 
 
 class Writer:
@@ -61,22 +77,29 @@ def leave(states: Iterable[tuple[State, Holder]]) -> None:
 
 
 class State:
-    """Storage for `value`, a logical array, under a name. `address` is where it lies; `chosen_by` is for whoever plans
-    programs to note which of them chose the order."""
+    """Storage for a copy of `value`, a logical array, under a name. `address` is where it lies; `chosen_by` is for
+    whoever plans programs to note which of them chose the order."""
 
-    def __init__(self, name: str, value: ArrayLike) -> None:
-        logical = np.asarray(value)
+    def __init__(self, name: str, value: ArrayLike | Awaited) -> None:
+        logical = value if isinstance(value, Awaited) else np.asarray(value)
         self.name = name
         self.shape = logical.shape
         self.dtype = logical.dtype
-        self.nbytes = logical.nbytes
+        self.nbytes = math.prod(self.shape) * self.dtype.itemsize
         self.claimed = False
         self.chosen_by: str | None = None
         self.copies: WeakValueDictionary[object, Any] = WeakValueDictionary()  # by whoever keeps them
         self._holder: Holder | None = None
         self._writes = 0
         self._writers: list[Writer] = []
-        self._place(logical, tuple(range(logical.ndim)))
+        order, later = tuple(range(len(self.shape))), _later(logical)
+        if later is None:
+            self._physical, self.address = place(np.asarray(logical), order)
+        else:
+            self._physical, self.address = allocate(self.shape, self.dtype, self.nbytes)
+            self._holder = First(later, order)
+            _away.add(self)
+        self.order = order
 
     def __repr__(self) -> str:
         return f"State({self.name!r}, shape={self.shape}, dtype={self.dtype}, order={self.order})"
@@ -134,7 +157,13 @@ class State:
                 )
             if sorted(order) != list(range(len(self.shape))):
                 raise LayoutError(f"state {self.name!r}: {order} is not an order of its {len(self.shape)} axes")
-            self._place(self._logical(), order)
+            if isinstance(self._holder, First):
+                shape = tuple(self.shape[axis] for axis in order)
+                self._physical, self.address = allocate(shape, self.dtype, self.nbytes)
+                self._holder.order = order
+            else:
+                self._physical, self.address = place(self._logical(), order)
+            self.order = order
 
     def claim(self, order: tuple[int, ...], writer: Writer | None = None) -> int:
         """Fix the order for good, and say where the value lies. writer: who will write there."""
@@ -145,13 +174,16 @@ class State:
                 self._writers.append(writer)
             return self.address
 
-    def _place(self, logical: np.ndarray, order: tuple[int, ...]) -> None:
-        physical, self.address = place(logical, order)
-        self.order = order
-        self._physical = physical
-
     def _logical(self) -> np.ndarray:
         return self._physical.transpose(np.argsort(self.order)) if self.shape else self._physical
+
+
+def _later(value: np.ndarray | Awaited) -> np.ndarray | Awaited | None:
+    """A first value that need not be in memory yet: one that is still being made, or one number everywhere."""
+    if isinstance(value, Awaited):
+        return value
+    everywhere = bool(value.size and value.ndim) and not any(value.strides)
+    return np.broadcast_to(value[(0,) * value.ndim], value.shape) if everywhere else None
 
 
 def place(logical: np.ndarray, order: tuple[int, ...]) -> tuple[np.ndarray, int]:

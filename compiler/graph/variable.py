@@ -15,17 +15,19 @@ from .tensor import Tensor, apply
 
 
 def variable(name: str, value: Any, dtype: Any = None) -> Tensor:
-    """A variable holding a copy of `value` (any array), in which programs can leave new values.
+    """A variable holding a copy of `value` (any array, or one that is still being made), in which programs can leave
+    new values.
 
     Raises DTypeError for a dtype that is unknown, or bfloat16.
     """
+    from ...runtime.awaited import Awaited
     from ...runtime.state import State
 
-    array = np.asarray(value)
+    array = value if isinstance(value, Awaited) else np.asarray(value)
     checked = dtypes.check(dtype if dtype is not None else array.dtype)
     if checked == dtypes.BFLOAT16:
         raise DTypeError(f"variable {name!r}: values are kept in float32; cast to bfloat16 where it is read")
-    state = State(name, np.array(array, checked))
+    state = State(name, array if array.dtype == checked else np.asarray(array, checked))
     return apply("variable", (), name=name, shape=tuple(array.shape), dtype=checked, state=state)
 
 
