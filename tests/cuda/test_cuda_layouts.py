@@ -8,6 +8,7 @@ import pytest
 import kernelwright as kw
 from kernelwright.compiler.graph.reference import evaluate
 from kernelwright.compiler.loops import expressions as loops
+from kernelwright.compiler.shapes import typical
 from kernelwright.compiler.targets.cuda import costs, parts, program, schedule
 from kernelwright.compiler.targets.cuda.lockstep_memory import LockstepError
 from kernelwright.compiler.targets.cuda.schedule import PerStrip, PerThread
@@ -148,7 +149,7 @@ def test_columns_are_read_by_four(toolkit, dtype, width):
 
 @pytest.mark.parametrize("dtype, width", [("float32", "v4.f32"), ("bfloat16", "v4.u16")])
 def test_windows_of_channels_last_are_read_by_four(toolkit, dtype, width):
-    """The maximum, its place (32-bit words) and the gradient."""
+    """The maximum, its place (a byte) and the gradient."""
     x = kw.input("x", (16, 56, 56, 64), dtype)
     y = kw.max_pool(x.transpose((0, 3, 1, 2)), 3, stride=2, pad=1)
     (gradient,) = kw.grad((y.astype("float32") ** 2).sum(), [x])
@@ -158,7 +159,7 @@ def test_windows_of_channels_last_are_read_by_four(toolkit, dtype, width):
     for kernel in windows:
         code = kernel.compile((9, 0))
         found = re.findall(r"(?:ld|st)\.global\S*?\.((?:v\d\.)?[a-z]\d+) ", code.ptx)
-        assert set(found) <= {width, "v4.u32"}, kernel
+        assert set(found) <= {width, "v4.u8"}, kernel
         assert code.cubin is None or "0 bytes spill stores" in code.log
 
 
@@ -217,3 +218,31 @@ def test_a_mean_of_everything_is_summed_in_parts():
     value = np.random.default_rng(2).normal(size=x.shape).astype("float32")
     kernels = run([x], [x.mean((0, 2, 3))], [value])
     assert [k.name.endswith("_parts") for k in kernels] == [True, False]
+
+
+@pytest.mark.parametrize("shape", [(100003,), (1, 9000), (3, 5, 700)])
+def test_a_sum_of_everything_is_shared_by_many_blocks(shape):
+    """Of whole numbers. 100003 is no whole number of pieces."""
+    x = kw.input("x", shape)
+    value = np.random.default_rng(4).integers(-9, 9, shape).astype("float32")
+    first, last = run([x], [x.sum() * 2], [value], tolerance=0)
+    assert program.blocks(first.source.launch, {}) >= 8 and program.blocks(last.source.launch, {}) == 1
+
+
+@pytest.mark.parametrize("batch", [4096, 37, 1])
+def test_a_loss_is_summed_in_parts_whatever_the_batch(batch):
+    """Parts planned for 4096 rows: of 37, and of one, there are parts that begin past the last row."""
+    x, t = kw.input("x", (None, 10)), kw.input("t", (None,), "int32")
+    rng = np.random.default_rng(5)
+    value, labels = rng.integers(-9, 9, (batch, 10)).astype("float32"), rng.integers(0, 10, batch).astype("int32")
+    with typical({"batch": 4096}):
+        built = program.build_kernels([x, t], [kw.where(kw.one_hot(t, 10) > 0, x, 0.0).sum()], {})
+    assert [k.name.endswith("_parts") for k in built.kernels[-2:]] == [True, False]
+    (got,) = program.run_program(built, [value, labels])
+    assert got == value[np.arange(batch), labels].sum()
+
+
+def test_a_row_has_a_block_where_rows_are_few():
+    """A term for each of its threads; many rows have a warp each, eight to a block."""
+    groups = {rows: run([x := kw.input("x", (rows, 1000))], [kw.softmax(x)], whole_numbers([x])) for rows in (64, 2048)}
+    assert [groups[rows][0].schedule.group for rows in (64, 2048)] == [256, 32]

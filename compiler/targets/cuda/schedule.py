@@ -29,7 +29,7 @@ WARP = 32
 SERIAL = 32  # a reduction of fewer terms is summed by one thread
 JOINED = 4  # NVVM joins so many neighbours at most in one access, whatever their width
 MANY_SUMS = 128  # of these in a thread's registers, a second block's registers are too few for the rest
-LONG = 1024  # a reduction of more terms is shared by a block
+LONG = 1024  # a reduction of more terms is shared by a block, however many there are
 FEW_THREADS = THREADS * WARP  # of which none reduces for several points, since others idle
 MANY_POINTS = MULTIPROCESSORS * 8 * THREADS  # a thread each fills the GPU
 VECTOR_LANES = 16  # of a strip with neighbours in each thread
@@ -191,7 +191,8 @@ def _per_group(kernel: Kernel, order: tuple[Axis, ...]) -> PerGroup | PerStrip |
         return None
     if columns and needed == set(order):
         return _strip(kernel, order, heads, points)
-    group = WARP if terms <= LONG else THREADS
+    few = points <= MULTIPROCESSORS and terms >= THREADS  # as many blocks run at once, each term by a thread of its own
+    group = THREADS if few or terms > LONG else WARP
     return PerGroup(outer, tuple(x for x in order if x not in needed), group)
 
 
