@@ -457,9 +457,10 @@ def loads(roots: Iterable[Expr]) -> list[Expr]:
     return [e for e in postorder(roots) if e.kind == "load"]
 
 
-def show(root: Expr, names: Mapping[Expr, str] | None = None) -> str:
-    """The expression as text, in which those below `root` that have names stand by them."""
-    known = names or {}
+def show(root: Expr, names: Mapping[Expr, str] | None = None, named: Mapping[Any, str] | None = None) -> str:
+    """The expression as text, in which those below `root` that have names stand by them. named: what buffers are
+    called here."""
+    known, called = names or {}, named or {}
     text: dict[Expr, str] = {}
     for e in postorder([root], lambda e: e in known and e is not root):
         if e in known and e is not root:
@@ -469,7 +470,7 @@ def show(root: Expr, names: Mapping[Expr, str] | None = None) -> str:
         if e.kind == "const":
             text[e] = e.data[0]
         elif e.kind == "load":
-            name = getattr(e.data[0], "name", None) or "t"
+            name = called.get(e.data[0]) or getattr(e.data[0], "name", None) or "t"
             text[e] = f"{name}[{', '.join(map(repr, e.data[1]))}]"
         elif e.kind == "call":
             text[e] = f"{e.data}({args})"

@@ -5,7 +5,7 @@ Buffers are the tensors that exist in memory; everything else is inside expressi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
@@ -151,10 +151,12 @@ class Kernel:
         ]
         return "\n".join([*lines, *([f"    {self.schedule}"] if self.schedule is not None else [])])
 
-    def stores_text(self) -> str:
-        """The stores, a line each."""
+    def stores_text(self, named: Mapping[Buffer, str] | None = None) -> str:
+        """The stores, a line each. named: what buffers are called here."""
+        called = {s.buffer: s.buffer.name for s in self.stores} if named is None else named
         return "\n".join(
-            f"{s.buffer.name}[{', '.join(map(repr, s.index))}] = {loops.show(s.value)}" for s in self.stores
+            f"{called[s.buffer]}[{', '.join(map(repr, s.index))}] = {loops.show(s.value, None, named)}"
+            for s in self.stores
         )
 
     @property

@@ -27,6 +27,7 @@ from ...passes import Step
 from ...shapes import poly
 from ..base import Planned
 from ..shared import turns, watch
+from ..shared.alike_texts import AlikeTexts
 from ..shared.artefact import artefact
 from ..shared.flow import needs
 from ..shared.kernel_info import KernelInfo, kernel_info, work
@@ -168,7 +169,8 @@ def assemble(
     objects = compile_sources(key_of)
     keys = [key_of[source.text] for source in sources]
     listed = zip(order.kernels, keys, sources, needs(order.kernels), strict=True)
-    infos = [kernel_info(k, key, text, CpuKernelInfo, needs=n, cpu=chosen()) for k, key, text, n in listed]
+    alike, cpu = AlikeTexts(), chosen()
+    infos = [kernel_info(k, key, text, CpuKernelInfo, alike, needs=n, cpu=cpu) for k, key, text, n in listed]
     cycles = [(info.cycles_each, poly(work(info.flop_count, info.byte_count))) for info in infos]
     program, states = artefact(name, planned, order, sources, keys, cycles, objects)
     return program, infos, states

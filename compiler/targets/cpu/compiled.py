@@ -120,9 +120,8 @@ def _build_or_load(
                 state.chosen_by = identity.graph
     if found is None:
         program, infos, states, trace = made_by.build(inputs, outputs, updates)
-        if identity is not None:
-            saved.keep(identity, program, infos, states, trace)
-        return program, infos, states, trace
+        kept = infos if identity is None else saved.keep(identity, program, infos, states, trace)
+        return program, kept, states, trace
     program, listing, states, trace = found
     required = [*outputs, *updates.values()]
     known, rooms = limits(required, inputs), size_checks(required)

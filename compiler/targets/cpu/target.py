@@ -125,7 +125,9 @@ class Cpu(Target):
         if len(toposort([*outputs, *updates.values()])) >= MANY_NODES:
             workers.start(config.helpers())
         planned = self.planned(inputs, outputs, updates)
-        return (*assemble("program", planned, self.print), planned.trace)
+        program, infos, states = assemble("program", planned, self.print)
+        self.alike = Alike()  # what was known of these kernels' plans is of no more use
+        return program, infos, states, planned.trace
 
     def compile(
         self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], updates: Mapping[Tensor, Tensor]

@@ -25,6 +25,7 @@ from ...lowering.kernel_order import MemoryPlan, lifetimes, stretches
 from ...shapes import typical as typical_sizes
 from ..base import Compiled
 from ..shared import artefact
+from ..shared.alike_texts import AlikeTexts
 from ..shared.flow import needs
 from ..shared.kernel_info import KernelInfo, kernel_info
 from ..shared.store import symbol
@@ -216,10 +217,10 @@ def assemble(built: program.CudaPlan, arch: Arch) -> tuple[runtime.Program, list
 
 
 def _infos(built: Sequence[program.CudaKernel], keys: Sequence[str]) -> list[CudaKernelInfo]:
-    read = needs([k.kernel for k in built])
+    read, alike = needs([k.kernel for k in built]), AlikeTexts()
 
     def info(k: program.CudaKernel, key: str, needed: tuple[int, ...]) -> CudaKernelInfo:
         arithmetic = k.schedule.precision if isinstance(k.schedule, TensorCoreTiled) else dtypes.FLOAT32
-        return kernel_info(k.kernel, key, k.source, CudaKernelInfo, needs=needed, arithmetic=arithmetic)
+        return kernel_info(k.kernel, key, k.source, CudaKernelInfo, alike, needs=needed, arithmetic=arithmetic)
 
     return [info(*each) for each in zip(built, keys, read)]

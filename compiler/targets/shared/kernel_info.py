@@ -1,6 +1,6 @@
 """A kernel of a compiled program, for reading: what is known of it on every target.
 
-Leans on `kernel_text` for names that are the same in every process.
+Leans on `alike_texts` and `kernel_text` for texts with names that are the same in every process.
 """
 
 from __future__ import annotations
@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ...graph.node import location
-from ...loops import expressions as loops
-from ...loops.expressions import Expr
 from ...loops.kernels import Kernel
 from ...shapes import Dim, nominal, value
 from ..base import Source
-from .kernel_text import renamed, show
+from .alike_texts import AlikeTexts
+from .kernel_text import show
 
 
 @dataclass(frozen=True)
@@ -89,39 +88,29 @@ def work(flops: Dim, bytes: Dim) -> Dim:
 Info = TypeVar("Info", bound=KernelInfo)
 
 
-def kernel_info(kernel: Kernel, key: str, source: Source, kind: type[Info], **more: Any) -> Info:
-    """What there is to read of a scheduled kernel. more: what the target's `kind` holds besides."""
-    lines = dict.fromkeys(str(location(n)) for n in kernel.nodes)
-    stores = kernel.stores_text()
+def kernel_info(
+    kernel: Kernel, key: str, source: Source, kind: type[Info], alike: AlikeTexts | None = None, **more: Any
+) -> Info:
+    """What there is to read of a scheduled kernel. alike: what was said of the program's others; more: what the
+    target's `kind` holds besides."""
+    said, (listed, *values) = (alike or AlikeTexts()).of(kernel)
     times: Dim = 1 if kernel.loop is None else kernel.loop.length
-    flops, moved = kernel.flops() * times, kernel.bytes() * times
-    space = "for " + ", ".join(f"{a} < {a.extent}" for a in kernel.axes) + ":\n" if kernel.axes else ""
+    flops, moved = said.flops * times, said.bytes * times
+    origins = (e.origin for e in kernel.expressions if e.origin is not None)
     return kind(
         kernel.name,
         key,
         source.pretty(kernel.name),
-        renamed(space + "\n".join(("    " if space else "") + line for line in stores.splitlines()), kernel),
+        listed,
         show(kernel.schedule, kernel),
         tuple(n.op.name for n in kernel.nodes if n.op.kind not in ("source", "movement")),
         kernel.reasons,
-        tuple(lines),
+        tuple(dict.fromkeys(str(location(n)) for n in kernel.nodes)),
         tuple(f"{b.name} {b.dtype}{b.shape} order {b.order}" for b in source.names.buffers),
         flops,
         moved,
         kernel.cycles * nominal(times) / max(nominal(work(flops, moved)), 1),
-        _values(kernel),
+        tuple(ValueInfo(text, n.op.name, str(location(n))) for text, n in zip(values, origins, strict=True)),
         times=None if kernel.loop is None else times,
         **more,
     )
-
-
-def _values(kernel: Kernel) -> tuple[ValueInfo, ...]:
-    """Each expression that is the value of a node, by number: `v2 = sub(v0, v1)`."""
-    names: dict[Expr, str] = {}
-    found = []
-    for e in kernel.expressions:
-        if e.origin is not None:
-            text = renamed(f"v{len(names)} = {loops.show(e, names)}", kernel)
-            found.append(ValueInfo(text, e.origin.op.name, str(location(e.origin))))
-            names[e] = f"v{len(names)}"
-    return tuple(found)

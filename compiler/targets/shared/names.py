@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from functools import lru_cache
 
 from ...loops.kernels import Buffer
 from ...shapes import Dim, Size
@@ -47,13 +48,28 @@ class Names:
         for size, name in self.sizes.items():
             table[name] = f"n{size}" if isinstance(size, int) else _size_name(size)
         for buffer, name in self.buffers.items():
-            wanted = re.sub(r"\W+", "_", buffer.name).strip("_") or "value"
+            wanted = _word(buffer.name)
             wanted = f"{wanted}_" if wanted in table.values() or wanted in _RESERVED or wanted[0].isdigit() else wanted
             taken[wanted] += 1
             table[name] = wanted if taken[wanted] == 1 else f"{wanted}_{taken[wanted]}"
-        return re.sub(r"\b(?:buf|size)\d+\b", lambda m: table.get(m.group(), m.group()), text)
+        parts = list(_parted(text))
+        parts[1::2] = [table.get(name, name) for name in parts[1::2]]
+        return "".join(parts)
 
 
+@lru_cache(1024)
+def _parted(text: str) -> tuple[str, ...]:
+    """A text in pieces, every second of which is a neutral name; kernels alike have the same text."""
+    return tuple(re.split(r"\b((?:buf|size)\d+)\b", text))
+
+
+@lru_cache(4096)
+def _word(name: str) -> str:
+    """A buffer's name as Python would have it."""
+    return re.sub(r"\W+", "_", name).strip("_") or "value"
+
+
+@lru_cache(1024)
 def _size_name(size: Size) -> str:
     """`784*batch` as `batch_784`."""
     words = re.findall(r"\w+", str(size))

@@ -128,8 +128,9 @@ def load(identity: Identity, stored_object: Callable[[str], bytes | None]) -> Bu
 
 def keep(
     identity: Identity, program: runtime.Program, infos: Sequence[KernelInfo], states: Sequence[Any], trace: Trace
-) -> None:
-    """Store what `load` gives. Arrays of the graph are stored as their positions in it."""
+) -> SavedKernels:
+    """Store what `load` gives. Arrays of the graph are stored as their positions in it. Gives the kernels for reading
+    as `load` would: packed, they are one object to Python's search for cycles, which takes time by the object."""
     place = {id(array): i for i, array in enumerate(identity.arrays)}
     arrays = {i: place[id(b.data)] for i, b in enumerate(program.buffers) if id(b.data) in place}
     buffers = tuple(replace(b, data=None) if i in arrays else b for i, b in enumerate(program.buffers))
@@ -139,6 +140,7 @@ def keep(
     packed = zlib.compress(pickle.dumps(numbered, pickle.HIGHEST_PROTOCOL), 1)
     index = {id(state): i for i, state in enumerate(identity.states)}
     kernel_cache().store(identity.strict_key, (bare, [index[id(s)] for s in states], arrays, packed, trace))
+    return SavedKernels(packed, identity.lines)
 
 
 class SavedKernels(Sequence[KernelInfo]):
