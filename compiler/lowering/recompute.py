@@ -25,26 +25,26 @@ from .fuse import MAX_ROW
 
 MAX_CALLS = 48
 MAX_BUFFERS = 14
-LAUNCH = 500.0
-"""Cycles of a kernel's start and of the threads' meeting after it."""
-WRITE = 2.0
-"""A line that is written is fetched first."""
-PER_FLOP = 0.1
-"""Cycles per element and operation, in vectors."""
 STATE_BYTES = 64 << 10
 """Of greater variables no reader is added: their update in place would have to wait for it, or go through a copy."""
 
 
 @dataclass(frozen=True)
-class Memory:
-    """What one core reads from where: bytes that its second and the last cache hold, and bytes per cycle from either,
-    and from main memory."""
+class Prices:
+    """What a target reads from where: bytes that its second and the last cache hold, and bytes per cycle from either,
+    and from main memory. launch: cycles of a kernel's start and of the threads' meeting after it. flop: cycles per
+    element and operation. load: cycles per element and load of what was loaded before. write: what a byte that is
+    written costs beside one that is read."""
 
     second: int
     last: int
     from_second: float
     from_last: float
     from_main: float
+    launch: float
+    flop: float
+    load: float
+    write: float
 
     def cycles(self, size: int) -> float:
         """Cycles to read so many bytes from where they will be."""
@@ -71,8 +71,8 @@ class Producer:
         return loops.substitute(self.value, {x: i for x, i in zip(self.axes, index) if x is not None})
 
 
-def recompute(kernels: Sequence[Kernel], memory: Memory, by_rows: bool = False) -> list[Kernel]:
-    """The kernels, without those whose result all their readers now compute themselves. memory: the target's. by_rows:
+def recompute(kernels: Sequence[Kernel], prices: Prices, by_rows: bool = False) -> list[Kernel]:
+    """The kernels, without those whose result all their readers now compute themselves. prices: the target's. by_rows:
     does it compute a reduction along a row once, before the loop along the row that reads it?"""
     current: dict[int, Kernel] = dict(enumerate(kernels))
     readers: dict[Buffer, list[int]] = {}
@@ -86,7 +86,7 @@ def recompute(kernels: Sequence[Kernel], memory: Memory, by_rows: bool = False) 
         users = [j for j in readers.get(made.buffer, []) if j in current]
         if any(current[j].loop is not made.kernel.loop for j in users):
             continue  # computed once before a loop, not at each turn
-        changed = _absorbed(made, [current[j] for j in users], memory, by_rows)
+        changed = _absorbed(made, [current[j] for j in users], prices, by_rows)
         if changed is None:
             continue
         del current[i]
@@ -141,22 +141,22 @@ def _reductions(value: Expr) -> list[Expr]:
     return [e for e in loops.postorder([value]) if e.kind == "reduce"]
 
 
-def _absorbed(made: Producer, users: Sequence[Kernel], memory: Memory, by_rows: bool) -> list[Kernel] | None:
+def _absorbed(made: Producer, users: Sequence[Kernel], prices: Prices, by_rows: bool) -> list[Kernel] | None:
     """The readers with the value computed inside, None where storing it is cheaper or a reader cannot take it."""
 
     def stream(b: Buffer) -> float:
-        return memory.cycles(size(b))
+        return prices.cycles(size(b))
 
-    saved = LAUNCH + stream(made.buffer) * (WRITE + len(users)) + sum(map(stream, made.kernel.reads()))
-    work = arithmetic(made.value)
+    saved = prices.launch + stream(made.buffer) * (prices.write + len(users)) + sum(map(stream, made.kernel.reads()))
+    work, again = prices.flop * operations(made.value), prices.load * len(made.kernel.loads)
     lost = -work * points(made.kernel.axes)
-    lost += (len(users) - 1) * sum(PER_FLOP * points({*r.axes, *r.data[1]}) for r in _reductions(made.value))
+    lost += (len(users) - 1) * sum(prices.flop * points({*r.axes, *r.data[1]}) for r in _reductions(made.value))
     for k in users:
         lost += sum(stream(b) for b in made.kernel.reads() if b not in k.reads())
         for load, scope in sites(k, made.buffer, by_rows):
             if scope is None or not _has_rows(k, made, load):
                 return None
-            lost += work * points(scope)
+            lost += work * points(scope) + again * max(points(scope) - points(made.kernel.axes), 0)
     if not users or lost >= saved:
         return None
     changed = [absorb(k, made, f"cheaper to compute again in {_number(len(users))} than to store") for k in users]
@@ -227,10 +227,10 @@ def _outside_of_sums(kernel: Kernel) -> set[Expr]:
     return found
 
 
-def arithmetic(value: Expr) -> float:
-    """Cycles per element for the calls in a value, in vectors."""
+def operations(value: Expr) -> float:
+    """Operations per element for the calls in a value."""
     calls = [e.data for e in loops.postorder([value]) if e.kind == "call"]
-    return sum(PER_FLOP * called(c).flops for c in calls)
+    return float(sum(called(c).flops for c in calls))
 
 
 def points(axes: Iterable[Axis]) -> float:
@@ -242,4 +242,4 @@ def size(b: Buffer) -> int:
     return math.prod(nominal(d) for d in b.shape) * dtypes.ITEMSIZE[b.dtype]
 
 
-__all__ = ["Memory", "Producer", "absorb", "arithmetic", "points", "producer", "recompute", "single", "sites", "size"]
+__all__ = ["Prices", "Producer", "absorb", "operations", "points", "producer", "recompute", "single", "sites", "size"]

@@ -1,5 +1,6 @@
 """Orders of axes for the GPU, sums shared by strips of lanes, and long sums in parts: against the reference."""
 
+import math
 import re
 
 import numpy as np
@@ -246,3 +247,23 @@ def test_a_row_has_a_block_where_rows_are_few():
     """A term for each of its threads; many rows have a warp each, eight to a block."""
     groups = {rows: run([x := kw.input("x", (rows, 1000))], [kw.softmax(x)], whole_numbers([x])) for rows in (64, 2048)}
     assert [groups[rows][0].schedule.group for rows in (64, 2048)] == [256, 32]
+
+
+@pytest.mark.parametrize("rows, kernels", [(128, 2), (1 << 20, 3)])
+def test_a_small_value_is_computed_again_instead_of_a_launch(rows, kernels):
+    """y has two readers of other shapes. Thirty functions of each of 33 million take longer than to load what they
+    give, those of 4096 do not."""
+    x = kw.input("x", (None, 32))
+    y = x
+    for _ in range(30):
+        y = kw.erf(y)
+    with typical({"batch": rows}):
+        built = program.build_kernels([x], [(y * 2).sum(1), y.sum(0)], {})
+    assert len([k for k in built.kernels if "_parts" not in k.name]) == kernels
+    value = np.random.default_rng(6).random((64, 32), "float32")
+    exact = value.astype("float64")
+    for _ in range(30):
+        exact = np.vectorize(math.erf)(exact)
+    by_rows, by_columns = program.run_program(built, [value])
+    np.testing.assert_allclose(by_rows, 2 * exact.sum(1), rtol=1e-5)
+    np.testing.assert_allclose(by_columns, exact.sum(0), rtol=1e-5)

@@ -22,7 +22,7 @@ from ...lowering.joins import part_joins
 from ...lowering.merge import merged
 from ...lowering.moments import moments_in_one_read
 from ...lowering.normalize import normalize
-from ...lowering.recompute import Memory, recompute
+from ...lowering.recompute import Prices, recompute
 from ...lowering.shared_reads import shared_reads
 from ...lowering.sorted_sums import sorted_sums
 from ...lowering.strided_gradients import by_phases
@@ -77,7 +77,7 @@ class Cpu(Target):
 
     def kernel_passes(self) -> Sequence[KernelPass]:
         return (
-            KernelPass("recompute", partial(recompute, memory=_memory(), by_rows=True)),
+            KernelPass("recompute", partial(recompute, prices=_prices(), by_rows=True)),
             KernelPass("strided_gradients", each(_by_phases)),
             KernelPass("moments", moments_in_one_read),
             KernelPass("set_orders", partial(layout.set_orders, price=self.price, operands=_operands), needed=True),
@@ -135,10 +135,13 @@ class Cpu(Target):
         return Native(self, inputs, outputs, updates)
 
 
-def _memory() -> Memory:
-    """What streams of the present CPU's core come from."""
+def _prices() -> Prices:
+    """What streams of the present CPU's core come from; kernels start on threads that wait for them, and compute in
+    vectors. A line that is written is fetched first."""
     on = core()
-    return Memory(on.held_l2, on.held_l3, on.from_l2, on.from_l3, on.from_memory)
+    return Prices(
+        on.held_l2, on.held_l3, on.from_l2, on.from_l3, on.from_memory, launch=500.0, flop=0.1, load=0.0, write=2.0
+    )
 
 
 def _by_phases(kernel: Kernel) -> Kernel:
