@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from . import expressions as loops
 from .expressions import Axis, Expr, Index
-from .kernels import Buffer, Kernel
+from .kernels import Buffer, Kernel, Store
 
 Said = TypeVar("Said")
 
@@ -29,46 +29,63 @@ class Form:
 
 def form(kernel: Kernel) -> Form:
     """The kernel's form, a fact of its stores: `kernel.fact(form)`."""
-    buffers: dict[Buffer, int] = {}
-    axes: dict[Axis, int] = {}
+    writer = _Writer()
+    lines = [
+        ",".join(map(writer.axis, kernel.axes)),
+        *map(writer.value, kernel.expressions),
+        *map(writer.store, kernel.stores),
+    ]
+    return Form(sys.intern("\n".join(lines)), tuple(writer.buffers), tuple(writer.axes))
 
-    def axis(a: Axis) -> str:
-        return f"i{axes.setdefault(a, len(axes))}<{a.extent}"
 
-    def index(i: Index) -> str:
-        return "+".join(f"{atom(a)}*{c}" for a, c in i.terms) + f"+{i.const}"
+class _Writer:
+    """Writes a form: each buffer, axis and expression has a number, in the order in which they are met.
 
-    def atom(a: loops.Atom) -> str:
+    Functions inside of `form` would keep each other, and all expressions, until Python searches for cycles.
+    """
+
+    def __init__(self) -> None:
+        self.buffers: dict[Buffer, int] = {}
+        self.axes: dict[Axis, int] = {}
+        self.number: dict[Expr, int] = {}
+
+    def axis(self, a: Axis) -> str:
+        return f"i{self.axes.setdefault(a, len(self.axes))}<{a.extent}"
+
+    def index(self, i: Index) -> str:
+        return "+".join(f"{self.atom(a)}*{c}" for a, c in i.terms) + f"+{i.const}"
+
+    def atom(self, a: loops.Atom) -> str:
         if isinstance(a, Axis):
-            return axis(a)
+            return self.axis(a)
         if isinstance(a, loops.Dynamic):
-            return f"at({number[a.value]})"
-        return f"{type(a).__name__}({index(a.index)},{a.by})"
+            return f"at({self.number[a.value]})"
+        return f"{type(a).__name__}({self.index(a.index)},{a.by})"
 
-    def buffer(b: Buffer) -> str:
-        return f"b{buffers.setdefault(b, len(buffers))}:{b.dtype}{b.shape}"
+    def buffer(self, b: Buffer) -> str:
+        return f"b{self.buffers.setdefault(b, len(self.buffers))}:{b.dtype}{b.shape}"
 
-    head = ",".join(axis(a) for a in kernel.axes)
-    number: dict[Expr, int] = {}
-    lines = [head]
-    for e in kernel.expressions:
+    def condition(self, c: loops.Condition) -> str:
+        return f"{self.index(c.index)}{(c.low, c.high) if isinstance(c, loops.Within) else c.by}"
+
+    def value(self, e: Expr) -> str:
+        """An expression in terms of those before it."""
         if e.kind == "load":
-            data = buffer(e.data[0]) + "[" + ";".join(map(index, e.data[1])) + "]"
+            data = self.buffer(e.data[0]) + "[" + ";".join(map(self.index, e.data[1])) + "]"
         elif e.kind == "index":
-            data = index(e.data)
+            data = self.index(e.data)
         elif e.kind == "guard":
-            data = "&".join(
-                f"{index(c.index)}{(c.low, c.high) if isinstance(c, loops.Within) else c.by}" for c in e.data
-            )
+            data = "&".join(map(self.condition, e.data))
         elif e.kind == "reduce":
-            data = e.data[0] + ",".join(axis(a) for a in e.data[1])
+            data = e.data[0] + ",".join(map(self.axis, e.data[1]))
         else:
             data = str(e.data)
-        lines.append(f"{e.kind} {data} {[number[a] for a in e.args]} {e.dtype}")
-        number[e] = len(number)
-    for s in kernel.stores:
-        lines.append(f"{buffer(s.buffer)}[{';'.join(map(index, s.index))}]={number[s.value]}")
-    return Form(sys.intern("\n".join(lines)), tuple(buffers), tuple(axes))
+        line = f"{e.kind} {data} {[self.number[a] for a in e.args]} {e.dtype}"
+        self.number[e] = len(self.number)
+        return line
+
+    def store(self, s: Store) -> str:
+        return f"{self.buffer(s.buffer)}[{';'.join(map(self.index, s.index))}]={self.number[s.value]}"
 
 
 class Renaming:

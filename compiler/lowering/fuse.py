@@ -41,10 +41,6 @@ class KernelGroup:
     inputs: set[Any] = field(default_factory=set)
     row_reductions: int = 0
     text: int = 0
-    point: Place = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.point = Place(self)
 
     @property
     def full(self) -> bool:
@@ -79,6 +75,7 @@ def fuse(required: Iterable[Tensor]) -> Fusion:
     home: dict[Any, KernelGroup] = {}
     uses: dict[Any, _Use] = {}
     at: dict[Any, list[Place]] = {}
+    own: dict[KernelGroup, Place] = {}
     reasons: dict[Any, str] = {}
     groups: dict[KernelGroup, None] = {}
     target: KernelGroup | None
@@ -115,7 +112,7 @@ def fuse(required: Iterable[Tensor]) -> Fusion:
         if not member and node is not target.heavy:
             target.members.append(node)
             member = True
-        at[node] = [target.point]
+        at[node] = [own.setdefault(target, Place(target))]
         if member:
             for g in use.groups:
                 if g is not target:
