@@ -28,6 +28,8 @@ ITEMSIZE = {BOOL: 1, **{each: np.dtype(each).itemsize for each in INTEGERS}, BFL
 
 def check(dtype: object) -> str:
     """The dtype's name, from a name, a NumPy dtype or a NumPy scalar type."""
+    if type(dtype) is str and dtype in ITEMSIZE:
+        return dtype
     try:
         name = np.dtype(dtype).name  # type: ignore[call-overload]
     except TypeError:

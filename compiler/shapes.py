@@ -236,6 +236,8 @@ def from_user(shape: object) -> Shape:
 
     Raises ShapeError for anything that is no size.
     """
+    if type(shape) is tuple and all(type(d) is Size or (type(d) is int and d >= 0) for d in shape):
+        return shape
     alone = isinstance(shape, (str, Size)) or as_index(shape) is not None or not isinstance(shape, Iterable)
     items = (shape,) if alone else tuple(shape)  # type: ignore[arg-type]
     out: list[Dim] = []

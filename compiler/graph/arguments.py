@@ -15,7 +15,7 @@ from ...runtime.program import SizeCheck
 from ...runtime.sizes import channels_last, evaluate, single_symbol, symbols
 from .. import dtypes
 from ..errors import CompileError, InputError
-from ..shapes import Dim, poly, show, value
+from ..shapes import Dim, Shape, poly, show, value
 from .bfloat16 import as_words, to_bfloat16
 from .node import toposort
 from .reference import bind
@@ -39,9 +39,13 @@ def check_program(inputs: Sequence[Any], outputs: Sequence[Any], updates: Mappin
         if x.op.name != "input":
             raise CompileError(f"compile: {x!r} is not an input; make inputs with kw.input")
     bound = {name for x in inputs for d in x.shape if (name := single_symbol(poly(d))) is not None}
+    known: set[Shape] = set()
     for node in toposort([*inputs, *outputs, *updates.values()]):
         if node.op.name == "input" and node not in given:
             raise CompileError(f"compile: input {node!r} is needed but not among the inputs")
+        if node.shape in known:
+            continue
+        known.add(node.shape)
         unknown = {name for d in node.shape if not isinstance(d, int) for name in symbols(poly(d))} - bound
         if unknown:
             raise CompileError(

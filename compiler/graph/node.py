@@ -143,16 +143,23 @@ def scope(name: str) -> Iterator[None]:
 def user_location() -> Location:
     """The innermost line of the user's code; where there is none, of code without a file, our models or a library."""
     frame = sys._getframe(1)
-    rest: dict[str, Location] = {}
+    rest: dict[str, tuple[str, int]] = {}
     while frame is not None:
-        kind = _whose(frame.f_code.co_filename)
+        file = frame.f_code.co_filename
+        kind = _whose(file)
+        if kind == "user":
+            return _location(file, frame.f_lineno, _SCOPE.get())
         if kind != "compiler" and kind not in rest:  # the innermost of each kind
-            here = Location(frame.f_code.co_filename, frame.f_lineno, _SCOPE.get())
-            if kind == "user":
-                return here
-            rest[kind] = here
+            rest[kind] = file, frame.f_lineno
         frame = frame.f_back  # type: ignore[assignment]
-    return next((rest[kind] for kind in ("typed", "models", "library") if kind in rest), Location("<unknown>", 0))
+    found = next((rest[kind] for kind in ("typed", "models", "library") if kind in rest), None)
+    return Location("<unknown>", 0) if found is None else _location(*found, _SCOPE.get())
+
+
+@functools.lru_cache(4096)
+def _location(file: str, line: int, scope: str) -> Location:
+    """One object for all nodes of a place."""
+    return Location(file, line, scope)
 
 
 @functools.lru_cache(4096)

@@ -22,6 +22,7 @@ from .ops.registry import OPS
 from .synonyms import A_PAIR, also_named
 
 Number: TypeAlias = bool | int | float
+NO_ATTRS = Attrs()
 
 
 class Tensor(Node):
@@ -303,18 +304,22 @@ def _in_place_of_truth(op: str) -> str:
 
 def apply(op_name: str, inputs: Sequence[Any], **attrs: Any) -> Tensor:
     """The node for `op_name` over `inputs`: infers shape and dtype, and raises the user's error if it cannot."""
-    op = OPS[op_name]
-    frozen = Attrs(**attrs)
+    return apply_with(op_name, inputs, Attrs(**attrs) if attrs else NO_ATTRS)
+
+
+def apply_with(op_name: str, inputs: Sequence[Any], attrs: Attrs) -> Tensor:
+    """As `apply`, with attributes that are made already, such as another node's."""
+    op, operands = OPS[op_name], tuple(inputs)
     try:
-        shape, dtype = op.infer(tuple(inputs), frozen)
+        shape, dtype = op.infer(operands, attrs)
     except KernelwrightError as error:
         if getattr(error, "located", False):
             raise
-        operands = ", ".join(i.brief() if not i.name else f"{i.name}{show(i.shape)} {i.dtype}" for i in inputs)
-        wrapped = type(error)(f"{op_name}: {error}\n  operands: {operands}\n  at {user_location()}")
+        shown = ", ".join(i.brief() if not i.name else f"{i.name}{show(i.shape)} {i.dtype}" for i in inputs)
+        wrapped = type(error)(f"{op_name}: {error}\n  operands: {shown}\n  at {user_location()}")
         wrapped.located = True  # type: ignore[attr-defined]
         raise wrapped from None
-    node: Tensor = Tensor.intern(op, tuple(inputs), frozen, shape, dtype)
+    node: Tensor = Tensor.intern(op, operands, attrs, shape, dtype)
     return node
 
 
@@ -443,6 +448,9 @@ def checked_shape(op: str, shape: Any) -> Shape:
 def elementwise(op: str, *operands: Like, **attrs: Any) -> Tensor:
     """An elementwise op with NumPy broadcasting, promotion, and weak Python numbers. attrs: what the op has besides."""
     row = OPS[op]
+    alike = None if row.chooses else _alike(operands)
+    if alike is not None and (dtypes.is_float(alike) or not row.promotes):
+        return apply(op, operands, **attrs)
     tensors = [x for x in operands if isinstance(x, Tensor) or not _is_number(x)]
     strong = [as_tensor(x).dtype for x in tensors]
     if row.chooses:
@@ -474,6 +482,17 @@ def elementwise(op: str, *operands: Like, **attrs: Any) -> Tensor:
         error.located = True  # type: ignore[attr-defined]
         raise error
     return apply(op, [broadcast_to(x, shape) for x in converted], **attrs)
+
+
+def _alike(operands: Sequence[Like]) -> str | None:
+    """The dtype of tensors that have one shape and dtype, and need no conversion; None for any other operands."""
+    first = operands[0]
+    if not isinstance(first, Tensor):
+        return None
+    for x in operands[1:]:
+        if not isinstance(x, Tensor) or x.dtype != first.dtype or x.shape != first.shape:
+            return None
+    return first.dtype
 
 
 _LOGIC = {"bitwise_and": "logical_and", "bitwise_or": "logical_or", "bitwise_xor": "ne", "invert": "logical_not"}

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..graph.node import inherit_location, name_of, set_name, toposort
-from ..graph.tensor import Tensor, apply, full_value
+from ..graph.tensor import Tensor, apply_with, full_value
 
 MAX_REWRITES = 64
 _PACKAGE = Path(__file__).parents[2]
@@ -281,4 +281,4 @@ def rebuild(node: Tensor, inputs: Sequence[Tensor]) -> Tensor:
     """The same op over other inputs."""
     if all(a is b for a, b in zip(node.inputs, inputs)):
         return node
-    return apply(node.op.name, inputs, **dict(node.attrs.items()))
+    return apply_with(node.op.name, inputs, node.attrs)
