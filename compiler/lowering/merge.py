@@ -58,14 +58,13 @@ def _with_merged(kernel: Kernel, chains: Chains) -> Kernel:
         kind, axes = e.data
         return loops.reduction(kind, [n for a in axes for n in groups.get(a, (a,))], e.args[0], e.dtype)
 
-    stores = tuple(
-        Store(
-            s.buffer,
-            tuple(i.substitute(table) for i in s.index),
-            loops.transform(loops.substitute(s.value, table), change),
-        )
-        for s in kernel.stores
-    )
+    sums = any(e.kind == "reduce" for e in kernel.expressions)
+
+    def value(e: Expr) -> Expr:
+        moved = loops.substitute(e, table)
+        return loops.transform(moved, change) if sums else moved
+
+    stores = tuple(Store(s.buffer, tuple(i.substitute(table) for i in s.index), value(s.value)) for s in kernel.stores)
     axes = tuple(n for a in kernel.axes for n in groups.get(a, (a,)))
     return Kernel(kernel.name, axes, stores, kernel.nodes, kernel.reasons, loop=kernel.loop)
 

@@ -12,6 +12,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,12 @@ class Rule:
     where: Callable[..., bool] | None = None
     source: str = field(default_factory=lambda: _caller())
 
+    @cached_property
+    def needs(self) -> frozenset[str]:
+        """The ops that have to be among those of a node's inputs."""
+        numbers = ("full" for x in self.pattern.inputs if isinstance(x, (Number, Literal)))
+        return frozenset([*numbers, *(x.op for x in self.pattern.inputs if isinstance(x, OpPattern))])
+
     def try_on(self, node: Tensor) -> Tensor | None:
         bound = self.pattern.match(node, {})
         if bound is None or (self.where is not None and not self.where(**bound)):
@@ -260,8 +267,9 @@ class _Walk:
 
 def _once(node: Tensor, table: Table, report: Report) -> tuple[Rule, Tensor] | None:
     """The first rule that fits the node, and what it makes of it."""
+    below = {x.op.name for x in node.inputs}
     for rule in table.by_op.get(node.op.name, ()):
-        new = rule.try_on(node)
+        new = rule.try_on(node) if rule.needs <= below else None
         if new is not None and new is not node:
             assert new.shape == node.shape and new.dtype == node.dtype, (
                 f"rule {rule.name!r} ({rule.source}) made {new.brief()} of {node.brief()}"

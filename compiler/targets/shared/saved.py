@@ -2,9 +2,9 @@
 
 The key is a canonical text of all that decides the result: every node with its op, attributes, inputs, name and scope,
 the orders of the variables, the typical sizes, the compiler's own source, and the machine. A line of the user's is a
-number there (which nodes share it), so that moving code in a file changes no key; what is stored names lines by these
-numbers too. Kernels are stored by their own keys and shared; a program that misses one of them is compiled again.
-Leans on `store` for the kernel cache and on the runtime's `Program`.
+number there (which nodes share it), so that moving code in a file changes no key; what is stored has the lines in the
+order of these numbers. Kernels are stored by their own keys and shared; a program that misses one of them is compiled
+again. Leans on `store` for the kernel cache and on the runtime's `Program`.
 """
 
 from __future__ import annotations
@@ -135,9 +135,7 @@ def keep(
     arrays = {i: place[id(b.data)] for i, b in enumerate(program.buffers) if id(b.data) in place}
     buffers = tuple(replace(b, data=None) if i in arrays else b for i, b in enumerate(program.buffers))
     bare = replace(program, buffers=buffers, objects={}, checks=(), size_checks=(), computed_checks=())
-    line = {text: i for i, text in enumerate(identity.lines)}
-    numbered = [_with_lines(info, lambda x: line.get(x, x)) for info in infos]
-    packed = zlib.compress(pickle.dumps(numbered, pickle.HIGHEST_PROTOCOL), 1)
+    packed = zlib.compress(pickle.dumps((list(infos), identity.lines), pickle.HIGHEST_PROTOCOL), 1)
     index = {id(state): i for i, state in enumerate(identity.states)}
     kernel_cache().store(identity.strict_key, (bare, [index[id(s)] for s in states], arrays, packed, trace))
     return SavedKernels(packed, identity.lines)
@@ -153,9 +151,9 @@ class SavedKernels(Sequence[KernelInfo]):
 
     def _all(self) -> list[KernelInfo]:
         if self._infos is None:
-            numbered = pickle.loads(zlib.decompress(self._packed))
-            lines = self._lines
-            self._infos = [_with_lines(info, lambda x: lines[x] if isinstance(x, int) else x) for info in numbered]
+            infos, lines = pickle.loads(zlib.decompress(self._packed))
+            today = {before: now for before, now in zip(lines, self._lines, strict=True) if before != now}
+            self._infos = [_with_lines(info, lambda x: today.get(x, x)) for info in infos] if today else infos
         return self._infos
 
     @overload
