@@ -238,10 +238,22 @@ def depths(result: dict[str, Any]) -> str:
 
 def starts(result: dict[str, Any]) -> str:
     """Seconds and memory of new processes up to a compiled training step."""
-    keys = ("network", "batch", "start", "import", "graph", "compile", "total", "kernels", "distinct", "peak_mb")
+    keys = (
+        "network",
+        "batch",
+        "start",
+        "import",
+        "graph",
+        "compile",
+        "total",
+        "first_step",
+        "kernels",
+        "distinct",
+        "peak_mb",
+    )
     rows = [[f"{r[k]:.2f}" if isinstance(r[k], float) else str(r[k]) for k in keys] for r in result["rows"]]
     head = ["network", "batch", "kernel cache", "import, s", "graph and gradient, s", "compile, s", "total, s"]
-    head += ["kernels", "distinct", "memory after a step, MB"]
+    head += ["then the first step, s", "kernels", "distinct", "memory after a step, MB"]
     title = "## New process to a compiled training step"
     about = f"{result['date']}, {result['machine']['cpu']}, {result['machine']['cores']} cores; `{result['command']}`"
     return "\n".join([title, "", table(head, rows), about, ""])

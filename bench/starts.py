@@ -2,8 +2,9 @@
 
     python -m kernelwright.bench.starts [FOLDER]
 
-Each in a process of its own; seconds include the import and the drawing of first weights, and are also given as those
-of the processors, which a shared machine disturbs less (helpers that compile are not among those). Writes
+Each in a process of its own; seconds include the import and the making of variables, and are also given as those of
+the processors, which a shared machine disturbs less (helpers that compile are not among those). A thread draws first
+weights meanwhile; what is left of that falls to the first step, whose seconds are given apart. Writes
 `<date>-starts.json` to the `results` of `benchmarks`, or of FOLDER.
 """
 
@@ -19,7 +20,15 @@ from pathlib import Path
 
 from . import machine
 
-CASES = (("lenet5", 128), ("resnet50", 8), ("resnet110", 8))
+CASES = (
+    ("lenet5", 128),
+    ("resnet50", 8),
+    ("resnet110", 8),
+    ("resnet152", 8),
+    ("googlenet", 8),
+    ("inception_v3", 8),
+    ("resnet1202", 8),
+)
 SCRIPT = """
 import time
 started = time.perf_counter()
@@ -40,7 +49,10 @@ result = {{"network": network, "batch": batch, "import": imported - started, "gr
           "compile": done - traced, "total": done - started, "processor": time.process_time(),
           "kernels": len(program.kernels), "distinct": len({{k.key for k in program.kernels}})}}
 import numpy as np
-program(np.zeros((batch, *model.input_shape), "float32"), np.zeros(batch, "int32"))
+images, labels = np.zeros((batch, *model.input_shape), "float32"), np.zeros(batch, "int32")
+ready = time.perf_counter()
+program(images, labels)
+result["first_step"] = time.perf_counter() - ready
 result["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 print(json.dumps(result))
 """
