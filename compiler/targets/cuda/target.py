@@ -16,6 +16,7 @@ from ...lowering import kernel_order, layout
 from ...lowering.moments import moments_in_one_read
 from ...lowering.normalize import normalize
 from ...lowering.recompute import Prices, recompute
+from ...lowering.same_points import same_points
 from ...lowering.shared_reads import shared_reads
 from ...lowering.strided_gradients import by_phases
 from ...passes import GraphPass, KernelPass, each
@@ -65,6 +66,7 @@ class Cuda(Target):
             KernelPass("set_orders", partial(layout.set_orders, price=self.price), needed=True),
             KernelPass("long_sums", each(partial(divided, precision=self.options.precision))),
             KernelPass("shared_reads", partial(shared_reads, runs=_columns)),
+            KernelPass("same_points", same_points),
             KernelPass("order_kernels", kernel_order.order, needed=True),
             KernelPass("schedule", each(self.scheduled), needed=True),
             KernelPass("together", together),
