@@ -6,6 +6,8 @@ What the kernels' Python computes is checked on every machine, what the unit com
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,7 @@ import kernelwright as kw
 from kernelwright.compiler.lowering.kernel_order import plan_memory
 from kernelwright.compiler.targets.base import Options
 from kernelwright.compiler.targets.cpu import packing, traced
+from kernelwright.compiler.targets.cpu.core import core
 from kernelwright.compiler.targets.cpu.interpret import interpret
 from kernelwright.compiler.targets.cpu.machine import target, targeting
 from kernelwright.compiler.targets.cpu.printer import print_kernel
@@ -32,7 +35,8 @@ def unit_however_small(monkeypatch):
     monkeypatch.setattr(packing, "ACROSS", (2, 1))
     monkeypatch.setattr(packing, "PRODUCT", 0.0)
     monkeypatch.setattr(packing, "MATRIX", packing.Form("matrix", 2, 4, copy=0.0, gather=0.0))
-    for cost in ("COPY", "GATHER", "ROW", "START", "EPILOGUE"):
+    monkeypatch.setattr(packing, "core", lambda: replace(core(), copy=0.0))
+    for cost in ("GATHER", "ROW", "PIECE", "START", "EPILOGUE"):
         monkeypatch.setattr(packing, cost, 0.0)
 
 

@@ -6,6 +6,7 @@ Products this small are not packed by themselves; here they are, in tasks of few
 from __future__ import annotations
 
 import fnmatch
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import kernelwright as kw
 from kernelwright.compiler.lowering.kernel_order import plan_memory
 from kernelwright.compiler.targets.base import Options
 from kernelwright.compiler.targets.cpu import packing, traced
+from kernelwright.compiler.targets.cpu.core import core
 from kernelwright.compiler.targets.cpu.printer import print_kernel
 from kernelwright.compiler.targets.cpu.target import Cpu
 from kernelwright.compiler.targets.cpu.verify_kernels import verify_kernels
@@ -28,7 +30,8 @@ def packed_however_small(monkeypatch):
     monkeypatch.setattr(packing, "DOWN", (2, 1))
     monkeypatch.setattr(packing, "ACROSS", (2, 1))
     monkeypatch.setattr(packing, "_step", lambda *_: 0.0)
-    for cost in ("COPY", "GATHER", "ROW", "START", "EPILOGUE"):
+    monkeypatch.setattr(packing, "core", lambda: replace(core(), copy=0.0))
+    for cost in ("GATHER", "ROW", "PIECE", "START", "EPILOGUE"):
         monkeypatch.setattr(packing, cost, 0.0)
 
 

@@ -6,7 +6,6 @@ tiles by it. Leans on `loops`, on `core` for what the caches are, and on what th
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -40,8 +39,7 @@ class OperandFeed:
 
     def of_a(self, rows: int, tiles: int) -> float:
         on = self.core
-        sets = on.way // math.gcd(self.stride, on.way)
-        if self.line <= self.size and rows > on.ways * sets:
+        if self.line <= self.size and rows > on.held_lines(self.stride):
             return rows * on.line / on.from_l2  # the rows evict each other from the few sets that they share
         together = on.line if self.stride == self.size and self.line > self.size else 0
         return self._rate(
@@ -60,15 +58,28 @@ class OperandFeed:
         return step / (self.core.from_l2 if self.blocks else self.core.rate(footprint))
 
 
-def walk(place: Index, summed: Sequence[Axis], size: int) -> float:
+def walk(place: Index, summed: Sequence[Axis], size: int, first: int | None = None) -> float:
     """Cycles per step that are lost where the innermost sum walks down an operand's rows through more pages of memory
-    than the processor has addresses of at hand."""
+    than the processor has addresses of at hand. first: how many places of the first axis it passes, if not all."""
     if not summed:
         return 0.0
     strides = [abs(size * nominal(place.coefficient(x))) for x in summed]
-    reach = max(stride * nominal(x.extent) for stride, x in zip(strides, summed))
+    trips = [nominal(x.extent) for x in summed]
+    trips[0] = trips[0] if first is None else min(first, trips[0])
+    reach = max(stride * count for stride, count in zip(strides, trips))
     on = core()
     return on.step if strides[-1] > on.line and reach > on.pages * on.page else 0.0
+
+
+def evicted(place: Index, summed: Sequence[Axis], size: int, steps: float, row: int) -> float:
+    """Cycles per step that are lost where an operand's rows, of which a tile reads `row` bytes in each of so many steps
+    of a part, lie so far apart that they evict each other from the few sets of the first cache that they share: what
+    the next tile reads again comes from the second one, line by line."""
+    on = core()
+    stride = abs(size * nominal(place.coefficient(summed[-1])))
+    if stride <= row or steps <= on.held_lines(stride):
+        return 0.0
+    return (row + on.line - size) / on.apart
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 from ... import dtypes
 from ...loops import expressions as loops
-from ...loops.expressions import Axis
-from ...loops.kernels import Kernel
+from ...loops.expressions import Axis, Expr
+from ...loops.kernels import Kernel, address
 from ...shapes import product
 from ..shared.writer import Writer
 from .machine import DEPTH, SIDE, lanes
@@ -135,7 +135,10 @@ def print_packed(kernel: Kernel, t: Tile, packing: Packing, w: Writer) -> None:
         ("down", f"({rows} + {packing.down - 1}) // {packing.down}"),
         ("along", f"({columns} + {packing.across - 1}) // {packing.across}"),
     ]
-    with parallel(w, [*((x, w.names.size(x.extent)) for x in t.outer), *tasks]):
+    places: list[tuple[Axis | str, str]] = [(x, w.names.size(x.extent)) for x in t.outer]
+    cut = {x for c in where.of_sum for x in c.index.axes}  # where sums are of several lengths: each thread has some
+    uneven = [place for place in places if place[0] in cut]
+    with parallel(w, [*(place for place in places if place not in uneven), *tasks, *uneven]):
         w.line(f"first_row = down * {packing.down}")
         w.line(f"last_row = min({rows}, first_row + {packing.down})")
         w.line(f"first_column = along * {packing.across}")
@@ -283,16 +286,12 @@ def _kept(w: Writer, nest: ExitStack, conditions: Sequence[loops.Condition], inn
 
 def _copy_b(task: _Task, trips: Trips) -> None:
     w, t = task.w, task.tile
-    with _steps(task, trips) as step, w.nest("for column in range(first_column, last_column):"):
+    with w.nest("for column in range(first_column, last_column):"):
         columns = task.columns()
-        w.line(f"to = (column - first_column) * {task.panel} + ({step}) * {task.width}")
-        w.bind(task.column, "(n + z)")
-        trip = task.width if task.whole_columns else task.column.extent
-        with w.nest(f"for z in range({columns}):", task.column, trips=trip):
-            w.line(f"b_packed[to + z] = {w.value(t.b)}")
-        if not task.whole_columns:
-            with w.nest(f"for z in range({columns}, {task.width}):"):
-                w.line(f"b_packed[to + z] = {task.zero}")
+        with _steps(task, trips) as step:
+            w.bind(task.column, "n")
+            to = f"(column - first_column) * {task.panel} + ({step}) * {task.width}"
+            w.line(f"copied_{task.width}(b_packed, {to}, {_at(w, t.b)}, 0, {columns})")
     if task.matrix:
         with w.nest("for column in range(first_column, last_column):"):
             w.line(f"to = (column - first_column) * {task.panel}")
@@ -310,10 +309,11 @@ def _in_pairs(task: _Task, copy: str, first: str, vectors: int) -> None:
 def _copy_a(task: _Task, trips: Trips) -> None:
     """For each place of the sum, the elements of a tile's rows."""
     w, t = task.w, task.tile
-    with _steps(task, trips) as step, w.nest("for row in range(first_row, last_row):"):
+    with w.nest("for row in range(first_row, last_row):"):
         rows = task.rows()
-        w.line(f"to = (row - first_row) * {task.strip} + ({step}) * {t.rows}")
-        _column_of_a(task, rows, "a_packed")
+        with _steps(task, trips) as step:
+            w.line(f"to = (row - first_row) * {task.strip} + ({step}) * {t.rows}")
+            _column_of_a(task, rows, "a_packed")
 
 
 def _turn_a(task: _Task, trips: Trips) -> None:
@@ -338,6 +338,30 @@ def _column_of_a(task: _Task, rows: str, copy: str) -> None:
     w, t, x = task.w, task.tile, task.packing.rows[-1]
     outside = [c for c in task.kept.of_a if x not in c.index.axes]
     across = [c for c in task.kept.of_a if x in c.index.axes]
+    if address(t.a).coefficient(x) != 1:
+        _gathered_column(task, rows, copy, outside, across)
+        return
+    low, high = "0", rows
+    if across:
+        first, end, _ = w.bounds(x, across)
+        low, high = f"{first} - m", f"min({rows}, {end} - m)"
+    if outside:
+        w.line(f"there = {high} if {' and '.join(map(w.condition, outside))} else 0")
+        high = "there"
+    w.bind(x, "m")
+    w.line(f"copied_{t.rows}({copy}, to, {_at(w, t.a)}, {low}, {high})")
+
+
+def _at(w: Writer, load: Expr) -> str:
+    """A load's buffer and where in it its element is."""
+    return f"{w.names.buffer(load.data[0])}, {w.index(address(load))}"
+
+
+def _gathered_column(
+    task: _Task, rows: str, copy: str, outside: Sequence[loops.Condition], across: Sequence[loops.Condition]
+) -> None:
+    """The same where neighbours along that axis lie apart."""
+    w, t, x = task.w, task.tile, task.packing.rows[-1]
     if rows != str(t.rows) or task.kept.of_a:
         with w.nest(f"for y in range({t.rows}):"):
             w.line(f"{copy}[to + y] = {task.zero}")

@@ -36,10 +36,9 @@ ROOM = 32
 """Copies have room for a multiple of so many places, so that kernels of near sizes are one text."""
 ACROSS, DOWN = (16, 12, 8, 6, 4, 3, 2, 1), (32, 24, 16, 12, 8, 6, 4, 2, 1)
 """How many tiles a task may have side by side and one below the other."""
-BYTES = 900 << 10
-"""Of a task's copies and sums, at most, as they lie on the stack."""
-COPY, GATHER, ROW = 0.15, 1.5, 40.0
-"""Cycles to copy an element beside its neighbour, one from elsewhere, and to find where a row over several axes is."""
+GATHER, ROW, PIECE = 1.5, 40.0, 10.0
+"""Cycles to copy an element from elsewhere, to find where a row over several axes is, and to begin another piece of it
+that lies elsewhere."""
 START, EPILOGUE = 20.0, 3.0
 """Cycles to begin a tile, and for each of its vectors of results."""
 FEW_TASKS = 16
@@ -89,7 +88,7 @@ MATRIX = Form("matrix", 2, 4, copy=0.08, gather=12.0, pair=0.08, turn=0.2)
 def forms_of(reduction: Expr, a: Expr, b: Expr) -> Iterator[Form]:
     """Vectors multiply whatever is widened as it is copied, the matrix unit of the target words of bfloat16."""
     size = dtypes.ITEMSIZE[reduction.dtype]
-    yield Form("outer", size, size, COPY, GATHER)
+    yield Form("outer", size, size, core().copy, GATHER)
     if target().matrix_unit and {e.data[0].dtype for e in (a, b)} == {dtypes.BFLOAT16}:
         yield MATRIX
 
@@ -168,7 +167,7 @@ def _cheapest(
     for r, v in tile_shapes(form.kind):
         across_rows = _stride(wa, rows[-1]) == 1 and (len(rows) == 1 or form.follow_each_other(rows[-1], r))
         turned = form is MATRIX and across_rows and not along
-        element = form.copy + 4 * COPY / run * 16 if along else form.copy + form.turn if across_rows else form.gather
+        element = form.copy + PIECE / run if along else form.copy + form.turn if across_rows else form.gather
         of_a = _Operand(element, ROW * parts if by_rows and not turned else 0.0, again_a)
         m, n = math.ceil(m_all / r), math.ceil(n_all / (v * width))
         each = depth * form.step(r, v, width) + START * parts + EPILOGUE * r * v
@@ -217,8 +216,9 @@ def room_for(steps: int, by_rows: bool, size: int) -> tuple[int, int]:
 
 
 def _most_bytes() -> int:
-    """Of a task's copies and sums: they should lie in the second cache, with a little besides."""
-    return min(BYTES, core().l2 * 15 // 16)
+    """Of a task's copies and sums, which lie on the stack: they should stay in the second cache, with a little
+    besides."""
+    return core().l2 * 7 // 8
 
 
 @lru_cache(256)

@@ -12,7 +12,7 @@ import re
 
 import numpy as np
 
-from .llvm import matrix_tiles, tile_code, transposed, winograd_tiles
+from .llvm import copies, matrix_tiles, tile_code, transposed, winograd_tiles
 from .llvm.matrix_tiles import MatrixCode
 from .llvm.tile_code import TileCode
 from .llvm.winograd_doubt import ARGUMENTS as DOUBT_ARGUMENTS
@@ -21,7 +21,7 @@ from .llvm.winograd_tiles import Map
 from .machine import SIDE, lanes
 from .winograd_matrices import MATRICES, STEPS
 
-CALLED = re.compile(r"\b(?:(?:outer|dot)_tile|transform|matrix|transposed)_\w+")
+CALLED = re.compile(r"\b(?:(?:outer|dot)_tile|transform|matrix|transposed|copied)_\w+")
 
 
 def called(source: str) -> list[str]:
@@ -37,6 +37,8 @@ def python_of(name: str) -> str:
         return _map(winograd_tiles.shape(name))
     if name.startswith("transposed_"):
         return _transposed(name, *transposed.shape(name))
+    if name.startswith("copied_"):
+        return _copied(name, copies.width(name))
     if name.startswith("matrix_"):
         return _matrix(matrix_tiles.shape(name))
     tile = tile_code.shape(name)
@@ -99,6 +101,16 @@ def _transposed(name: str, side: int, dtype: str) -> str:
         f"        x[first + y * {side} + z] = upper",
     ]
     return _defined(name, transposed.ARGUMENTS, f"A square of {side} rows of {dtype} becomes its columns.", body)
+
+
+def _copied(name: str, width: int) -> str:
+    body = [
+        f"for z in range({width}):",
+        "    to[t0 + z] = 0",
+        f"for z in range(max(low, 0), min(high, {width})):",
+        "    to[t0 + z] = x[x0 + z]",
+    ]
+    return _defined(name, copies.ARGUMENTS, f"{width} elements of `to`: x's from `low` up to `high`, else 0.", body)
 
 
 def _matrix(code: MatrixCode) -> str:

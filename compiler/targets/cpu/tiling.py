@@ -19,7 +19,7 @@ from ...loops.products import contraction
 from ...shapes import Dim, nominal
 from .core import core
 from .machine import lanes
-from .operand_cost import OperandFeed, Operands, line_of, operands, overlapped, walk
+from .operand_cost import OperandFeed, Operands, evicted, line_of, operands, overlapped, walk
 from .packing import packed_tiles
 from .panel import make_panel
 from .schedule import SLOTS, Block, Tile
@@ -27,6 +27,8 @@ from .sum_conditions import terms_left
 from .tile_shapes import tile_shapes
 
 DOT_LOAD = 0.35
+SHORTEST = 32
+"""Steps of a part of a sum, at least."""
 FEW_TILES = 4
 """Along an axis whose size may change from run to run, fewer tiles than this are likely to be part empty."""
 PHASED = 1.1
@@ -152,7 +154,7 @@ def _outer(
     unsure = row is not None and not isinstance(row.extent, int)
     apart = APART * _epilogue_accesses(kernel, reduction)
     on = core()
-    lost = walk(address(a), summed, size) + walk(address(b), summed, size)
+    whole_walk = walk(address(a), summed, size) + walk(address(b), summed, size)
     best: tuple[float, int, int, Block | None, bool] = (math.inf, 1, 1, None, False)
     for r, v in tile_shapes("outer"):
         if r > 1 and row is None:
@@ -161,25 +163,27 @@ def _outer(
         n = math.ceil(nominal(lane.extent) / (v * width))
         compute = kind.cycles(r, v)
         unsteady = 1.05 if (unsure and m < FEW_TILES) or stride >= on.page else 1.0
-        if (
-            outer * m * n * (depth * (compute + lost) + (TILE_CALL + 2 * r * v) + EPILOGUE * r * v) * unsteady
-            >= best[0]
-        ):
+        if outer * m * n * (depth * compute + (TILE_CALL + 2 * r * v) + EPILOGUE * r * v) * unsteady >= best[0]:
             continue  # dearer even if it waited for nothing
-        for blocked, across in itertools.product((False, True), repeat=2):
+        for room, across in itertools.product((0, on.held_l2 // 2, on.held_l1), (False, True)):
             if across and (m == 1 or n == 1):
                 continue
-            block = _block(summed, conditions, kind, (r, m), (v * width, n), across) if blocked else None
-            if blocked and block is None:
+            block = _block(summed, conditions, kind, (r, m), (v * width, n), across, room) if room else None
+            if room and block is None:
                 break
-            parts, steps = 1.0, depth
+            parts, steps, lost = 1.0, depth, whole_walk
             if block is not None:
-                steps = math.prod(nominal(x.extent) for x in summed[summed.index(block.axis) + 1 :]) * block.size
+                inside = summed[summed.index(block.axis) + 1 :]
+                steps = math.prod(nominal(x.extent) for x in inside) * block.size
                 parts = max(depth / steps, 1.0)
+                lost = sum(walk(address(x), (block.axis, *inside), size, block.size) for x in (a, b))
+                lost += evicted(address(a), summed, size, steps, r * size)
+                lost += evicted(address(b), summed, size, steps, v * width * size)
             feed = OperandFeed(steps, size, stride, line, on, block is not None)
             fed = feed.of_a(r, m) / (n if across else 1) + feed.of_b(v * width, n, 1 if across else m)
             each = depth * (overlapped(compute, fed) + lost) + (TILE_CALL + 2 * r * v) * parts + EPILOGUE * r * v
-            total = outer * m * n * each * unsteady + (0.0 if across or n == 1 else apart)
+            again = _read_again(depth * size, (r, m), (v * width, n), across) if block is not None else 0.0
+            total = outer * (m * n * each + again) * unsteady + (0.0 if across or n == 1 else apart)
             best = min(best, (total, r, v, block, across), key=lambda t: t[0])
             if not across and fed <= compute / 4 and not apart:
                 break  # little is waited for, so blocks gain little
@@ -226,6 +230,7 @@ def _from_panel(
     if not all(_cuts_loops(c, summed) and row not in c.index.axes for c in left):
         return None
     outer, depth = _work(kernel, (row, lane), summed, left)
+    longest = terms_left(summed, [c for c in left if not c.index.axes.isdisjoint(summed)])
     kind = operands(a, b, panel.place, summed)
     width, size = lanes(reduction.dtype), kind.size
     copy = panel.size * (NEAR if address(panel.value).coefficient(panel.axes[-1]) in (0, 1) else FAR)
@@ -237,7 +242,7 @@ def _from_panel(
     best: tuple[float, int, int, int] = (math.inf, 1, 1, 1)
     for r, v in tile_shapes("outer"):
         m, n = math.ceil(nominal(row.extent) / r), math.ceil(nominal(lane.extent) / (v * width))
-        column = depth * v * width * size * phases
+        column = longest * v * width * size * phases
         group = max(min(int(on.held_l2 // 2 // max(column, 1)), n), 1)
         rate = on.from_l2 if column <= on.held_l2 else on.from_l3
         fed = far * r + (0.0 if column <= on.held_l1 else v * width * size / rate)
@@ -261,13 +266,14 @@ def _block(
     rows: tuple[int, int],
     columns: tuple[int, int],
     across: bool,
+    held: int,
 ) -> Block | None:
-    """How to part the sum so that what SLOTS neighbouring tiles read in one part fits the second cache."""
+    """How to part the sum so that what SLOTS neighbouring tiles read in one part has about `held` bytes."""
     (r, m), (width, n) = rows, columns
     if across:
         (r, m), (width, n) = columns, rows
     per_step = kind.size * (r * min(m, SLOTS) + width * min(n, math.ceil(SLOTS / max(m, 1))))
-    room = max(core().held_l2 // 2 // max(per_step, 1), 32)
+    room = max(held // max(per_step, 1), SHORTEST)
     inside = 1
     for i in reversed(range(len(summed))):
         trips = nominal(summed[i].extent)
@@ -281,6 +287,17 @@ def _block(
             return Block(outside, summed[i], steps + steps % 2 * kind.paired)
         inside *= trips
     return None
+
+
+def _read_again(column: float, rows: tuple[int, int], columns: tuple[int, int], across: bool) -> float:
+    """Cycles to fetch what SLOTS neighbouring tiles share once more for the next such tiles. column: bytes that a row
+    of a or a column of b has; rows, columns: how many a tile has, and how many tiles there are of them."""
+    (r, m), (width, n) = rows, columns
+    inner, around = (n, m) if across else (m, n)
+    passes = (math.ceil(around / math.ceil(SLOTS / inner)), math.ceil(inner / SLOTS))
+    of_a, of_b = passes[::-1] if across else passes
+    a, b = column * r * m, column * width * n
+    return (of_a - 1) * a / core().rate(a) + (of_b - 1) * b / core().rate(b)
 
 
 def _dot(

@@ -25,7 +25,7 @@ from numba.core.registry import cpu_target
 
 from .... import dtypes
 from ....loops.definition import split
-from . import accumulation, defined, loop_wishes, mathlib, matrix_tiles, tiles, transposed
+from . import accumulation, copies, defined, loop_wishes, mathlib, matrix_tiles, tiles, transposed
 from . import pointers as memory
 from . import winograd_tiles as transforms
 from .numba_passes import options, passes_to
@@ -101,6 +101,7 @@ def namespace(source: str) -> dict[str, Any]:
     maps = set(re.findall(r"\btransform_\w+", source))
     unit = set(re.findall(r"\bmatrix_\w+", source))
     squares = set(re.findall(r"\btransposed_\w+", source))
+    copied = set(re.findall(r"\bcopied_\d+", source))
     return {
         "math": math,
         **CASTS,
@@ -113,6 +114,7 @@ def namespace(source: str) -> dict[str, Any]:
         **{name: transforms.named(name) for name in sorted(maps)},
         **{name: matrix_tiles.named(name) for name in sorted(unit)},
         **{name: transposed.named(name) for name in sorted(squares)},
+        **{name: copies.named(name) for name in sorted(copied)},
     }
 
 
