@@ -81,6 +81,16 @@ def test_a_second_process_runs_no_pass_and_gives_the_same_bits(tmp_path):
     assert cold[5].split()[1:] == warm[5].split()[1:] and cold[6:] == warm[6:]
 
 
+def test_a_program_asked_for_in_the_line_of_a_node_is_found_from_another_line(cache):
+    x = kw.input("x", (None, 3))
+    together = kw.compile([x], [kw.tanh(x * 2.0)], threads=1)
+    result = kw.tanh(x * 2.0)
+    apart = kw.compile([x], [result], threads=1)
+    assert len(programs(cache)) == 1
+    one, other = (p.kernels[0].lines for p in (together, apart))
+    assert len(one) == len(other) and one != other  # each its own lines of this file
+
+
 def test_lines_are_those_of_the_present_file(tmp_path):
     cold, moved = run_process(tmp_path, False), run_process(tmp_path, True, blank="\n\n\n")
     assert cold[:5] == moved[:5]

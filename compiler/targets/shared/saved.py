@@ -3,8 +3,8 @@
 The key is a canonical text of all that decides the result: every node with its op, attributes, inputs, name and scope,
 the orders of the variables, the typical sizes, the compiler's own source, and the machine. A line of the user's is a
 number there (which nodes share it), so that moving code in a file changes no key; what is stored has the lines in the
-order of these numbers. Kernels are stored by their own keys and shared; a program that misses one of them is compiled
-again. Leans on `store` for the kernel cache and on the runtime's `Program`.
+order of these numbers, after the line that asks to compile. Kernels are stored by their own keys and shared; a program
+that misses one of them is compiled again. Leans on `store` for the kernel cache and on the runtime's `Program`.
 """
 
 from __future__ import annotations
@@ -90,7 +90,6 @@ def identify(
             )
     except _Unknown:
         return None
-    lines.setdefault(str(user_location()), len(lines))  # constants that rewriting makes are said to be from here
     text.append(str([number[y] for y in roots]))
     graph = hashlib.sha256("\n".join(text).encode()).hexdigest()
     states = [n.attrs.state for n in nodes if n.op.name == "variable"]
@@ -98,7 +97,8 @@ def identify(
     chosen = [None if state.chosen_by == graph else order for state, order in zip(states, orders)]
     key, strict_key = (f"program-{hashlib.sha256(f'{graph}{o}'.encode()).hexdigest()[:40]}" for o in (chosen, orders))
     arrays = [n.attrs.value.array for n in nodes if n.op.name == "array"]
-    return Identity(key, strict_key, graph, states, arrays, list(lines))
+    here = str(user_location())  # constants that rewriting makes are said to be from here, be it a node's line or not
+    return Identity(key, strict_key, graph, states, arrays, [here, *lines])
 
 
 def load(identity: Identity, stored_object: Callable[[str], bytes | None]) -> Built | None:
