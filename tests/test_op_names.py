@@ -57,7 +57,7 @@ DSL = {
     "graph/synonyms.py": {"pad"},
     "graph/variable.py": {"variable"},
     "loops/formula.py": {"abs", "add", "div", "le", "lt", "mul", "neg", "sub"},
-    "rewriting/rewrite.py": {"add", "div", "mul", "neg", "pow", "sub"},
+    "rewriting/rewrite.py": {"add", "div", "full", "mul", "neg", "pow", "sub"},
 }
 """What users and rules write: an operator of Python, or a function, makes a node of this op."""
 
