@@ -18,6 +18,7 @@ from .targets.base import Compiled, Options, Progress, Target
 from .targets.cpu.target import Cpu
 from .targets.cuda.target import Cuda
 from .targets.reference import ReferenceTarget
+from .uncollected import uncollected
 
 TARGETS: dict[str, type[Target]] = {each.name: each for each in (Cpu, Cuda, ReferenceTarget)}
 DEVICES = tuple(TARGETS)
@@ -53,10 +54,11 @@ def compile(
     inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     wanted = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     new_values = dict(updates or {})
-    check_program(inputs, wanted, new_values)
-    new_values = with_companions(wanted, new_values)
     options = Options(threads, dict(typical or {}), dict(schedules or {}), tune, precision)
-    return _compiled(device, options, inputs, wanted, new_values)
+    with uncollected():  # a search that starts here would walk over the whole graph
+        check_program(inputs, wanted, new_values)
+        new_values = with_companions(wanted, new_values)
+        return _compiled(device, options, inputs, wanted, new_values)
 
 
 def _compiled(
