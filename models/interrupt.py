@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -22,10 +24,13 @@ class Stopped(KeyboardInterrupt):
 
 
 class Interrupt:
-    """A context in which the first Ctrl-C or SIGTERM sets `asked`, and the second interrupts at once."""
+    """A context in which the first Ctrl-C or SIGTERM sets `asked`, and the second interrupts at once.
+
+    Within `at_once` the first interrupts, too.
+    """
 
     def __init__(self) -> None:
-        self.asked = False
+        self.asked = self._at_once = False
         self.number = int(signal.SIGINT)
         self._before: dict[int, Any] = {}
 
@@ -38,8 +43,19 @@ class Interrupt:
         for number, handler in self._before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """For long work that changes no state, such as compiling. A signal that came before interrupts on entry."""
+        self._at_once = True
+        try:
+            if self.asked:
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._at_once = False
+
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.number = number
-        if self.asked:
+        if self.asked or self._at_once:
             raise KeyboardInterrupt
         self.asked = True

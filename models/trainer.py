@@ -260,7 +260,11 @@ class Trainer:
         with closing(feed.chunks(self.epoch, self.position, self._pace)) as chunks:  # type: ignore[type-var]
             asked = time.perf_counter()
             for given in chunks:
-                self._run_steps(given, feed.steps, checkpoint, time.perf_counter() - asked)
+                waited = time.perf_counter() - asked
+                self._training()  # whole before a signal interrupts: a second graph would draw other dropout masks
+                with stop.at_once():
+                    self._program("training")
+                self._run_steps(given, feed.steps, checkpoint, waited)
                 display.update(self.position, given[1].size, self.task.means(self._running))
                 self._watchers.steps(self)
                 if stop.asked:

@@ -10,7 +10,7 @@ import pytest
 from small_network import small
 
 import kernelwright as kw
-from kernelwright.models import batches
+from kernelwright.models import batches, programs
 from kernelwright.models.diagnose import DivergenceError
 from kernelwright.runtime.checkpoint import CheckpointError
 
@@ -89,6 +89,27 @@ def test_a_run_interrupted_within_an_epoch_resumes_with_the_same_bits(device, pr
     rest.fit(problem, epochs=3, progress=False)
     assert same(whole, rest)
     assert [r["loss"] for r in rest.history] == [r["loss"] for r in whole.history]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_compiling_is_interrupted_at_once_and_nothing_is_lost(device, problem, tmp_path, monkeypatch, number):
+    whole, path = trainer(device), tmp_path / "run.safetensors"
+    whole.fit(problem, epochs=2, progress=False)
+    part, compiling = trainer(device), programs.Graph.compile
+
+    def asked_to_stop(graph, *arguments):
+        os.kill(os.getpid(), number)
+        pytest.fail("compiling went on")
+
+    monkeypatch.setattr(programs.Graph, "compile", asked_to_stop)
+    with pytest.raises(KeyboardInterrupt, match="in epoch 1 after 0 steps, saved to") as caught:
+        part.fit(problem, epochs=2, checkpoint=path, progress=False)
+    assert caught.value.number == number
+    monkeypatch.setattr(programs.Graph, "compile", compiling)
+    rest = kw.Trainer.resume(path, small(), device=device, threads=1)
+    for each in (part, rest):
+        each.fit(problem, epochs=2, progress=False)
+        assert same(whole, each)
 
 
 def test_a_recipe_is_resumed_with_its_schedule(problem, tmp_path):
