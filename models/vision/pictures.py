@@ -90,9 +90,9 @@ def save_sheet(
 
 def _texts(texts: Sequence[str], places: Sequence[int], width: int) -> np.ndarray:
     """A white strip (height, width, 3) with black texts that begin at these places."""
-    from PIL import ImageDraw
-
     strip = _pillow().new("RGB", (width, 16), "white")
+    from PIL import ImageDraw  # there, as pillow is
+
     draw = ImageDraw.Draw(strip)
     for text, left in zip(texts, places, strict=False):
         draw.text((left, 3), text, fill="black")

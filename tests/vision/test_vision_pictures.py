@@ -1,10 +1,13 @@
 """Heat maps and sheets: colours at the ends of the scale, what lies below, files pixel by pixel."""
 
+import sys
+
 import numpy as np
 import pytest
 
 import kernelwright as kw
 from kernelwright.models.checks import SettingError
+from kernelwright.models.data.errors import DataError
 from kernelwright.models.vision.pictures import HEAT, SIGNED
 
 
@@ -54,3 +57,10 @@ def test_a_sheet_is_the_pictures_enlarged_with_gaps(tmp_path):
     for wrong in ([[grey, red[:, :1]]], [[red[:2]]]):
         with pytest.raises(SettingError, match="picture"):
             kw.vision.save_sheet(path, wrong)
+
+
+@pytest.mark.parametrize("above", [(), ["I"]])
+def test_one_error_says_what_is_missing_without_pillow(tmp_path, monkeypatch, above):
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    with pytest.raises(DataError, match=r"needs Pillow: pip install 'kernelwright\[images\]'"):
+        kw.vision.save_sheet(tmp_path / "sheet.png", [[np.zeros((1, 2, 2))]], above=above)
