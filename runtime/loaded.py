@@ -64,19 +64,21 @@ def load_program(
 ) -> LoadedProgram:
     """The program that `save` of a compiled one wrote, bound to its states: neither Numba nor the compiler is imported.
 
-    states: {name: array} (others than the program's may be among them), or the path of a checkpoint. `State`s of
-    another loaded program are shared with it. threads: by default, one for each core. Raises ProgramFileError where the
-    file cannot be used here or a state is missing, RuntimeShapeError where one does not fit, CheckpointError for a
-    checkpoint that cannot be read. Kernels are code: load only files that you trust.
+    states: {name: array} (others than the program's may be among them), or the path of a safetensors file of these,
+    as a Trainer's checkpoint is. `State`s of another loaded program are shared with it. threads: by default, one for
+    each core. Raises ProgramFileError where the file cannot be used here or a state is missing, RuntimeShapeError where
+    one does not fit, CheckpointError for a file of states that cannot be read. Kernels are code: load only files that
+    you trust.
     """
     program = read_program(path)
-    values = states if isinstance(states, Mapping) else checkpoint.load(Path(states))[0]
+    values = states if isinstance(states, Mapping) else checkpoint.load_any(Path(states))[0]
     missing = [f"{name} {_brief(spec)}" for name, spec in program.named_states.items() if name not in values]
     if missing:
-        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        there = "" if isinstance(states, Mapping) else f", and {states} has {_some(sorted(values)) or 'none'}"
         raise ProgramFileError(
-            f"the program {path} needs values for {', '.join(missing[:3])}{more}: give "
-            "load_program(path, states={name: array}), or a checkpoint's path"
+            f"the program {path} needs values for {_some(missing)}{there}: give "
+            "load_program(path, states={name: array}), or the path of a Trainer's checkpoint; states() of the compiled "
+            "program are these values"
         )
     return LoadedProgram(program, values, threads or available_cores())
 
@@ -101,6 +103,11 @@ def _given(spec: BufferSpec, value: Any) -> np.ndarray:
             f"convert it with .astype({spec.dtype!r})"
         )
     return array if array.dtype.isnative else array.astype(spec.dtype)
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first three of them, and how many more there are."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _brief(spec: BufferSpec) -> str:

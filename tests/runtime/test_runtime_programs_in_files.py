@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from handmade import accumulate, const, counted, vector
+from safetensors.numpy import save_file
 
 import kernelwright as kw
 from kernelwright.runtime import (
@@ -71,7 +72,7 @@ def expected(given: dict[str, np.ndarray]) -> list[float]:
     return losses
 
 
-@pytest.mark.parametrize("kind", ["arrays", "checkpoint"])
+@pytest.mark.parametrize("kind", ["arrays", "checkpoint", "tensors"])
 def test_a_fresh_process_runs_it_without_numba_and_the_compiler(training, tmp_path: Path, kind: str) -> None:
     program, (w, b), given = training
     program.save(tmp_path / "step.kwp")
@@ -80,7 +81,8 @@ def test_a_fresh_process_runs_it_without_numba_and_the_compiler(training, tmp_pa
         np.savez(states, **program.states())
     else:
         states = tmp_path / "states.safetensors"
-        checkpoint.save(states, {**program.states(), "other": np.zeros(3)}, {})
+        values = {**program.states(), "other": np.zeros(3)}
+        checkpoint.save(states, values, {}) if kind == "checkpoint" else save_file(values, states)
     np.savez(tmp_path / "given.npz", **given)
     paths = [str(tmp_path / "step.kwp"), str(states), str(tmp_path / "given.npz"), str(tmp_path / "out.npz")]
     done = subprocess.run([sys.executable, "-c", ALONE, *paths], capture_output=True, text=True, timeout=60)
@@ -146,6 +148,9 @@ def test_what_does_not_fit_is_refused_by_name(training, tmp_path: Path) -> None:
         load_program(path)
     with pytest.raises(RuntimeShapeError, match=r"state 'w' takes float32\(6, 4\), got float64"):
         load_program(path, {**states, "w": np.zeros((6, 4))})
+    save_file({"0.weight": states["w"], "b": states["b"]}, tmp_path / "model.safetensors")
+    with pytest.raises(ProgramFileError, match=r"for w float32\(6, 4\), and .*model.safetensors has 0.weight, b:"):
+        load_program(path, tmp_path / "model.safetensors")
     with pytest.raises(RuntimeShapeError, match="'w' does not have the shape"):
         load_program(path, {**states, "w": np.zeros((4, 6), "float32")})
     loaded = load_program(path, states)
