@@ -35,7 +35,7 @@ def unit_however_small(monkeypatch):
     monkeypatch.setattr(packing, "ACROSS", (2, 1))
     monkeypatch.setattr(packing, "PRODUCT", 0.0)
     monkeypatch.setattr(packing, "MATRIX", packing.Form("matrix", 2, 4, copy=0.0, gather=0.0))
-    monkeypatch.setattr(packing, "core", lambda: replace(core(), copy=0.0))
+    monkeypatch.setattr(packing, "core", lambda: replace(core(), copy=0.0, piece=0.0))
     for cost in ("GATHER", "ROW", "PIECE", "START", "EPILOGUE"):
         monkeypatch.setattr(packing, cost, 0.0)
 

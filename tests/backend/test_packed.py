@@ -30,7 +30,7 @@ def packed_however_small(monkeypatch):
     monkeypatch.setattr(packing, "DOWN", (2, 1))
     monkeypatch.setattr(packing, "ACROSS", (2, 1))
     monkeypatch.setattr(packing, "_step", lambda *_: 0.0)
-    monkeypatch.setattr(packing, "core", lambda: replace(core(), copy=0.0))
+    monkeypatch.setattr(packing, "core", lambda: replace(core(), copy=0.0, piece=0.0))
     for cost in ("GATHER", "ROW", "PIECE", "START", "EPILOGUE"):
         monkeypatch.setattr(packing, cost, 0.0)
 

@@ -107,7 +107,7 @@ def product():
         "outer tile 3x1",
         "outer tile 9x2",
         "outer tile 2x2: rows i0, columns i1, lanes i1, summing r0, outer none",
-        "outer tile 4x1: rows i0, columns i1, lanes i1, summing r0, outer none, 64 tiles together over 7 of r0",
+        "outer tile 4x1: rows i0, columns i1, lanes i1, summing r0, outer none, 96 tiles together over 7 of r0",
         "loops i1 i0",
         "loops i0, lanes along i1 in chunks of 64",
     ],

@@ -22,10 +22,10 @@ class Core:
     """One core. l1, l2: bytes of its own caches. l3: bytes of the last cache that it can count on, whose others are the
     other cores'. ways: lines in a set of the first cache. line, page: bytes. pages: how many addresses of pages are at
     hand (the first TLB), and step: cycles to one that is not. from_l2, from_l3, from_memory: bytes per cycle; apart:
-    from the second cache, of lines far from each other. copy: cycles to copy a float beside its neighbour, within the
-    second cache. pair: what a dot product of pairs of bfloat16 takes, in multiply-adds of the same width. kept_up: the
-    part of the peak of multiply-adds in which the cost model's cycles are counted that whole kernels of tiles keep
-    up."""
+    from the second cache, of lines far from each other. copy, piece: cycles to copy a float beside its neighbour within
+    the second cache, and to begin some that lie elsewhere. pair: what a dot product of pairs of bfloat16 takes, in
+    multiply-adds of the same width. kept_up: the part of the peak of multiply-adds in which the cost model's cycles are
+    counted that whole kernels of tiles keep up."""
 
     l1: int = 32 << 10
     l2: int = 1 << 20
@@ -40,6 +40,7 @@ class Core:
     from_l3: float = 10.0
     from_memory: float = 2.0
     copy: float = 0.15
+    piece: float = 0.0
     pair: float = 1.0
     kept_up: float = 1.0
 
@@ -75,7 +76,7 @@ class Core:
 GENERIC = Core()
 """A core of Zen 4 (AMD's Software Optimization Guide for Zen 4, 57647: 32 KiB in 8 ways, 1 MiB, 32 MiB for eight cores,
 of which this counts on half). Rates are those that a Ryzen was measured to keep up in loops of tiles."""
-INTEL_SERVER = replace(GENERIC, l2=2 << 20, apart=12.0, copy=0.5, pair=2.8, kept_up=0.85)
+INTEL_SERVER = replace(GENERIC, l2=2 << 20, apart=12.0, copy=0.33, piece=7.5, pair=2.8, kept_up=0.85)
 """From Cooper Lake on: one unit for pairs of bfloat16, two for float32 (an "emeraldrapids" had 0.65 of the speed of
 float32). There, tiles in the first cache take the predicted cycles, kernels of many tiles a sixth more. To copy 14
 floats within the second cache took six of the processor's cycles, each of which has two multiply-adds, and a line from

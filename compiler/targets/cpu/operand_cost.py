@@ -6,6 +6,7 @@ tiles by it. Leans on `loops`, on `core` for what the caches are, and on what th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -71,15 +72,29 @@ def walk(place: Index, summed: Sequence[Axis], size: int, first: int | None = No
     return on.step if strides[-1] > on.line and reach > on.pages * on.page else 0.0
 
 
-def evicted(place: Index, summed: Sequence[Axis], size: int, steps: float, row: int) -> float:
-    """Cycles per step that are lost where an operand's rows, of which a tile reads `row` bytes in each of so many steps
-    of a part, lie so far apart that they evict each other from the few sets of the first cache that they share: what
-    the next tile reads again comes from the second one, line by line."""
+def evicted(place: Index, summed: Sequence[Axis], size: int, steps: float, held: float, again: int) -> float:
+    """Cycles per step that are lost where an operand's rows lie apart, and the first cache does not keep what tiles one
+    after the other read of them in so many steps, `held` bytes in each: because that is too much, or because the rows
+    share a few of its sets. `again` bytes of each row then come from the second cache for every tile."""
     on = core()
     stride = abs(size * nominal(place.coefficient(summed[-1])))
-    if stride <= row or steps <= on.held_lines(stride):
-        return 0.0
-    return (row + on.line - size) / on.apart
+    lost = steps > on.held_lines(stride) or steps * held > on.held_l1
+    return again / on.apart if stride > on.line and lost else 0.0
+
+
+def reading(load: Expr, elements: float = math.inf) -> float:
+    """Cycles to read so many elements of an operand, or all, from where all of it fits."""
+    buffer = load.data[0]
+    size = dtypes.ITEMSIZE[buffer.dtype]
+    held = float(size * math.prod(nominal(d) for d in buffer.shape))
+    return min(size * elements, held) / core().rate(held)
+
+
+def in_one_piece(place: Index, step: Axis, sides: Sequence[Axis | None], outer: Sequence[Axis]) -> bool:
+    """Does what tiles along these sides read at the places of `step` lie in memory as one piece, place after place?"""
+    row = place.coefficient(step)
+    dense = any(place.coefficient(x) == 1 and x.extent == row for x in sides if x is not None)
+    return dense and place.axes.isdisjoint(outer) and place.affine_in(place.axes)
 
 
 @dataclass(frozen=True)

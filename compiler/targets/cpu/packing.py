@@ -23,7 +23,7 @@ from ...loops.kernels import Kernel, address
 from ...shapes import nominal
 from .core import core
 from .machine import DEPTH, SIDE, lanes, target
-from .operand_cost import Operands, overlapped
+from .operand_cost import Operands, overlapped, reading
 from .schedule import Block, Packing, Tile
 from .sum_conditions import kept, protecting, terms_left
 from .tile_shapes import tile_shapes
@@ -160,25 +160,26 @@ def _cheapest(
     m_all, n_all = math.prod(nominal(x.extent) for x in rows), nominal(lane.extent)
     run = min(nominal(summed[-1].extent), most) if along else 1
     parts = max(depth / most, 1.0)
-    again_a, again_b = _read_again(a), _read_again(b)
-    of_b = _Operand(form.copy + form.pair, 0.0, again_b)
+    again_a, again_b = (reading(x, count * depth) for x, count in ((a, m_all), (b, n_all)))
     most_bytes = _most_bytes()
     best: tuple[float, int, int, int, int, bool] = (math.inf, 1, 1, 1, 1, False)
     for r, v in tile_shapes(form.kind):
         across_rows = _stride(wa, rows[-1]) == 1 and (len(rows) == 1 or form.follow_each_other(rows[-1], r))
         turned = form is MATRIX and across_rows and not along
-        element = form.copy + PIECE / run if along else form.copy + form.turn if across_rows else form.gather
+        beside = form.copy + core().piece / r
+        element = form.copy + PIECE / run if along else beside + form.turn if across_rows else form.gather
+        of_b = _Operand(form.copy + form.pair + core().piece / (v * width), 0.0, again_b)
         of_a = _Operand(element, ROW * parts if by_rows and not turned else 0.0, again_a)
         m, n = math.ceil(m_all / r), math.ceil(n_all / (v * width))
         each = depth * form.step(r, v, width) + START * parts + EPILOGUE * r * v
         each += 2 * r * v * parts if block is not None else 0.0
         if outer * (m * n * each) >= best[0]:
             continue  # dearer even if nothing had to be copied
-        beside = [(x, t := math.ceil(n / x), of_a.copied(m * r * depth, m * r, t)) for x in _sides(ACROSS, n)]
+        tasks_beside = [(x, t := math.ceil(n / x), of_a.copied(m * r * depth, m * r, t)) for x in _sides(ACROSS, n)]
         for down in _sides(DOWN, m):
             down_times = math.ceil(m / down)
             of_columns = of_b.copied(n * v * width * depth, 0, down_times)
-            for across, across_times, of_rows in beside:
+            for across, across_times, of_rows in tasks_beside:
                 if form.held(down, across, room, pitch, r, v * width, block is not None, turned) > most_bytes:
                     break  # and so would more tiles be
                 tasks = outer * down_times * across_times
@@ -269,10 +270,3 @@ def _stride(place: Index, axis: Axis) -> int:
     if any(axis in index.axes for index in _divisions(place)):
         return 1 << 20
     return abs(nominal(place.coefficient(axis)))
-
-
-def _read_again(load: Expr) -> float:
-    """Cycles to read an operand that was read before."""
-    buffer = load.data[0]
-    size = float(dtypes.ITEMSIZE[buffer.dtype] * math.prod(nominal(d) for d in buffer.shape))
-    return size / core().rate(size)

@@ -16,7 +16,7 @@ from .panel import Panel
 
 CHUNK, LONGEST_CHUNK = 64, 1024
 BLOCK = 32
-SLOTS = 64
+SLOTS = 96
 
 
 @dataclass(frozen=True)

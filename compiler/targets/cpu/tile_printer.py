@@ -15,6 +15,7 @@ from ...loops.kernels import Kernel
 from ...shapes import Dim
 from ..shared.writer import Writer
 from .machine import lanes
+from .operand_cost import in_one_piece
 from .panel import Panel
 from .schedule import SLOTS, Block, Tile
 from .shares import blocks, parallel, product, take_apart, write_stores
@@ -50,25 +51,29 @@ def sides(t: Tile, w: Writer, width: int) -> tuple[str, str]:
 def _tiles_together(
     kernel: Kernel, t: Tile, block: Block, w: Writer, parts: list[tuple[Axis | str, str]], width: int
 ) -> None:
-    """Up to SLOTS neighbouring tiles go through the sum block by block, their sums in memory meanwhile."""
+    """Up to SLOTS neighbouring tiles go through the sum block by block, their sums in memory meanwhile. A thread's
+    tiles are in groups of one size, or nearly."""
     dtype, size = t.reduction.dtype, t.rows * width
     w.scratch.append(f"acc = {dtype}_scratch({SLOTS * size})")
     w.line(f"work = {product(parts)}")
-    with w.nest(f"for base in range(work * thread // threads, work * (thread + 1) // threads, {SLOTS}):"):
-        mine = f"min({SLOTS}, work * (thread + 1) // threads - base)"
-        w.line(f"slots = {mine}")
+    w.line("first = work * thread // threads")
+    w.line("count = work * (thread + 1) // threads - first")
+    w.line(f"groups = (count + {SLOTS - 1}) // {SLOTS}")
+    with w.nest("for group in range(groups):"):
+        w.line("base = first + count * group // groups")
+        w.line("slots = first + count * (group + 1) // groups - base")
         with w.nest(f"for z in range(slots * {size}):"):
             w.line(f"acc[z] = {dtype}(0)")
         with ExitStack() as nest:
             for x in block.outside:
                 nest.enter_context(w.nest(f"for {w.bind(x, w.fresh('k'))} in range({w.names.size(x.extent)}):", x))
             nest.enter_context(w.nest(f"for block in range({blocks(w, block.axis.extent, block.size)}):"))
-            with w.nest(f"for slot in range({mine}):", *t.outer):
+            with w.nest("for slot in range(slots):", *t.outer):
                 take_apart(w, "base + slot", parts)
                 rows, columns = sides(t, w, width)
                 _fetch_ahead(t, block, w)
                 _call(t, w, rows, columns, f"offset(acc, slot * {size})")
-        with w.nest(f"for slot in range({mine}):", *t.outer):
+        with w.nest("for slot in range(slots):", *t.outer):
             take_apart(w, "base + slot", parts)
             sides(t, w, width)
             epilogue(kernel, t, w, width, f"slot * {size} + ")
@@ -78,10 +83,9 @@ def _fetch_ahead(t: Tile, block: Block, w: Writer) -> None:
     """With every tile of a block, its share of the next block is asked for where that lies in one piece: a tile reads
     a few elements of each row, and the processor sees no pattern in that."""
     for load, place in zip((t.a, t.b), t.places):
-        row = place.coefficient(block.axis)
-        dense = any(place.coefficient(x) == 1 and x.extent == row for x in (t.row, t.column) if x is not None)
-        if not dense or place.axes & set(t.outer) or not place.affine_in(place.axes):
+        if not in_one_piece(place, block.axis, (t.row, t.column), t.outer):
             continue
+        row = place.coefficient(block.axis)
         here = [x for x in (t.row, t.column, *t.summed) if x is not None and x not in block.outside]
         start = w.index(_without(place, here))
         piece = w.names.size(row * block.size)

@@ -19,7 +19,7 @@ from ...loops.products import contraction
 from ...shapes import Dim, nominal
 from .core import core
 from .machine import lanes
-from .operand_cost import OperandFeed, Operands, evicted, line_of, operands, overlapped, walk
+from .operand_cost import OperandFeed, Operands, evicted, in_one_piece, line_of, operands, overlapped, reading, walk
 from .packing import packed_tiles
 from .panel import make_panel
 from .schedule import SLOTS, Block, Tile
@@ -151,7 +151,9 @@ def _outer(
     size = kind.size
     line = line_of(address(a), summed, size)
     stride = size * nominal(address(a).coefficient(row)) if row is not None else 0
+    order = tuple(x for x in kernel.axes if x is not row and x is not lane)
     unsure = row is not None and not isinstance(row.extent, int)
+    ahead = reading(a) + reading(b)  # what a kernel that asks for both in time need not wait for
     apart = APART * _epilogue_accesses(kernel, reduction)
     on = core()
     whole_walk = walk(address(a), summed, size) + walk(address(b), summed, size)
@@ -163,7 +165,8 @@ def _outer(
         n = math.ceil(nominal(lane.extent) / (v * width))
         compute = kind.cycles(r, v)
         unsteady = 1.05 if (unsure and m < FEW_TILES) or stride >= on.page else 1.0
-        if outer * m * n * (depth * compute + (TILE_CALL + 2 * r * v) + EPILOGUE * r * v) * unsteady >= best[0]:
+        least = outer * m * n * (depth * compute + (TILE_CALL + 2 * r * v) + EPILOGUE * r * v) * unsteady - ahead
+        if least >= best[0]:
             continue  # dearer even if it waited for nothing
         for room, across in itertools.product((0, on.held_l2 // 2, on.held_l1), (False, True)):
             if across and (m == 1 or n == 1):
@@ -177,18 +180,20 @@ def _outer(
                 steps = math.prod(nominal(x.extent) for x in inside) * block.size
                 parts = max(depth / steps, 1.0)
                 lost = sum(walk(address(x), (block.axis, *inside), size, block.size) for x in (a, b))
-                lost += evicted(address(a), summed, size, steps, r * size)
-                lost += evicted(address(b), summed, size, steps, v * width * size)
+                of_a, of_b = (r, n * v * width) if across else (r * m, v * width)
+                lost += evicted(address(a), summed, size, steps, of_a * size, on.line)
+                lost += evicted(address(b), summed, size, steps, of_b * size, v * width * size)
             feed = OperandFeed(steps, size, stride, line, on, block is not None)
             fed = feed.of_a(r, m) / (n if across else 1) + feed.of_b(v * width, n, 1 if across else m)
             each = depth * (overlapped(compute, fed) + lost) + (TILE_CALL + 2 * r * v) * parts + EPILOGUE * r * v
-            again = _read_again(depth * size, (r, m), (v * width, n), across) if block is not None else 0.0
-            total = outer * (m * n * each + again) * unsteady + (0.0 if across or n == 1 else apart)
+            passes = _passes(m, n, across)
+            fetched, waits = (0.0, 0.0) if block is None else _readings((a, b), passes, block, (row, lane), order)
+            total = overlapped(outer * m * n * each, fetched) * unsteady + waits
+            total += 0.0 if across or n == 1 else apart
             best = min(best, (total, r, v, block, across), key=lambda t: t[0])
             if not across and fed <= compute / 4 and not apart:
                 break  # little is waited for, so blocks gain little
     cost = best[0] + _epilogue_cost(kernel, reduction, lane)
-    order = tuple(x for x in kernel.axes if x is not row and x is not lane)
     return Tile(
         "outer",
         best[1],
@@ -289,15 +294,31 @@ def _block(
     return None
 
 
-def _read_again(column: float, rows: tuple[int, int], columns: tuple[int, int], across: bool) -> float:
-    """Cycles to fetch what SLOTS neighbouring tiles share once more for the next such tiles. column: bytes that a row
-    of a or a column of b has; rows, columns: how many a tile has, and how many tiles there are of them."""
-    (r, m), (width, n) = rows, columns
+def _readings(
+    operands: Sequence[Expr],
+    passes: Sequence[int],
+    block: Block,
+    sides: tuple[Axis | None, Axis],
+    outer: Sequence[Axis],
+) -> tuple[float, float]:
+    """Cycles to read operands so often, (while tiles are computed, between them) beyond a first time for which kernels
+    wait: tiles together ask in time for what lies in one piece."""
+    fetched = waits = 0.0
+    for x, times in zip(operands, passes):
+        again = reading(x) * (times - 1)
+        if in_one_piece(address(x), block.axis, sides, outer):
+            fetched += again
+            waits -= reading(x)
+        else:
+            waits += again
+    return fetched, waits
+
+
+def _passes(m: int, n: int, across: bool) -> tuple[int, int]:
+    """How often a and b are read where SLOTS of m by n tiles are computed together."""
     inner, around = (n, m) if across else (m, n)
     passes = (math.ceil(around / math.ceil(SLOTS / inner)), math.ceil(inner / SLOTS))
-    of_a, of_b = passes[::-1] if across else passes
-    a, b = column * r * m, column * width * n
-    return (of_a - 1) * a / core().rate(a) + (of_b - 1) * b / core().rate(b)
+    return passes[::-1] if across else passes
 
 
 def _dot(
