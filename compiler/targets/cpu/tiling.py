@@ -316,7 +316,7 @@ def _readings(
 
 def _passes(m: int, n: int, across: bool) -> tuple[int, int]:
     """How often a and b are read where SLOTS of m by n tiles are computed together."""
-    inner, around = (n, m) if across else (m, n)
+    inner, around = (max(x, 1) for x in ((n, m) if across else (m, n)))  # there are none of an empty tensor
     passes = (math.ceil(around / math.ceil(SLOTS / inner)), math.ceil(inner / SLOTS))
     return passes[::-1] if across else passes
 
