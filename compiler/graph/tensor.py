@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from ...runtime.errors import KernelwrightError
 from .. import dtypes
 from ..errors import DTypeError, ShapeError
 from ..shapes import Dim, Shape, Size, as_index, broadcast, from_user, product, show
+from .absent import absent
 from .bfloat16 import rounded
 from .methods import method
 from .node import Attrs, Node, location, name_of, set_name, user_location
@@ -172,6 +173,14 @@ class Tensor(Node):
             f"{self.brief()} has no value while the graph is built ({user_location()}); use the functions of kw on it, "
             "or run it with kw.compile"
         )
+
+    __float__: Any = __array__
+    __int__: Any = __array__
+
+    if not TYPE_CHECKING:  # a checker knows the attributes there are
+
+        def __getattr__(self, name: str) -> Any:
+            raise AttributeError(absent(name), name=name, obj=self)
 
     def __reduce__(self) -> Any:
         """For `pickle` and `copy.deepcopy`: the same expression over new variables of equal values."""
