@@ -132,3 +132,14 @@ def test_a_large_product_is_packed_by_itself(monkeypatch):
     a, b = kw.input("a", (1024, 1024)), kw.input("b", (1024, 1024))
     (kernel,) = kw.compile([a, b], [a @ b]).kernels
     assert "packed for" in kernel.schedule
+
+
+def test_rows_with_gaps_between_them_in_memory():
+    """Rows of the first operand run over lines of an image without their ends: neighbours may lie apart."""
+    x, w = kw.input("x", (30, 4, 16)), kw.input("w", (30, 40))
+    rng = np.random.default_rng(4)
+    arrays = [rng.normal(size=shape).astype("float32") for shape in (x.shape, w.shape)]
+    program = kw.compile([x, w], [x[:, :, 1:15].reshape(30, 56).T @ w], threads=2)
+    assert any("packed for" in kernel.schedule for kernel in program.kernels)
+    want = arrays[0][:, :, 1:15].reshape(30, 56).T.astype("float64") @ arrays[1]
+    np.testing.assert_allclose(program(*arrays), want, rtol=1e-5, atol=1e-5)

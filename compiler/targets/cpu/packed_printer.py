@@ -21,6 +21,7 @@ from ...loops.kernels import Kernel, address
 from ...shapes import product
 from ..shared.writer import Writer
 from .machine import DEPTH, SIDE, lanes
+from .packing import stride
 from .schedule import Packing, Tile
 from .shares import blocks, parallel, write_stores
 from .sum_conditions import Kept, kept
@@ -338,7 +339,7 @@ def _column_of_a(task: _Task, rows: str, copy: str) -> None:
     w, t, x = task.w, task.tile, task.packing.rows[-1]
     outside = [c for c in task.kept.of_a if x not in c.index.axes]
     across = [c for c in task.kept.of_a if x in c.index.axes]
-    if address(t.a).coefficient(x) != 1:
+    if stride(address(t.a), x) != 1 or not all(_is_range(c, x) for c in across):
         _gathered_column(task, rows, copy, outside, across)
         return
     low, high = "0", rows
@@ -350,6 +351,11 @@ def _column_of_a(task: _Task, rows: str, copy: str) -> None:
         high = "there"
     w.bind(x, "m")
     w.line(f"copied_{t.rows}({copy}, to, {_at(w, t.a)}, {low}, {high})")
+
+
+def _is_range(c: loops.Condition, x: Axis) -> bool:
+    """Does the condition hold between two places along x, and at no other?"""
+    return isinstance(c, loops.Within) and c.index.affine_in([x]) and isinstance(c.index.coefficient(x), int)
 
 
 def _at(w: Writer, load: Expr) -> str:

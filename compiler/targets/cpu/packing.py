@@ -144,12 +144,12 @@ def _cheapest(
     form: Form,
 ) -> Iterator[Tile]:
     wa, wb = address(a), address(b)
-    summed = tuple(sorted(reduction.data[1], key=lambda r: -_stride(wa, r)))
-    if _stride(wa, summed[-1]) != 1:
-        summed = tuple(sorted(reduction.data[1], key=lambda r: -_stride(wb, r)))
-    rows = tuple(sorted(rows, key=lambda x: -_stride(wa, x)))
+    summed = tuple(sorted(reduction.data[1], key=lambda r: -stride(wa, r)))
+    if stride(wa, summed[-1]) != 1:
+        summed = tuple(sorted(reduction.data[1], key=lambda r: -stride(wb, r)))
+    rows = tuple(sorted(rows, key=lambda x: -stride(wa, x)))
     block, most = _part(summed)
-    along = _stride(wa, summed[-1]) == 1
+    along = stride(wa, summed[-1]) == 1
     by_rows = along or len(rows) > 1 or form is MATRIX
     room, pitch = room_for(most, by_rows, form.size)
     width = lanes(reduction.dtype)
@@ -164,7 +164,7 @@ def _cheapest(
     most_bytes = _most_bytes()
     best: tuple[float, int, int, int, int, bool] = (math.inf, 1, 1, 1, 1, False)
     for r, v in tile_shapes(form.kind):
-        across_rows = _stride(wa, rows[-1]) == 1 and (len(rows) == 1 or form.follow_each_other(rows[-1], r))
+        across_rows = stride(wa, rows[-1]) == 1 and (len(rows) == 1 or form.follow_each_other(rows[-1], r))
         turned = form is MATRIX and across_rows and not along
         beside = form.copy + core().piece / r
         element = form.copy + PIECE / run if along else beside + form.turn if across_rows else form.gather
@@ -265,7 +265,7 @@ def _step(kind: Operands, rows: int, vectors: int, width: int) -> float:
     return overlapped(kind.cycles(rows, vectors), (rows + vectors * width) * kind.size / core().from_l2)
 
 
-def _stride(place: Index, axis: Axis) -> int:
+def stride(place: Index, axis: Axis) -> int:
     """How far apart neighbours along the axis lie; far where divisions say."""
     if any(axis in index.axes for index in _divisions(place)):
         return 1 << 20
